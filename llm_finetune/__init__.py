@@ -1,0 +1,1 @@
+"""The gating question put to pretrained language models."""

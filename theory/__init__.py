@@ -1,0 +1,1 @@
+"""Numbers from mathematics alone: exact risks, bounds, gates in hindsight (no torch)."""

@@ -1,0 +1,233 @@
+"""The data of the stylized problem, as one validated specification.
+
+A sequence is ``(x_1, y_1, ..., x_L, y_L, x)`` and the model predicts the label of the query ``x``. Bounds are
+computed from this specification, the sampler draws from it, and reports print it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from theory.references import CHAN2025
+
+__all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture", "SpecError"]
+
+LABEL_NOISE_KINDS = ("uniform", "shift")
+GROUPS = ("high", "low", "all")
+
+
+class SpecError(ValueError):
+    """One or more fields of a specification are outside their allowed sets; ``problems`` lists every one."""
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return real and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class ClassMixture:
+    r"""A mixture of frequent and rare classes shown with, or without, a relevant context.
+
+    The query class is :math:`c` with probability :math:`q_c`. Each token of class :math:`c` is the centre of the
+    class (uniform on the unit sphere of R^d) plus :math:`N(0, \sigma^2 I)`; its label is drawn from
+    :math:`P_c`: the class itself with probability :math:`1-\nu`, else a noisy label. With probability ``p_relevant``
+    the context is drawn i.i.d. from :math:`q` given that it shows the query class (at least once, or exactly
+    ``n_relevant`` times), otherwise given that it does not.
+
+    Args:
+        n_high: number of frequent classes, integer >= 0. They are classes ``0 .. n_high - 1``.
+        n_low: number of rare classes, integer >= 0; ``n_high + n_low >= 2``.
+        p_high: probability mass of the frequent classes together, in (0, 1); ignored where a group is empty, or
+            ``zipf`` or ``query_frequencies`` is given.
+        zipf: exponent s >= 0 of ``q_c`` proportional to ``(c + 1) ** -s``, or None.
+        query_frequencies: explicit ``q``, ``n_high + n_low`` positive numbers that sum to 1, or None.
+        p_relevant: probability of a relevant context, in [0, 1].
+        context_length: L, number of (input, label) pairs before the query, integer >= 1.
+        n_relevant: exact number R of relevant pairs in a relevant context, in 1 .. L; None for "at least one".
+        dim: dimension d of the inputs, integer >= 1.
+        input_noise: standard deviation sigma >= 0 of the noise on each input coordinate.
+        label_noise: probability nu that a label is noisy, in [0, 1).
+        label_noise_kind: ``uniform`` replaces the class by one of the others uniformly, ``shift`` replaces class c by
+            ``(c + 1) mod C``.
+
+    Raises:
+        SpecError: with one sentence for each field out of its set.
+
+    Example:
+        >>> spec = ClassMixture()
+        >>> spec.frequencies.round(2).tolist()
+        [0.18, 0.18, 0.18, 0.18, 0.18, 0.02, 0.02, 0.02, 0.02, 0.02]
+        >>> ClassMixture(p_high=1.5)
+        Traceback (most recent call last):
+        ...
+        theory.distribution.SpecError: `p_high` must be in (0, 1); got 1.5
+
+    Source: Chan et al. (2025), section 4.1 and appendix on synthetic data.
+    """
+
+    n_high: int = 5
+    n_low: int = 5
+    p_high: float = 0.9
+    zipf: float | None = None
+    query_frequencies: tuple[float, ...] | None = None
+    p_relevant: float = 0.9
+    context_length: int = 1
+    n_relevant: int | None = None
+    dim: int = 64
+    input_noise: float = 0.2
+    label_noise: float = 0.0
+    label_noise_kind: str = "uniform"
+
+    source = CHAN2025
+
+    def __post_init__(self) -> None:
+        if isinstance(self.query_frequencies, (list, np.ndarray)):
+            object.__setattr__(self, "query_frequencies", tuple(float(q) for q in self.query_frequencies))
+        problems = self._field_problems() or self._joint_problems()
+        if not problems and self.frequencies.min() == 0:
+            problems = [f"`zipf` must leave every class a positive frequency; got {self.zipf!r}"]
+        if problems:
+            raise SpecError(problems)
+
+    def _field_problems(self) -> list[str]:
+        checks: list[tuple[str, str, Callable[[Any], bool]]] = [
+            ("n_high", "an integer >= 0", lambda v: _is_integer(v) and v >= 0),
+            ("n_low", "an integer >= 0", lambda v: _is_integer(v) and v >= 0),
+            ("p_high", "in (0, 1)", lambda v: _is_real(v) and 0 < v < 1),
+            ("zipf", "None or a number >= 0", lambda v: v is None or (_is_real(v) and v >= 0)),
+            ("p_relevant", "in [0, 1]", lambda v: _is_real(v) and 0 <= v <= 1),
+            ("context_length", "an integer >= 1", lambda v: _is_integer(v) and v >= 1),
+            ("n_relevant", "None or an integer >= 1", lambda v: v is None or (_is_integer(v) and v >= 1)),
+            ("dim", "an integer >= 1", lambda v: _is_integer(v) and v >= 1),
+            ("input_noise", "a number >= 0", lambda v: _is_real(v) and v >= 0),
+            ("label_noise", "in [0, 1)", lambda v: _is_real(v) and 0 <= v < 1),
+            ("label_noise_kind", f"one of {LABEL_NOISE_KINDS}", lambda v: v in LABEL_NOISE_KINDS),
+        ]
+        return [
+            f"`{name}` must be {allowed}; got {getattr(self, name)!r}"
+            for name, allowed, holds in checks
+            if not holds(getattr(self, name))
+        ]
+
+    def _joint_problems(self) -> list[str]:
+        problems = []
+        if self.n_classes < 2:
+            problems.append(f"`n_high` + `n_low` must be >= 2; got {self.n_classes}")
+        if self.n_relevant is not None and self.n_relevant > self.context_length:
+            problems.append(
+                f"`n_relevant` must be at most `context_length` = {self.context_length}; got {self.n_relevant}"
+            )
+        q = self.query_frequencies
+        if q is not None and self.zipf is not None:
+            problems.append("`zipf` must be None when `query_frequencies` is given; got both")
+        if q is not None and not (
+            isinstance(q, tuple)
+            and len(q) == self.n_classes
+            and all(_is_real(v) and v > 0 for v in q)
+            and abs(math.fsum(q) - 1) < 1e-9
+        ):
+            problems.append(
+                f"`query_frequencies` must be `n_high` + `n_low` = {self.n_classes} positive numbers"
+                f" that sum to 1; got {q!r}"
+            )
+        return problems
+
+    @property
+    def n_classes(self) -> int:
+        """K = ``n_high + n_low``, also the number C of labels."""
+        return self.n_high + self.n_low
+
+    @cached_property
+    def frequencies(self) -> NDArray[np.float64]:
+        """``q``, shape (K,): probability of each class as the query class; sums to 1."""
+        if self.query_frequencies is not None:
+            q = np.array(self.query_frequencies, dtype=np.float64)
+        elif self.zipf is not None:
+            q = np.arange(1, self.n_classes + 1, dtype=np.float64) ** -self.zipf
+        else:
+            p_high = 1.0 if self.n_low == 0 else 0.0 if self.n_high == 0 else self.p_high
+            q = np.repeat([p_high / max(self.n_high, 1), (1 - p_high) / max(self.n_low, 1)], [self.n_high, self.n_low])
+        q = q / q.sum()
+        q.flags.writeable = False
+        return q
+
+    @cached_property
+    def label_matrix(self) -> NDArray[np.float64]:
+        """``P``, shape (K, C): row c is the label distribution of class c."""
+        k, nu = self.n_classes, self.label_noise
+        if self.label_noise_kind == "shift":
+            p = (1 - nu) * np.eye(k) + nu * np.roll(np.eye(k), 1, axis=1)
+        else:
+            p = np.full((k, k), nu / (k - 1))
+            np.fill_diagonal(p, 1 - nu)
+        p.flags.writeable = False
+        return p
+
+    def group(self, name: str) -> NDArray[np.int64]:
+        """Classes of a group: ``high`` (frequent), ``low`` (rare) or ``all``.
+
+        Example:
+            >>> ClassMixture(n_high=2, n_low=3).group("low").tolist()
+            [2, 3, 4]
+        """
+        bounds = {"high": (0, self.n_high), "low": (self.n_high, self.n_classes), "all": (0, self.n_classes)}
+        if name not in bounds:
+            raise ValueError(f"`group` must be one of {GROUPS}; got {name!r}")
+        return np.arange(*bounds[name])
+
+    def group_frequency(self, name: str) -> float:
+        """Probability that the query class lies in the group."""
+        return float(self.frequencies[self.group(name)].sum())
+
+    @cached_property
+    def shifted_labels(self) -> NDArray[np.int64]:
+        """Out-of-base labelling, shape (C,): label c becomes the next one inside its frequency group.
+
+        Raises:
+            ValueError: when a group has a single class, whose label the shift could not change.
+        """
+        for name in ("high", "low"):
+            if len(self.group(name)) == 1:
+                raise ValueError(
+                    f"the out-of-base shift needs `n_{name}` to be 0 or at least 2; got 1: a class alone in its"
+                    " frequency group would keep its label"
+                )
+        shifted = np.concatenate([np.roll(self.group("high"), -1), np.roll(self.group("low"), -1)])
+        shifted.flags.writeable = False
+        return shifted
+
+    @cached_property
+    def n_relevant_pmf(self) -> NDArray[np.float64]:
+        """Law of the number of relevant tokens in a relevant context, shape (K, L + 1).
+
+        Row c is Bin(L, q_c) given at least one, or a point mass at ``n_relevant``.
+        """
+        length = self.context_length
+        pmf = np.zeros((self.n_classes, length + 1))
+        if self.n_relevant is not None:
+            pmf[:, self.n_relevant] = 1.0
+        else:
+            r = np.arange(1, length + 1)
+            q = self.frequencies[:, None]
+            log_choose = special.gammaln(length + 1) - special.gammaln(r + 1) - special.gammaln(length - r + 1)
+            log_pmf = log_choose + r * np.log(q) + special.xlog1py(length - r, -q)
+            pmf[:, 1:] = np.exp(log_pmf - special.logsumexp(log_pmf, axis=1, keepdims=True))
+        pmf.flags.writeable = False
+        return pmf
