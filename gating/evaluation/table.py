@@ -1,0 +1,83 @@
+"""The one result table: every system and every theory writes the same rows.
+
+Key columns say what was measured where; ``value`` is the number. A measured row is one seed; `summarise` turns seeds
+into a mean with an interval. Theory rows have no seed and hold for every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+__all__ = ["COLUMNS", "KEYS", "make_table", "summarise"]
+
+COLUMNS: dict[str, str] = {
+    "study": "string",
+    "system": "string",  # in_weight, in_context, stylized, stylized_frozen, transformer, transformer_iw, ...
+    "n": "Int64",  # training sequences N
+    "step": "Int64",  # optimizer steps; missing where nothing is trained
+    "seed": "Int64",  # missing for theory
+    "distribution": "string",  # ibd, oobd
+    "context": "string",  # relevant, irrelevant, as_trained
+    "group": "string",  # high (frequent queries), low (rare), all
+    "measure": "string",  # error, log_loss, expected_error, expected_log_loss, effective_gate, ...
+    "kind": "string",  # measured, exact, upper, lower
+    "value": "float64",
+    "low": "float64",
+    "high": "float64",
+}
+"""Columns of the table in order, with their types."""
+
+KEYS = tuple(name for name in COLUMNS if name not in ("value", "low", "high"))
+"""Columns that identify a row."""
+
+
+def make_table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+    """Rows as a table with exactly the columns of `COLUMNS`; absent ones are missing values.
+
+    Raises:
+        ValueError: naming a column that the schema does not have.
+
+    Example:
+        >>> table = make_table([{"system": "transformer", "n": 64, "measure": "error", "value": 0.25}])
+        >>> list(table.columns) == list(COLUMNS)
+        True
+    """
+    table = pd.DataFrame(rows)
+    unknown = sorted(set(table.columns) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f"`rows` must have columns among {list(COLUMNS)}; got {unknown}")
+    return table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+    r"""Mean over seeds with Student's interval :math:`\bar v \pm t_{S-1} s / \sqrt{S}`; theory rows pass unchanged.
+
+    Args:
+        table: rows of the schema.
+        confidence: coverage of the interval, in (0, 1).
+
+    Returns:
+        A table of the schema without ``seed`` and with a column ``seeds`` (how many were averaged; 0 for theory).
+        ``low`` and ``high`` are missing where there is a single seed.
+
+    Example:
+        >>> rows = [{"system": "transformer", "n": 64, "seed": s, "kind": "measured", "value": v}
+        ...         for s, v in enumerate([0.1, 0.2, 0.3])]
+        >>> summarise(make_table(rows))[["value", "low", "high", "seeds"]].round(3).values.tolist()
+        [[0.2, -0.048, 0.448, 3.0]]
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"`confidence` must be in (0, 1); got {confidence!r}")
+    measured = table[table["kind"] == "measured"]
+    keys = [name for name in KEYS if name != "seed"]
+    grouped = measured.groupby(keys, dropna=False, sort=False)["value"]
+    summary = grouped.agg(value="mean", spread="std", seeds="count").reset_index()
+    half = summary["spread"] / summary["seeds"] ** 0.5
+    half *= stats.t.ppf((1 + confidence) / 2, summary["seeds"].clip(lower=2) - 1)
+    summary = summary.assign(low=summary["value"] - half, high=summary["value"] + half).drop(columns="spread")
+    theory = table[table["kind"] != "measured"].drop(columns="seed").assign(seeds=0)
+    return pd.concat([summary, theory], ignore_index=True)[[*keys, "value", "low", "high", "seeds"]]

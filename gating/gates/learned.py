@@ -1,0 +1,55 @@
+"""Learned gate: a perceptron that reads the inputs of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gating.models.layers import Linear
+from gating.tasks.sequences import Sequences
+
+__all__ = ["GATE_INPUTS", "MLPGate"]
+
+GATE_INPUTS = ("query", "query_and_context")
+
+
+class MLPGate(nn.Module):
+    """Two-layer perceptrons, one per replica; ``alpha = sigmoid(output)`` is the weight of the in-weight predictor.
+
+    Args:
+        dim: input dimension d.
+        context_length: number of context pairs L.
+        inputs: ``query`` reads x alone, ``query_and_context`` reads x and x_1 .. x_L (no labels).
+        hidden: width of the hidden layer (ReLU).
+        rngs: one source of initial weights per replica.
+
+    Example:
+        >>> from gating.models.layers import generators
+        >>> gate = MLPGate(64, 1, inputs="query", rngs=generators([0]))
+        >>> y = torch.zeros(1, 5, 2, dtype=torch.int64)
+        >>> gate.alpha(Sequences(torch.randn(1, 5, 2, 64), y, y)).shape
+        torch.Size([1, 5])
+
+    Source: Chan et al. (2025), the gate of the stylized model.
+    """
+
+    def __init__(
+        self, dim: int, context_length: int, *, inputs: str, hidden: int = 64, rngs: Sequence[torch.Generator]
+    ):
+        super().__init__()
+        if inputs not in GATE_INPUTS:
+            raise ValueError(f"`inputs` must be one of {GATE_INPUTS}; got {inputs!r}")
+        self.inputs = inputs
+        n_in = dim if inputs == "query" else dim * (context_length + 1)
+        self.layers = nn.Sequential(Linear(n_in, hidden, rngs), nn.ReLU(), Linear(hidden, 1, rngs))
+
+    def forward(self, sequences: Sequences) -> Tensor:
+        """Logit of alpha, (R, B, ...) -> (R, B)."""
+        seen = sequences.query if self.inputs == "query" else sequences.x.flatten(-2)
+        return self.layers(seen).squeeze(-1)
+
+    def alpha(self, sequences: Sequences) -> Tensor:
+        """Weight of the in-weight predictor in [0, 1], (R, B, ...) -> (R, B)."""
+        return self(sequences).sigmoid()

@@ -1,0 +1,1 @@
+"""Models that are trained: the stylized gate and the Transformer."""

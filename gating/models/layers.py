@@ -1,0 +1,74 @@
+"""Layers of many models at once: every parameter and every activation has a leading replica dimension R.
+
+One batched matrix product serves all replicas, and a replica's output depends on its own parameters and inputs alone.
+A single model is the case R = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LayerNorm", "Linear", "generators"]
+
+
+def generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One source of initial weights per replica, never torch's global state."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+class Linear(nn.Module):
+    """Linear maps of R replicas: weights N(0, 1 / n_in) (LeCun), zero biases.
+
+    Args:
+        n_in: input width.
+        n_out: output width.
+        rngs: one generator per replica; a replica's initial weights depend on its own alone.
+        bias: whether to add a bias.
+
+    Attributes:
+        weight: shape (R, n_in, n_out).
+        bias: shape (R, 1, n_out), or None.
+
+    Example:
+        >>> layer = Linear(64, 10, generators([0, 1, 2]))
+        >>> layer(torch.zeros(3, 5, 64)).shape
+        torch.Size([3, 5, 10])
+    """
+
+    def __init__(self, n_in: int, n_out: int, rngs: Sequence[torch.Generator], *, bias: bool = True):
+        super().__init__()
+        drawn = [torch.randn(n_in, n_out, generator=rng) for rng in rngs]
+        self.weight = nn.Parameter(torch.stack(drawn) * n_in**-0.5)
+        self.bias = nn.Parameter(torch.zeros(len(drawn), 1, n_out)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, ..., n_in) -> (R, ..., n_out)."""
+        rows = x.flatten(1, -2)
+        out = torch.bmm(rows, self.weight) if self.bias is None else torch.baddbmm(self.bias, rows, self.weight)
+        return out.view(*x.shape[:-1], -1)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation with one scale and shift per replica.
+
+    Args:
+        width: number of features.
+        n_replicas: R.
+
+    Example:
+        >>> LayerNorm(4, 2)(torch.ones(2, 3, 4)).abs().max().item()
+        0.0
+    """
+
+    def __init__(self, width: int, n_replicas: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(n_replicas, 1, width))
+        self.shift = nn.Parameter(torch.zeros(n_replicas, 1, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, ..., width) -> (R, ..., width)."""
+        rows = nn.functional.layer_norm(x.flatten(1, -2), x.shape[-1:])
+        return torch.addcmul(self.shift, rows, self.scale).view(x.shape)

@@ -1,0 +1,140 @@
+"""A decoder-only Transformer on (input, label) sequences, in one file; R replicas are computed at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, one_hot, scaled_dot_product_attention
+
+from gating.models.layers import LayerNorm, Linear
+from gating.tasks.sequences import Sequences
+
+__all__ = ["Transformer", "sinusoidal_positions"]
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention; `last_only` asks for the output at the last position alone."""
+
+    def __init__(self, width: int, heads: int, rngs: Sequence[torch.Generator]):
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = Linear(width, 3 * width, rngs)
+        self.out = Linear(width, width, rngs)
+
+    def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
+        """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
+        split = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).flatten(0, 1)
+        q, k, v = split.permute(2, 0, 3, 1, 4)  # (R B, heads, T, width / heads) each
+        q = q[:, :, -1:] if last_only else q
+        mixed = scaled_dot_product_attention(q, k, v, is_causal=not last_only)
+        return self.out(mixed.transpose(1, 2).flatten(2).unflatten(0, x.shape[:2]))
+
+
+class Block(nn.Module):
+    """Pre-norm block: attention, then a GELU perceptron, each added to the stream."""
+
+    def __init__(self, width: int, heads: int, mlp_factor: float, rngs: Sequence[torch.Generator]):
+        super().__init__()
+        hidden = round(mlp_factor * width)
+        self.norm_attention, self.norm_mlp = LayerNorm(width, len(rngs)), LayerNorm(width, len(rngs))
+        self.attention = Attention(width, heads, rngs)
+        self.up, self.down = Linear(width, hidden, rngs), Linear(hidden, width, rngs)
+
+    def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
+        """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
+        mixed = self.attention(self.norm_attention(x), last_only=last_only)
+        x = (x[:, :, -1:] if last_only else x) + mixed
+        return x + self.down(gelu(self.up(self.norm_mlp(x))))
+
+
+class Transformer(nn.Module):
+    """Decoder-only Transformers that read ``x_1, y_1, ..., x_L, y_L, x`` and predict the label of ``x``.
+
+    Inputs enter the stream unchanged, labels by a learned linear map of their one-hot code, and both tokens of a pair
+    share a sinusoidal position. Only the query's answer is read, so the last block computes that position alone.
+
+    Args:
+        dim: input dimension d; must equal `width`.
+        n_labels: number of labels C.
+        context_length: number of context pairs L.
+        depth: number of blocks, >= 1.
+        heads: attention heads, a divisor of `width`.
+        width: width of the stream, even.
+        mlp_factor: hidden width of the perceptron over `width`, > 0.
+        rngs: one source of initial weights per replica.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
+    Example:
+        >>> from gating.models.layers import generators
+        >>> model = Transformer(64, 10, 1, rngs=generators([0, 1]))
+        >>> y = torch.zeros(2, 32, 2, dtype=torch.int64)
+        >>> model(Sequences(torch.randn(2, 32, 2, 64), y, y)).shape
+        torch.Size([2, 32, 10])
+
+    Source: Chan et al. (2025), Transformer of the synthetic experiments.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        n_labels: int,
+        context_length: int,
+        *,
+        depth: int = 2,
+        heads: int = 1,
+        width: int = 64,
+        mlp_factor: float = 4.0,
+        rngs: Sequence[torch.Generator],
+    ):
+        super().__init__()
+        if dim != width:
+            raise ValueError(f"`width` must equal `dim` = {dim}, as inputs enter the stream unchanged; got {width}")
+        if depth < 1:
+            raise ValueError(f"`depth` must be an integer >= 1; got {depth!r}")
+        if heads < 1 or width % heads or width % 2:
+            raise ValueError(f"`width` must be even and a multiple of `heads` = {heads}; got {width!r}")
+        if not mlp_factor * width >= 1:
+            raise ValueError(f"`mlp_factor` must be at least 1 / `width`; got {mlp_factor!r}")
+        self.n_labels = n_labels
+        self.embed_label = Linear(n_labels, width, rngs, bias=False)
+        self.blocks = nn.ModuleList([Block(width, heads, mlp_factor, rngs) for _ in range(depth)])
+        self.norm = LayerNorm(width, len(rngs))
+        self.read_out = Linear(width, n_labels, rngs)
+        self.register_buffer("positions", sinusoidal_positions(context_length + 1, width), persistent=False)
+
+    def forward(self, sequences: Sequences) -> Tensor:
+        """Log-probabilities of the query's labels, (R, B, ...) -> (R, B, C)."""
+        x = self._tokens(sequences)
+        for block in self.blocks[:-1]:
+            x = block(x, last_only=False)
+        x = self.blocks[-1](x, last_only=True)
+        return self.read_out(self.norm(x)).squeeze(-2).log_softmax(-1)
+
+    def _tokens(self, sequences: Sequences) -> Tensor:
+        """x_1, y_1, ..., x with positions, shape (R, B, 2 L + 1, width)."""
+        inputs = sequences.x + self.positions
+        shown = one_hot(sequences.context_y, self.n_labels).to(inputs.dtype)
+        labels = self.embed_label(shown) + self.positions[:-1]
+        pairs = torch.stack([inputs[:, :, :-1], labels], dim=-2).flatten(-3, -2)
+        return torch.cat([pairs, inputs[:, :, -1:]], dim=-2)
+
+
+def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
+    """Sines and cosines of wavelengths 2 pi to 10,000 * 2 pi, shape (n_positions, width).
+
+    Example:
+        >>> sinusoidal_positions(2, 4)[0].tolist()
+        [0.0, 0.0, 1.0, 1.0]
+
+    Source: A. Vaswani et al. Attention Is All You Need. NeurIPS 2017, section 3.5.
+    """
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angle = torch.arange(n_positions).unsqueeze(-1) * rate
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)

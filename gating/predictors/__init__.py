@@ -1,0 +1,1 @@
+"""The in-weight predictor g and the in-context predictor h."""

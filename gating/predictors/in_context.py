@@ -1,0 +1,51 @@
+"""In-context predictor: it copies the labels of context tokens that look like the query."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gating.tasks.sequences import Sequences
+
+__all__ = ["SoftmaxSimilarity"]
+
+
+class SoftmaxSimilarity(nn.Module):
+    r"""Softmax over squared distances with a learned temperature, an induction head in one formula.
+
+    :math:`h = \sum_l w_l e_{y_l}`, :math:`w = \mathrm{softmax}(-\|x - x_l\|^2 / \tau)`; returns
+    :math:`\ln \max(h, \mathrm{clip})`.
+
+    Args:
+        n_labels: number of labels C.
+        n_replicas: number of replicas R.
+        temperature: initial tau > 0 (learned through its logarithm).
+        clip: least probability, in (0, 1).
+
+    Example:
+        >>> h = SoftmaxSimilarity(3, 1, temperature=0.1)
+        >>> x, y = torch.tensor([[[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]]]), torch.tensor([[[2, 0, 2]]])
+        >>> h(Sequences(x, y, y)).exp().argmax().item()
+        2
+
+    Source: Chan et al. (2025), the in-context predictor of the stylized model.
+    """
+
+    def __init__(self, n_labels: int, n_replicas: int, *, temperature: float = 1.0, clip: float = 1e-7):
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"`temperature` must be > 0; got {temperature!r}")
+        if not 0 < clip < 1:
+            raise ValueError(f"`clip` must be in (0, 1); got {clip!r}")
+        self.n_labels, self.clip = n_labels, clip
+        self.log_temperature = nn.Parameter(torch.full((n_replicas, 1, 1), math.log(temperature)))
+
+    def forward(self, sequences: Sequences) -> Tensor:
+        """Log-probabilities of the labels, (R, B, ...) -> (R, B, C)."""
+        distance = (sequences.query.unsqueeze(-2) - sequences.context_x).square().sum(-1)
+        weight = (-distance * (-self.log_temperature).exp()).softmax(-1)
+        labels = torch.arange(self.n_labels, device=weight.device)
+        shown = (sequences.context_y.unsqueeze(-1) == labels).to(weight.dtype)
+        return (weight.unsqueeze(-1) * shown).sum(-2).clamp_min(self.clip).log()

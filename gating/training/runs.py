@@ -1,0 +1,128 @@
+"""Run folders: checkpoints, the state that a run resumes from, and its metrics; every file is written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+__all__ = ["RunFolder", "atomic_path", "environment", "square_root_schedule", "write_text"]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path to write to; it takes the place of `path` in one step when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically."""
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
+    """Steps evenly spaced in their square root from `first` to `last`, at most `count` distinct ones.
+
+    Example:
+        >>> square_root_schedule(2000, 4)
+        [20, 320, 980, 2000]
+        >>> square_root_schedule(10, 3)
+        [10]
+    """
+    if last < 1 or count < 1 or first < 0:
+        raise ValueError(f"`last` and `count` must be >= 1 and `first` >= 0; got {last}, {count} and {first}")
+    if count == 1 or first >= last:
+        return [last]
+    low, high = first**0.5, last**0.5
+    return sorted({round((low + (high - low) * k / (count - 1)) ** 2) for k in range(count)})
+
+
+def environment() -> dict[str, str]:
+    """What a run ran on: versions and machine."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": __import__("numpy").__version__,
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+class RunFolder:
+    """Files of one trained ensemble.
+
+    ``step-00000100.safetensors``: parameters of a checkpoint; ``state.safetensors``: parameters and optimizer at the
+    last saved step, from which training goes on; ``metrics.parquet``: training loss by replica and step.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """Steps of the checkpoints on disk, ascending."""
+        found = (re.fullmatch(r"step-(\d+)\.safetensors", file.name) for file in self.path.glob("step-*"))
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def save_checkpoint(self, step: int, parameters: dict[str, Tensor]) -> None:
+        """Writes the parameters of a checkpoint."""
+        self._save(f"step-{step:08d}.safetensors", parameters, {})
+
+    def load_checkpoint(self, step: int) -> dict[str, Tensor]:
+        """Parameters of a checkpoint, each stacked over replicas."""
+        return self._load(f"step-{step:08d}.safetensors")[0]
+
+    def save_state(self, step: int, tensors: dict[str, Tensor], metrics: pd.DataFrame) -> None:
+        """Writes the metrics, then the state: the state's file is what commits the step."""
+        with atomic_path(self.path / "metrics.parquet") as draft:
+            metrics.to_parquet(draft, index=False)
+        self._save("state.safetensors", tensors, {"step": str(step)})
+
+    def load_state(self) -> tuple[int, dict[str, Tensor], pd.DataFrame] | None:
+        """Last saved step, its tensors, and the metrics up to it; None for a folder without a state."""
+        if not (self.path / "state.safetensors").exists():
+            return None
+        tensors, metadata = self._load("state.safetensors")
+        step = int(metadata["step"])
+        metrics = pd.read_parquet(self.path / "metrics.parquet")
+        return step, tensors, metrics[metrics["step"] <= step]
+
+    @property
+    def step(self) -> int:
+        """Last saved step, 0 for a folder without a state."""
+        if not (self.path / "state.safetensors").exists():
+            return 0
+        with safe_open(self.path / "state.safetensors", framework="pt") as file:
+            return int(file.metadata()["step"])
+
+    def _save(self, name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        held = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        with atomic_path(self.path / name) as draft:
+            save_file(held, draft, metadata)
+
+    def _load(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+        with safe_open(self.path / name, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def environment_json() -> str:
+    """`environment` as JSON text."""
+    return json.dumps(environment(), indent=2) + "\n"
