@@ -1,0 +1,151 @@
+"""Risk curves over the number of training sequences, as rows of the one result table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory import in_context, in_weight
+from theory.context_law import CONTEXTS
+from theory.distribution import GROUPS, ClassMixture
+from theory.labels import class_label_law
+from theory.validation import require_count
+
+__all__ = ["group_mean", "in_weight_risk", "risk_rows"]
+
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+def group_mean(spec: ClassMixture, risks: Floats, group: str) -> Floats:
+    """Mean risk over the classes of a group, each weighted by its frequency.
+
+    Args:
+        spec: the data.
+        risks: shape (..., K).
+        group: ``high``, ``low`` or ``all``; must not be empty.
+
+    Returns:
+        Shape (...).
+
+    Example:
+        >>> spec = ClassMixture(n_high=1, n_low=1, p_high=0.75)
+        >>> float(group_mean(spec, np.array([0.0, 1.0]), "all"))
+        0.25
+    """
+    members = spec.group(group)
+    weights = spec.frequencies[members] / spec.group_frequency(group)
+    return np.asarray(risks[..., members] @ weights)
+
+
+def in_weight_risk(
+    spec: ClassMixture, n_sequences: ArrayLike, measure: str, distribution: str, *, covered: bool, beta: float = 1.0
+) -> Floats:
+    """Exact risk of the tabular in-weight predictor for each class, shape ``n_sequences.shape + (K,)``.
+
+    With ``covered``, K of the N training queries show every class once and the others are i.i.d.
+
+    Example:
+        >>> in_weight_risk(ClassMixture(), [10, 1000], "error", "ibd", covered=False)[:, 9].round(4).tolist()
+        [0.7354, 0.0]
+    """
+    n = require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0)
+    draws, sure = (n - spec.n_classes, 1) if covered else (n, 0)
+    exact: dict[str, Callable[..., Floats]] = {
+        "log_loss": lambda q, law: in_weight.exact_log_loss(draws, q, law, beta=beta, n_sure=sure),
+        "linear_loss": lambda q, law: in_weight.exact_linear_loss(draws, q, law, beta=beta, n_sure=sure),
+        "error": lambda q, law: in_weight.exact_error(draws, q, law, n_sure=sure),
+    }
+    known: dict[Any, Floats] = {}
+    columns = []
+    for label, q in enumerate(spec.frequencies):
+        law = class_label_law(spec, label, distribution)
+        if (q, law) not in known:
+            known[q, law] = exact[measure](q, law)
+        columns.append(known[q, law])
+    return np.stack(columns, axis=-1)
+
+
+def risk_rows(
+    spec: ClassMixture,
+    n_sequences: ArrayLike,
+    *,
+    covered: bool,
+    beta: float = 1.0,
+    temperature: float = 0.1,
+    clip: float = 1e-7,
+    squared_distance: float = 2.0,
+) -> list[Row]:
+    """Exact risks of both predictors for each N, test distribution, context and group.
+
+    They are risks on clean inputs (the specification's ``input_noise`` is not looked at): of the tabular add-beta
+    predictor, whose query class is known, and of the softmax similarity with class centres at one squared distance.
+    0-1 risks of h are left out for contexts of more than 10 tokens, out-of-base rows where a group of one class
+    leaves no remapping.
+
+    Args:
+        spec: the data.
+        n_sequences: N, whole numbers >= 0 (>= K when ``covered``), shape () or (M,).
+        covered: whether K of the training queries show every class once.
+        beta: pseudo-count of each label, > 0.
+        temperature: tau > 0 of the similarity.
+        clip: least probability that h gives a label, in (0, 1).
+        squared_distance: D between class centres; 2 is its mean for independent unit vectors.
+
+    Returns:
+        One dict per value with keys ``system`` (in_weight, in_context), ``n``, ``distribution`` (ibd, oobd),
+        ``context`` (relevant, irrelevant, as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
+        ``kind`` (exact) and ``value``.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> rows = risk_rows(ClassMixture(), [10, 100], covered=True)
+        >>> len(rows), rows[0]["system"], rows[0]["group"]
+        (216, 'in_weight', 'high')
+    """
+    sizes = np.atleast_1d(require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0))
+    groups = [group for group in GROUPS if len(spec.group(group))]
+    singles = any(len(spec.group(group)) == 1 for group in ("high", "low"))
+    distributions = ("ibd",) if singles else ("ibd", "oobd")
+    weights: dict[tuple[str, str], Floats] = {
+        (measure, distribution): in_weight_risk(spec, sizes, measure, distribution, covered=covered, beta=beta)
+        for measure in ("error", "log_loss", "linear_loss")
+        for distribution in distributions
+    }
+    rows: list[Row] = []
+    for context in CONTEXTS:
+        copies = _in_context_risks(spec, context, temperature, clip, squared_distance)
+        for (measure, distribution), by_size in weights.items():
+            systems = {"in_weight": by_size}
+            if measure in copies:
+                systems["in_context"] = np.broadcast_to(copies[measure], by_size.shape)
+            for system, risks in systems.items():
+                key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
+                rows += _rows(spec, sizes, groups, risks, key)
+    return rows
+
+
+def _rows(spec: ClassMixture, sizes: Floats, groups: list[str], risks: Floats, key: Row) -> list[Row]:
+    return [
+        {**key, "n": int(n), "group": group, "kind": "exact", "value": float(value)}
+        for group in groups
+        for n, value in zip(sizes, group_mean(spec, risks, group), strict=True)
+    ]
+
+
+def _in_context_risks(
+    spec: ClassMixture, context: str, temperature: float, clip: float, squared_distance: float
+) -> dict[str, Floats]:
+    data = {"temperature": temperature, "squared_distance": squared_distance}
+    risks = {
+        "log_loss": in_context.exact_log_loss(spec, context=context, clip=clip, **data),
+        "linear_loss": in_context.exact_linear_loss(spec, context=context, **data),
+    }
+    if spec.context_length <= in_context.LONGEST_EXACT_CONTEXT:
+        risks["error"] = in_context.exact_error(spec, context=context, **data)
+    return risks
