@@ -6,7 +6,7 @@ into a mean with an interval. Theory rows have no seed and hold for every one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -35,7 +35,7 @@ KEYS = tuple(name for name in COLUMNS if name not in ("value", "low", "high"))
 """Columns that identify a row."""
 
 
-def make_table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+def make_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a table with exactly the columns of `COLUMNS`; absent ones are missing values.
 
     Raises:
@@ -46,7 +46,7 @@ def make_table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame
         >>> list(table.columns) == list(COLUMNS)
         True
     """
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(list(rows))
     unknown = sorted(set(table.columns) - set(COLUMNS))
     if unknown:
         raise ValueError(f"`rows` must have columns among {list(COLUMNS)}; got {unknown}")

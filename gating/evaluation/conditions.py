@@ -1,0 +1,101 @@
+"""Test conditions of the class mixture: in-base or out-of-base, relevant context or not, frequent or rare queries.
+
+Sequences are drawn for every cell (query class, context kind) in equal number, and conditions are weighted means over
+cells: exact in the class frequencies, and precise for rare classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gating.tasks.class_mixture import ClassMixtureSampler
+from gating.tasks.sequences import Sequences
+from theory.distribution import GROUPS, ClassMixture
+
+__all__ = ["CONTEXTS", "DISTRIBUTIONS", "Condition", "TestSet", "conditions", "draw_test_set"]
+
+DISTRIBUTIONS = ("ibd", "oobd")
+CONTEXTS = ("relevant", "irrelevant", "as_trained")
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Fresh sequences of R replicas, cell after cell.
+
+    Attributes:
+        sequences: for ``ibd`` and ``oobd``, sequences of shape (R, K * 2 * S, ...); out-of-base ones are the in-base
+            ones with the labels moved.
+        label_distribution: for both, the law of the target given the query class, shape (R, K * 2 * S, C).
+        per_cell: S, sequences in each cell (query class, relevant or irrelevant).
+    """
+
+    __test__ = False
+
+    sequences: dict[str, Sequences]
+    label_distribution: dict[str, Tensor]
+    per_cell: int
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition as weights over cells.
+
+    Attributes:
+        context: one of `CONTEXTS`.
+        group: one of `theory.distribution.GROUPS`.
+        weights: weight of each cell (class, [relevant, irrelevant]), shape (K, 2); sums to 1.
+    """
+
+    context: str
+    group: str
+    weights: Tensor
+
+
+def draw_test_set(sampler: ClassMixtureSampler, *, seed: int, per_cell: int) -> TestSet:
+    """Draws `per_cell` sequences for every query class with a relevant and with an irrelevant context.
+
+    Args:
+        sampler: mixtures of the R replicas.
+        seed: evaluation seed.
+        per_cell: sequences in each cell, >= 1.
+
+    Raises:
+        ValueError: when `per_cell` is below 1, or a frequency group has a single class.
+    """
+    if per_cell < 1:
+        raise ValueError(f"`per_cell` must be an integer >= 1; got {per_cell!r}")
+    k = sampler.n_classes
+    query = torch.arange(k).repeat_interleave(2 * per_cell)
+    relevant = torch.tensor([True, False]).repeat_interleave(per_cell).repeat(k)
+    in_base = sampler.fresh(seed, query, relevant)
+    laws = np.stack([spec.label_matrix for spec in sampler.distributions])
+    moved = np.stack([p[:, np.argsort(s.shifted_labels)] for p, s in zip(laws, sampler.distributions, strict=True)])
+    return TestSet(
+        {"ibd": in_base, "oobd": sampler.out_of_base(in_base)},
+        {name: torch.from_numpy(law).to(sampler.device)[:, query] for name, law in (("ibd", laws), ("oobd", moved))},
+        per_cell,
+    )
+
+
+def conditions(spec: ClassMixture) -> Iterator[Condition]:
+    """Every context kind for every group that has a class; ``as_trained`` mixes both kinds with `p_relevant`.
+
+    Example:
+        >>> [c.weights.sum(0).numpy().round(9).tolist() for c in conditions(ClassMixture()) if c.group == "all"]
+        [[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]]
+    """
+    shares = {"relevant": (1.0, 0.0), "irrelevant": (0.0, 1.0), "as_trained": (spec.p_relevant, 1 - spec.p_relevant)}
+    for context in CONTEXTS:
+        for group in GROUPS:
+            classes = spec.group(group)
+            if len(classes) == 0:
+                continue
+            weights = np.zeros((spec.n_classes, 2))
+            q = spec.frequencies[classes]
+            weights[classes] = np.outer(q / q.sum(), shares[context])
+            yield Condition(context, group, torch.from_numpy(weights))

@@ -1,0 +1,135 @@
+r"""The effective gate: the weight of g that makes ``alpha g + (1 - alpha) h`` nearest to what a model answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["EffectiveGate", "effective_gate", "effective_gate_squared"]
+
+
+class EffectiveGate(NamedTuple):
+    """Result of a fit.
+
+    Attributes:
+        alpha: weight of the in-weight predictor, in [0, 1]; NaN where g and h agree on every sequence, since then
+            no weight is better than another.
+        residual: what the best mixture leaves unexplained: mean KL divergence in nats, or mean squared error.
+    """
+
+    alpha: Tensor
+    residual: Tensor
+
+
+def effective_gate(
+    model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None, *, tolerance: float = 1e-12
+) -> EffectiveGate:
+    r"""Effective gate of a model that answers with probabilities.
+
+    .. math:: \alpha^* = \arg\min_{\alpha \in [0, 1]} \sum_i w_i \,\mathrm{KL}(T_i \,\|\, \alpha g_i + (1-\alpha) h_i)
+
+    Convex in one variable; solved by Newton steps kept inside a bracket of the derivative's sign, for all leading
+    dimensions at once.
+
+    Args:
+        model: log-probabilities of the model T, shape (..., n, C), in nats.
+        g: log-probabilities of the in-weight predictor, same shape.
+        h: log-probabilities of the in-context predictor, same shape.
+        weights: non-negative weights w of the n sequences, shape (n,) or (..., n); uniform when None. They are
+            normalised to sum to 1.
+        tolerance: width of the bracket at which the search stops.
+
+    Returns:
+        `EffectiveGate` with tensors of shape (...), float64.
+
+    Raises:
+        ValueError: when shapes differ or a log-probability is NaN.
+
+    Example:
+        >>> g = torch.tensor([[0.9, 0.1], [0.9, 0.1]]).log()
+        >>> h = torch.tensor([[0.2, 0.8], [0.3, 0.7]]).log()
+        >>> mixture = (0.25 * g.exp() + 0.75 * h.exp()).log()
+        >>> round(effective_gate(mixture, g, h).alpha.item(), 6)
+        0.25
+    """
+    _check(model, g, h)
+    log_t, p_g, p_h = model.double(), g.double().exp(), h.double().exp()
+    w = _normalised(weights, log_t)
+    mass = w.unsqueeze(-1) * log_t.exp()
+    gap = p_g - p_h
+
+    def slopes(alpha: Tensor) -> tuple[Tensor, Tensor]:
+        ratio = gap / torch.addcmul(p_h, gap, alpha[..., None, None]).clamp_min(1e-300)
+        first = mass * ratio
+        return -first.sum((-2, -1)), (first * ratio).sum((-2, -1))
+
+    low = torch.zeros(log_t.shape[:-2], dtype=torch.float64, device=log_t.device)
+    high, alpha = torch.ones_like(low), torch.full_like(low, 0.5)
+    at_zero, at_one = slopes(low)[0], slopes(high)[0]
+    for _ in range(200):
+        first, second = slopes(alpha)
+        low, high = torch.where(first < 0, alpha, low), torch.where(first < 0, high, alpha)
+        newton = alpha - first / second.clamp_min(1e-300)
+        inside = (newton > low) & (newton < high)
+        step = torch.where(inside, newton, (low + high) / 2)
+        moved = (step - alpha).abs()
+        alpha = step
+        if bool(((high - low < tolerance) | (moved < tolerance)).all()):
+            break
+    alpha = torch.where(at_zero >= 0, 0.0, torch.where(at_one <= 0, 1.0, alpha))
+    mixture = torch.addcmul(p_h, gap, alpha[..., None, None]).clamp_min(1e-300).log()
+    residual = torch.where(mass > 0, mass * (log_t - mixture), 0.0).sum((-2, -1))
+    agree = (gap.abs() * (w > 0).unsqueeze(-1)).amax((-2, -1)) < 1e-12
+    return EffectiveGate(torch.where(agree, torch.nan, alpha), residual)
+
+
+def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None) -> EffectiveGate:
+    r"""Effective gate of a model that answers with a number or a vector (regression).
+
+    .. math:: \alpha^* = \mathrm{clip}_{[0,1]} \frac{\sum_i w_i \langle T_i - h_i, g_i - h_i \rangle}
+        {\sum_i w_i \|g_i - h_i\|^2}
+
+    Args:
+        model: outputs T of the model, shape (..., n, m).
+        g: outputs of the in-weight predictor, same shape.
+        h: outputs of the in-context predictor, same shape.
+        weights: as in `effective_gate`.
+
+    Returns:
+        `EffectiveGate`; the residual is the weighted mean of the squared distance.
+
+    Example:
+        >>> g, h = torch.ones(5, 1), torch.zeros(5, 1)
+        >>> effective_gate_squared(0.25 * g, g, h).alpha.item()
+        0.25
+    """
+    _check(model, g, h)
+    t, g, h = model.double(), g.double(), h.double()
+    w = _normalised(weights, t)
+    gap = g - h
+    power = (w * gap.square().sum(-1)).sum(-1)
+    alpha = ((w * ((t - h) * gap).sum(-1)).sum(-1) / power).clamp(0, 1)
+    error = (w * (t - h - alpha[..., None, None].nan_to_num() * gap).square().sum(-1)).sum(-1)
+    return EffectiveGate(alpha, error)
+
+
+def _check(model: Tensor, g: Tensor, h: Tensor) -> None:
+    if not model.shape == g.shape == h.shape or model.dim() < 2:
+        raise ValueError(
+            "`model`, `g` and `h` must have one shape (..., n, C);"
+            f" got {tuple(model.shape)}, {tuple(g.shape)} and {tuple(h.shape)}"
+        )
+    for name, value in (("model", model), ("g", g), ("h", h)):
+        if bool(value.isnan().any()):
+            raise ValueError(f"`{name}` must have no NaN; got {int(value.isnan().sum())} of {value.numel()}")
+
+
+def _normalised(weights: Tensor | None, like: Tensor) -> Tensor:
+    shape = like.shape[:-1]
+    w = torch.ones(shape[-1:], device=like.device) if weights is None else weights.to(like.device)
+    if bool((w < 0).any()) or not bool((w.sum(-1) > 0).all()):
+        raise ValueError("`weights` must be >= 0 with a positive sum; got a negative weight or a zero sum")
+    w = w.double()
+    return (w / w.sum(-1, keepdim=True)).expand(shape)
