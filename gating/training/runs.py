@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -16,25 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gating.files import atomic_path, write_text
+
 __all__ = ["RunFolder", "atomic_path", "environment", "square_root_schedule", "write_text"]
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` in one step when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically."""
-    with atomic_path(path) as draft:
-        draft.write_text(text, encoding="utf-8")
 
 
 def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
