@@ -1,0 +1,225 @@
+"""The protocol of online gates: play a weight, see both losses, learn; one independent learner per stream and cell.
+
+A gate of shape ``(streams, cells)`` is that many learners side by side. Every round it plays
+``alpha = gate.alpha(cells)`` and is told the losses of the in-weight and the in-context predictor by
+``gate.update(loss_in_weight, loss_in_context, cells)``; only the cells visited learn. State is float64 and lives in
+buffers, so a gate moves with ``.to(device)`` and is saved by ``state_dict``.
+
+Two kinds of gate differ in the loss they suffer. A :class:`LinearLossGate` pays ``alpha l(g) + (1 - alpha) l(h)``,
+which for convex losses is at least what the mixed prediction pays. A :class:`LogLossGate` is told negative
+log-probabilities and pays ``-ln(alpha g + (1 - alpha) h)``, the log loss of the mixed prediction itself.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from theory.validation import require_count
+
+__all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at"]
+
+# The learners that a round visits: all of them, or one per stream.
+Index = slice | Tensor
+
+
+def add_at(state: Tensor, index: Index, value: Tensor) -> None:
+    """Add to the visited learners' state in place (no learner is visited twice in a round).
+
+    Example:
+        >>> state = torch.zeros(3)
+        >>> add_at(state, torch.tensor([2]), torch.tensor([1.5]))
+        >>> state.tolist()
+        [0.0, 0.0, 1.5]
+    """
+    if isinstance(index, slice):
+        state.add_(value)
+    else:
+        state.index_add_(0, index, value)
+
+
+class OnlineGate(nn.Module, ABC):
+    """Independent online learners of the weight of the in-weight predictor.
+
+    Args:
+        shape: leading shape of streams and, last, the number of cells; integers >= 1. ``(cells,)`` is one stream.
+
+    Attributes:
+        rounds: (n,) rounds each learner has played; n is the product of ``shape``.
+        loss: (n,) what each learner has suffered; ``loss_in_weight`` and ``loss_in_context`` what g and h have.
+    """
+
+    rounds: Tensor
+    loss: Tensor
+    loss_in_weight: Tensor
+    loss_in_context: Tensor
+    offsets: Tensor
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__()
+        sizes = require_count("shape", shape, least=1)
+        if sizes.ndim != 1:
+            raise ValueError(f"`shape` must be a sequence of integers >= 1; got {shape!r}")
+        self.shape = torch.Size(int(size) for size in sizes)
+        for name in ("rounds", "loss", "loss_in_weight", "loss_in_context"):
+            self._state(name)
+        self.register_buffer("offsets", torch.arange(0, self.shape.numel(), self.shape[-1]))
+
+    @abstractmethod
+    def _alpha(self, index: Index) -> Tensor:
+        """Weights of the learners at ``index``, one axis."""
+
+    @abstractmethod
+    def _suffer(self, index: Index, in_weight: Tensor, in_context: Tensor) -> Tensor:
+        """Loss of this round of the learners at ``index``, which then learn from it."""
+
+    @abstractmethod
+    def bound(self) -> Tensor:
+        """Upper bound on :meth:`regret` after the rounds played, in the gate's shape; see the class."""
+
+    @torch.no_grad()
+    def alpha(self, cells: Tensor | None = None) -> Tensor:
+        """Weight of the in-weight predictor, in [0, 1].
+
+        Args:
+            cells: int64 tensor of shape ``shape[:-1]``, the cell that each stream is in, or None for all cells.
+
+        Returns:
+            float64 tensor of shape ``shape[:-1]``, or ``shape`` when ``cells`` is None.
+
+        Raises:
+            ValueError: ``cells`` of another shape or type, or outside 0 .. shape[-1] - 1.
+        """
+        index, visited = self._index(cells)
+        return self._alpha(index).reshape(visited)
+
+    @torch.no_grad()
+    def update(
+        self, loss_in_weight: Tensor | float, loss_in_context: Tensor | float, cells: Tensor | None = None
+    ) -> Tensor:
+        """Suffer one round in the visited cells, and learn from it.
+
+        Args:
+            loss_in_weight: loss of g in this round, broadcastable to the shape that :meth:`alpha` returns.
+            loss_in_context: loss of h, likewise.
+            cells: as in :meth:`alpha`.
+
+        Returns:
+            Loss that the gate suffered in this round, in the shape that :meth:`alpha` returns.
+
+        Raises:
+            ValueError: losses that are not finite, too far apart, or of the wrong shape (see the class).
+        """
+        index, visited = self._index(cells)
+        in_weight = self._losses("loss_in_weight", loss_in_weight, visited)
+        in_context = self._losses("loss_in_context", loss_in_context, visited)
+        suffered = self._suffer(index, in_weight, in_context)
+        add_at(self.rounds, index, torch.ones_like(suffered))
+        add_at(self.loss, index, suffered)
+        add_at(self.loss_in_weight, index, in_weight)
+        add_at(self.loss_in_context, index, in_context)
+        return suffered.reshape(visited)
+
+    @torch.no_grad()
+    def regret(self) -> Tensor:
+        """Loss so far minus that of the better of the two predictors in hindsight, in the gate's shape."""
+        return (self.loss - torch.minimum(self.loss_in_weight, self.loss_in_context)).reshape(self.shape)
+
+    def _state(self, name: str, fill: float = 0.0, *, width: tuple[int, ...] = ()) -> None:
+        """Register one float64 number, or a row of them, for every learner."""
+        self.register_buffer(name, torch.full((self.shape.numel(), *width), fill, dtype=torch.float64))
+
+    def _parameter(self, name: str, value: NDArray[np.float64] | None) -> None:
+        """Register a number, or a table that broadcasts to the gate's shape, as one number for every learner."""
+        try:
+            spread = None if value is None else np.broadcast_to(value, self.shape).astype(np.float64).reshape(-1)
+        except ValueError as mismatch:
+            raise ValueError(f"`{name}` must broadcast to shape {tuple(self.shape)}; got {value!r}") from mismatch
+        self.register_buffer(name, None if spread is None else torch.from_numpy(spread))
+
+    def _index(self, cells: Tensor | None) -> tuple[Index, torch.Size]:
+        if cells is None:
+            return slice(None), self.shape
+        visited = self.shape[:-1]
+        if not isinstance(cells, Tensor) or cells.dtype != torch.int64 or cells.shape != visited:
+            raise ValueError(f"`cells` must be an int64 tensor of shape {tuple(visited)}; got {cells!r}")
+        flat = cells.reshape(-1)
+        if ((flat < 0) | (flat >= self.shape[-1])).any():
+            raise ValueError(f"`cells` must be in 0 .. {self.shape[-1] - 1}; got {cells!r}")
+        return self.offsets + flat, visited
+
+    def _losses(self, name: str, value: Tensor | float, visited: torch.Size) -> Tensor:
+        try:
+            losses = torch.as_tensor(value, dtype=torch.float64, device=self.rounds.device)
+            return losses.expand(visited).reshape(-1)
+        except (RuntimeError, TypeError, ValueError) as mismatch:
+            raise ValueError(
+                f"`{name}` must be numbers that broadcast to {tuple(visited)}; got {value!r}"
+            ) from mismatch
+
+
+class LinearLossGate(OnlineGate):
+    """A gate that suffers ``alpha l(g) + (1 - alpha) l(h)`` and learns from ``d = l(g) - l(h)``.
+
+    Args:
+        shape: see :class:`OnlineGate`.
+        loss_range: B, largest ``|d|`` that :meth:`update` accepts; infinite for learners that need no range.
+    """
+
+    def __init__(self, shape: Sequence[int], loss_range: float = math.inf):
+        super().__init__(shape)
+        if not isinstance(loss_range, (int, float)) or not loss_range > 0:
+            raise ValueError(f"`loss_range` must be a number > 0; got {loss_range!r}")
+        self.loss_range = float(loss_range)
+
+    @abstractmethod
+    def _learn(self, index: Index, alpha: Tensor, difference: Tensor) -> None:
+        """Take in ``d`` of a round that was played with ``alpha``."""
+
+    def _suffer(self, index: Index, in_weight: Tensor, in_context: Tensor) -> Tensor:
+        difference = in_weight - in_context
+        # Written so that NaN fails too; the largest float stands for "any finite difference".
+        if not (difference.abs() <= min(self.loss_range, torch.finfo(torch.float64).max)).all():
+            raise ValueError(
+                f"`loss_in_weight` and `loss_in_context` must be finite and differ by at most {self.loss_range};"
+                f" got differences up to {difference.abs().max().item()}"
+            )
+        alpha = self._alpha(index)
+        suffered = in_context + alpha * difference
+        self._learn(index, alpha, difference)
+        return suffered
+
+
+class LogLossGate(OnlineGate):
+    """A gate that is told ``-ln g(y)`` and ``-ln h(y)`` and suffers ``-ln(alpha g(y) + (1 - alpha) h(y))``.
+
+    Either loss may be infinite (a predictor that excludes the outcome), but not so that the mixture excludes it too.
+    """
+
+    @abstractmethod
+    def _log_weights(self, index: Index) -> tuple[Tensor, Tensor]:
+        """``ln alpha`` and ``ln(1 - alpha)`` of the learners at ``index``."""
+
+    @abstractmethod
+    def _learn(self, index: Index, in_weight: Tensor, in_context: Tensor) -> None:
+        """Take in the losses of a round."""
+
+    def _alpha(self, index: Index) -> Tensor:
+        return self._log_weights(index)[0].exp()
+
+    def _suffer(self, index: Index, in_weight: Tensor, in_context: Tensor) -> Tensor:
+        log_alpha, log_rest = self._log_weights(index)
+        suffered = -torch.logaddexp(log_alpha - in_weight, log_rest - in_context)
+        if not suffered.isfinite().all():
+            raise ValueError(
+                "`loss_in_weight` and `loss_in_context` must be negative log-probabilities that leave the mixture"
+                " a positive probability; got NaN, minus infinity, or an outcome that no trusted predictor allows"
+            )
+        self._learn(index, in_weight, in_context)
+        return suffered
