@@ -15,7 +15,7 @@ from theory.labels import LabelLaw
 from theory.plug_in import LONGEST_TABLE, mean_over_counts, miss_table
 from theory.validation import require_count, require_positive, require_probability
 
-__all__ = ["exact_error", "exact_linear_loss", "exact_log_loss", "exact_missing_mass"]
+__all__ = ["broadcast_inputs", "exact_error", "exact_linear_loss", "exact_log_loss", "exact_missing_mass"]
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def exact_log_loss(
 
     Source: add-beta (Laplace, Krichevsky-Trofimov) estimators; the integral is Frullani's.
     """
-    n, q, b, s = _inputs(n_sequences, frequency, beta, n_sure)
+    n, q, b, s = broadcast_inputs(n_sequences, frequency, beta, n_sure)
     total = np.zeros(np.broadcast_shapes(n.shape, q.shape))
     for share in labels.shares:
         if share.asked > 0:
@@ -88,7 +88,7 @@ def exact_linear_loss(
 
     Source: linearity of expectation.
     """
-    n, q, b, s = _inputs(n_sequences, frequency, beta, n_sure)
+    n, q, b, s = broadcast_inputs(n_sequences, frequency, beta, n_sure)
     miss = sum(share.asked * share.not_trained for share in labels.shares)
     match = sum(share.asked * share.trained for share in labels.shares)
     inverse = expected_reciprocal(n, q, b * labels.n_labels, s)
@@ -125,7 +125,7 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
 
     Source: multinomial maximum by exponential generating functions.
     """
-    n, q, _, s = _inputs(n_sequences, frequency, 1.0, n_sure)
+    n, q, _, s = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
     largest = min(float(n.max() + s), LONGEST_TABLE + 1.0)
     table, limit = miss_table(labels.n_labels, labels.label_noise, labels.kind, largest)
     never_seen = mean_over_counts(np.ones(1), 0.0, n, q, n_sure)
@@ -168,7 +168,8 @@ def exact_missing_mass(n_sequences: ArrayLike, frequencies: ArrayLike) -> Floats
     return np.asarray((q * np.exp(log_unseen)).sum(axis=-1))
 
 
-def _inputs(n_sequences: ArrayLike, frequency: ArrayLike, beta: float, n_sure: int) -> tuple[Floats, ...]:
+def broadcast_inputs(n_sequences: ArrayLike, frequency: ArrayLike, beta: float, n_sure: int) -> tuple[Floats, ...]:
+    """N, q, beta and s as checked arrays; N and q of any shapes that broadcast, the others single numbers."""
     n = require_count("n_sequences", n_sequences)
     q = require_probability("frequency", frequency)
     try:
