@@ -1,0 +1,235 @@
+"""Small multiples of curves, drawn from a `FigureSpec` and the summarised table, as SVG text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
+
+from gating.report.figures import Facet, FigureSpec, Row, Settings, YAxis
+from gating.report.names import SYSTEMS, in_order, system_of
+from gating.report.query import at_last_step, select
+
+__all__ = ["PAPER", "THEORY_COLOURS", "Panels", "draw", "panels"]
+
+THEORY_COLOURS = {"in_weight": "#0b2f5e", "in_context": "#6e2c00"}
+"""Darker blue and orange: theory of the in-weight and of the in-context predictor."""
+PAPER = "#fefefe"
+REFERENCE_COLOUR = "#8a8a92"
+THEORY_LINES = {"exact": "-", "upper": "--", "lower": "--"}
+SYSTEM_NAMES = tuple(system.name for system in SYSTEMS.values())
+PANEL_WIDTH, PANEL_HEIGHT = 2.9, 2.0  # inches
+
+
+@dataclass(frozen=True)
+class Panels:
+    """What a figure shows of a table: its rows and columns that hold data, and the data of each panel."""
+
+    rows: tuple[Row, ...]
+    columns: tuple[Facet, ...]
+    cells: dict[tuple[int, int], pd.DataFrame]
+    absent: tuple[str, ...]
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """Rows of every panel together."""
+        return pd.concat(self.cells.values()).drop_duplicates()
+
+
+def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
+    """The panels of a figure, without rows and columns that have nothing measured; None where nothing is.
+
+    Args:
+        spec: the figure.
+        summary: rows as `gating.evaluation.table.summarise` returns them.
+    """
+    kept = at_last_step(summary) if spec.x == "n" else summary
+    if spec.systems:
+        kept = select(kept, {"system": spec.systems})
+    if not spec.theory:
+        kept = select(kept, {"kind": "measured"})
+    declared = spec.columns(summary)
+    cells = {
+        (i, j): select(kept, {**row.where, **column.where, "measure": tuple(t.measure for t in row.traces)})
+        for i, row in enumerate(spec.rows)
+        for j, column in enumerate(declared)
+    }
+    filled = {place for place, cell in cells.items() if (cell["kind"] == "measured").any()}
+    row_places = sorted({i for i, _ in filled})
+    column_places = sorted({j for _, j in filled})
+    if not filled:
+        return None
+    absent = [spec.rows[i].label.replace("\n", ", ") for i in range(len(spec.rows)) if i not in row_places]
+    absent += [declared[j].label for j in range(len(declared)) if j not in column_places]
+    return Panels(
+        tuple(spec.rows[i] for i in row_places),
+        tuple(declared[j] for j in column_places),
+        {(a, b): cells[i, j] for a, i in enumerate(row_places) for b, j in enumerate(column_places)},
+        tuple(absent),
+    )
+
+
+def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
+    """The figure as SVG text; the same input gives the same text.
+
+    Args:
+        spec: the figure.
+        shown: its panels, of `panels`.
+        settings: resolved settings of the run, for reference lines.
+    """
+    style = resources.files("gating.report") / "plots.mplstyle"
+    with resources.as_file(style) as path, matplotlib.style.context(path):
+        count_rows, count_columns = len(shown.rows), len(shown.columns)
+        size = (max(PANEL_WIDTH * count_columns + 0.8, 7.0), PANEL_HEIGHT * count_rows + 1.7)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(count_rows, count_columns, squeeze=False, sharex=True, sharey="row")
+        figure.suptitle(spec.title)
+        handles: dict[str, Line2D] = {}
+        for (i, j), cell in shown.cells.items():
+            row = shown.rows[i]
+            handles |= _reference(axes[i, j], row.axis, settings)
+            handles |= _theory(axes[i, j], cell, spec.x)
+            handles |= _measured(axes[i, j], cell, row, spec.x)
+        _label(axes, spec, shown)
+        _legend(figure, handles)
+        text = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(text, format="svg", metadata=nothing)
+    return text.getvalue()
+
+
+def _measured(axes: Axes, cell: pd.DataFrame, row: Row, x: str) -> dict[str, Line2D]:
+    """Curves of every system and trace, in the fixed order of systems; returns their legend entries."""
+    measured = cell[cell["kind"] == "measured"]
+    if measured.empty:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=REFERENCE_COLOUR)
+    handles = {}
+    for key in in_order(measured["system"], SYSTEMS):
+        system = system_of(key)
+        for trace in row.traces:
+            curve = select(measured, {"system": key, "measure": trace.measure})
+            if curve.empty:
+                continue
+            look: dict[str, Any] = {
+                "color": system.colour,
+                "marker": "" if trace.suffix else system.marker,
+                "linestyle": trace.line,
+                "markerfacecolor": system.colour if system.filled else PAPER,
+            }
+            _curve(axes, curve, x, look)
+            if trace.suffix:
+                handles[trace.suffix] = Line2D([], [], color=REFERENCE_COLOUR, linestyle=trace.line)
+            else:
+                handles[system.name] = Line2D([], [], **look)
+    return handles
+
+
+def _curve(axes: Axes, curve: pd.DataFrame, x: str, look: dict[str, Any]) -> None:
+    """A curve with its interval: a band, or a bar where the curve is one point. No step: a horizontal line."""
+    colour = look["color"]
+    if x == "step" and curve["step"].isna().all():
+        level, floor, ceiling = (float(curve[name].iloc[0]) for name in ("value", "low", "high"))
+        axes.axhline(level, **{**look, "marker": "", "linewidth": 1.1, "zorder": 1.8})
+        if np.isfinite(floor):
+            axes.axhspan(floor, ceiling, color=colour, alpha=0.1, linewidth=0)
+        return
+    curve = curve.sort_values(x)
+    at, value, low, high = (curve[name].to_numpy(dtype=np.float64) for name in (x, "value", "low", "high"))
+    axes.plot(at, value, **look)
+    if len(at) == 1 and np.isfinite(low).all():
+        axes.vlines(at, low, high, color=colour, linewidth=1.2)
+    elif len(at) > 1 and np.isfinite(low).any():
+        axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
+
+
+def _theory(axes: Axes, cell: pd.DataFrame, x: str) -> dict[str, Line2D]:
+    """Exact risks and bounds, thin and without markers; over steps, horizontal lines."""
+    handles = {}
+    theory = cell[cell["kind"] != "measured"]
+    for (key, kind), curve in theory.sort_values("n").groupby(["system", "kind"], sort=True):
+        where = {"in_weight": "in-weight", "in_context": "in-context"}.get(str(key), system_of(str(key)).name)
+        name = f"Theory, {where} ({'exact' if kind == 'exact' else 'bounds'})"
+        look: dict[str, Any] = {
+            "color": THEORY_COLOURS.get(str(key), REFERENCE_COLOUR),
+            "linestyle": THEORY_LINES[str(kind)],
+            "linewidth": 0.9,
+            "label": name,
+        }
+        if x == "step":
+            axes.axhline(float(curve["value"].iloc[0]), zorder=1.7, **look)
+        else:
+            at, value = curve["n"].to_numpy(dtype=np.float64), curve["value"].to_numpy()
+            axes.plot(at, value, zorder=1.7, marker="" if len(at) > 1 else "_", **look)
+        handles[name] = Line2D([], [], **look)
+    return handles
+
+
+def _reference(axes: Axes, axis: YAxis, settings: Settings) -> dict[str, Line2D]:
+    value = axis.reference(settings) if axis.reference else None
+    if value is None:
+        return {}
+    look: dict[str, Any] = {"color": REFERENCE_COLOUR, "linestyle": (0, (1, 2)), "linewidth": 1.2}
+    axes.axhline(value, zorder=1.5, **look)
+    return {axis.reference_name: Line2D([], [], label=axis.reference_name, **look)}
+
+
+def _label(axes: Any, spec: FigureSpec, shown: Panels) -> None:
+    """Headings, axis labels, scales and limits."""
+    for j, column in enumerate(shown.columns):
+        axes[0, j].set_title(column.label)
+        axes[-1, j].set_xlabel("training sequences N" if spec.x == "n" else "training steps")
+    for i, row in enumerate(shown.rows):
+        axes[i, 0].set_ylabel(f"{row.label}\n{row.axis.label}")
+        if row.axis.scale == "symlog":
+            axes[i, 0].set_yscale("symlog", linthresh=0.01, linscale=0.5)
+        axes[i, 0].set_ylim(row.axis.low, row.axis.high)
+    found = {float(v) for cell in shown.cells.values() for v in cell[spec.x].dropna()}
+    (_scale_n if spec.x == "n" else _scale_step)(axes[0, 0], found)
+
+
+def _scale_n(axes: Axes, found: Iterable[float]) -> None:
+    """A log2 axis with at most seven ticks, each a power of two."""
+    low, high = np.log2(min(found)), np.log2(max(found))
+    margin = max(0.04 * (high - low), 0.5 if high == low else 0.2)
+    every = max(1, round(np.ceil((high - low) / 6)))
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(round(low), int(high) + 1, every)]))
+    axes.xaxis.set_major_formatter(LogFormatterMathtext(base=2))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(2 ** (low - margin), 2 ** (high + margin))
+
+
+def _scale_step(axes: Axes, found: Iterable[float]) -> None:
+    """A log axis from the first positive step; step 0, where measured, sits left of it."""
+    positive = [step for step in found if step > 0] or [1.0]
+    low, high = min(positive), max(positive)
+    if min(found, default=1.0) <= 0:
+        axes.set_xscale("symlog", linthresh=low, linscale=0.3)
+        axes.set_xlim(-0.1 * low, high * 1.3)
+    else:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.3, high * 1.3)
+    leading = (1, 2, 5) if high / low <= 300 else (1,)
+    ticks = [d * 10.0**k for k in range(8) for d in leading if low / 1.3 <= d * 10.0**k <= high * 1.3]
+    axes.xaxis.set_major_locator(FixedLocator([0.0, *ticks] if min(found, default=1.0) <= 0 else ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _legend(figure: Figure, handles: dict[str, Line2D]) -> None:
+    """One legend under the panels: systems in their order, then theory and reference lines."""
+    width = figure.get_figwidth()
+    columns = max(1, min(4, int(width // 2.9), len(handles)))
+    systems = in_order((name for name in handles if name in SYSTEM_NAMES), SYSTEM_NAMES)
+    names = systems + [name for name in handles if name not in systems]
+    figure.legend([handles[name] for name in names], names, loc="outside lower center", ncols=columns)
