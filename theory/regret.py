@@ -45,7 +45,7 @@ def gradient_descent_bound(
     Args:
         n_rounds: n, rounds played; integer >= 0, any shape.
         loss_range: B > 0, largest ``|l(g) - l(h)|``; in units of the loss; broadcasts with ``n_rounds``.
-        horizon: H >= 1, number of rounds the step was tuned for, or None.
+        horizon: H > 0, number of rounds the step was tuned for, or None.
 
     Returns:
         The bound in units of the loss; 0 at n = 0.
@@ -62,7 +62,7 @@ def gradient_descent_bound(
     n, b = require_count("n_rounds", n_rounds), require_positive("loss_range", loss_range)
     if horizon is None:
         return np.where(n > 0, b * (np.sqrt(2 * n) - 5 * np.sqrt(2) / 8), 0.0)
-    root = np.sqrt(require_count("horizon", horizon, least=1))
+    root = np.sqrt(require_positive("horizon", horizon))
     return np.where(n > 0, b * root / 4 + b * n / (4 * root), 0.0)
 
 
@@ -82,7 +82,7 @@ def exponential_weights_bound(
         n_rounds: n, rounds played; integer >= 0, any shape.
         loss_range: B > 0, largest difference of two experts' losses in a round; in units of the loss.
         n_experts: m, integer >= 2.
-        horizon: H >= 1, number of rounds the rate was tuned for, or None.
+        horizon: H > 0, number of rounds the rate was tuned for, or None.
 
     Returns:
         The bound in units of the loss; 0 at n = 0.
@@ -102,7 +102,7 @@ def exponential_weights_bound(
     log_m = np.log(require_count("n_experts", n_experts, least=2))
     if horizon is None:
         return np.asarray(b * np.sqrt(n * log_m))
-    h = require_count("horizon", horizon, least=1)
+    h = require_positive("horizon", horizon)
     return np.where(n > 0, b * np.sqrt(h * log_m / 8) + n * b * np.sqrt(log_m / (8 * h)), 0.0)
 
 

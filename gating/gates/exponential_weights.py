@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from gating.gates.online import Index, LinearLossGate, add_at
 from theory.regret import scheduled_weights_bound
-from theory.validation import require_count, require_positive, require_reals
+from theory.validation import require_positive, require_reals
 
 __all__ = ["ExponentialWeightsGate", "Rate"]
 
@@ -32,7 +32,7 @@ class ExponentialWeightsGate(LinearLossGate):
     Args:
         shape: streams and cells, see :class:`gating.gates.online.OnlineGate`.
         loss_range: B > 0, largest ``|l(g) - l(h)|``; may be infinite when ``rate`` is given.
-        horizon: H, rounds a cell is expected to be visited (number or table that broadcasts to ``shape``), for the
+        horizon: H > 0, rounds a cell is expected to be visited (number or table that broadcasts to ``shape``), for the
             rate ``sqrt(8 ln 2 / H) / B``; None for ``2 sqrt(ln 2 / t) / B`` in round t.
         rate: a number > 0, or a function from rounds already played (tensor, any shape) to rates, positive and never
             rising; takes the place of ``horizon``.
@@ -72,7 +72,7 @@ class ExponentialWeightsGate(LinearLossGate):
             raise ValueError(f"`horizon` must be None when `rate` is given; got {horizon!r}")
         for name in ("lead", "last_rate", "rate_sum"):
             self._state(name)
-        self._parameter("horizon", None if horizon is None else require_count("horizon", horizon, least=1))
+        self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
         self.rate = _require_falling(rate) if callable(rate) else rate and float(require_positive("rate", rate))
         self._parameter("log_prior_odds", require_reals("log_prior_odds", log_prior_odds))
 

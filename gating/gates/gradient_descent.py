@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gating.gates.online import Index, LinearLossGate
 from theory.regret import gradient_descent_bound
-from theory.validation import require_count, require_positive
+from theory.validation import require_positive
 
 __all__ = ["GradientDescentGate"]
 
@@ -26,7 +26,7 @@ class GradientDescentGate(LinearLossGate):
     Args:
         shape: streams and cells, see :class:`gating.gates.online.OnlineGate`.
         loss_range: B > 0, largest ``|l(g) - l(h)|``, finite.
-        horizon: H, rounds a cell is expected to be visited (number or table that broadcasts to ``shape``), or None for
+        horizon: H > 0, rounds a cell is expected to be visited (number or table that broadcasts to ``shape``), or None for
             steps that need no horizon. For cells that share T rounds in unknown shares, H = T / cells.
 
     Raises:
@@ -48,7 +48,7 @@ class GradientDescentGate(LinearLossGate):
     def __init__(self, shape: Sequence[int], *, loss_range: float, horizon: ArrayLike | None = None):
         super().__init__(shape, float(require_positive("loss_range", loss_range)))
         self._state("weight", 0.5)
-        self._parameter("horizon", None if horizon is None else require_count("horizon", horizon, least=1))
+        self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
 
     def bound(self) -> Tensor:
         """:func:`theory.regret.gradient_descent_bound` of the rounds each learner has played."""

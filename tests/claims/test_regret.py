@@ -1,0 +1,479 @@
+"""One test for each statement of docs/theory.md, section 4."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+
+from gating.gates import (
+    AdaHedgeGate,
+    BayesMixtureGate,
+    ExponentialWeightsGate,
+    GradientDescentGate,
+    OnlineGate,
+    UniversalPortfolioGate,
+)
+from tests.claims.gate_streams import (
+    answer_linear,
+    answer_log,
+    best_mixture_loss,
+    compositions,
+    play,
+    random_differences,
+    record,
+    sign_streams,
+)
+from theory.composition import cells_bound, composition_bound, online_to_batch_bound
+from theory.distribution import ClassMixture
+from theory.mixture_regret import (
+    PORTFOLIO_PRIORS,
+    bayes_mixture_bound,
+    exact_add_beta_regret,
+    exact_worst_add_beta_regret,
+    kt_bound,
+    laplace_bound,
+    portfolio_nodes,
+    portfolio_quadrature_bound,
+    universal_portfolio_bound,
+)
+from theory.regret import (
+    adahedge_bound,
+    exponential_weights_bound,
+    gradient_descent_bound,
+    scheduled_weights_bound,
+    two_expert_lower_bound,
+)
+
+N_STREAMS, N_ROUNDS = 1000, 200
+ROUNDING = 1e-9  # absolute slack for sums of some hundred float64 terms
+
+Maker = Callable[[tuple[int, ...]], OnlineGate]
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(2024)
+
+
+def power_rate(rounds: torch.Tensor) -> torch.Tensor:
+    return 0.7 * rounds.clamp(min=1) ** -0.3
+
+
+LINEAR: dict[str, Maker] = {
+    "descent, horizon": lambda shape: GradientDescentGate(shape, loss_range=1.0, horizon=N_ROUNDS),
+    "descent, no horizon": lambda shape: GradientDescentGate(shape, loss_range=1.0),
+    "weights, horizon": lambda shape: ExponentialWeightsGate(shape, loss_range=1.0, horizon=N_ROUNDS),
+    "weights, no horizon": lambda shape: ExponentialWeightsGate(shape, loss_range=1.0),
+    "weights, prior and falling rate": lambda shape: ExponentialWeightsGate(
+        shape, loss_range=1.0, rate=power_rate, log_prior_odds=-3.0
+    ),
+    "AdaHedge": AdaHedgeGate,
+}
+LOG: dict[str, Maker] = {
+    "Bayes": BayesMixtureGate,
+    "Bayes, prior": lambda shape: BayesMixtureGate(shape, log_prior_odds=5.0),
+    "portfolio, Jeffreys": lambda shape: UniversalPortfolioGate(shape, horizon=N_ROUNDS),
+    "portfolio, uniform": lambda shape: UniversalPortfolioGate(shape, horizon=N_ROUNDS, prior="uniform"),
+}
+
+
+def never_above_bound(gate: OnlineGate, regret: torch.Tensor) -> None:
+    excess = (regret - gate.bound()).max().item()
+    assert excess <= ROUNDING, f"regret above its bound by {excess}"
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_4_1_best_fixed_weight_is_a_predictor(name: str, generator: np.random.Generator) -> None:
+    d = random_differences(generator, 50, 40)
+    gate = LINEAR[name]((40,))
+    weights = play(gate, d, torch.zeros_like(d))
+    fixed = torch.linspace(0, 1, 101, dtype=torch.float64)[:, None] * d.sum(dim=0)
+    torch.testing.assert_close(gate.regret(), (weights * d).sum(dim=0) - fixed.min(dim=0).values)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_4_2_to_4_6_linear_regret_on_random_adversarial_and_all_sign_streams(
+    name: str, generator: np.random.Generator
+) -> None:
+    gate = LINEAR[name]((N_STREAMS,))
+    d = random_differences(generator, N_ROUNDS, N_STREAMS)
+    play(gate, d, torch.zeros_like(d))
+    never_above_bound(gate, gate.regret())
+    answered = LINEAR[name]((N_STREAMS,))
+    replayed_to_others = answer_linear(answered, generator, N_ROUNDS)
+    never_above_bound(answered, answered.regret())
+    for other in LINEAR.values():
+        gate = other((N_STREAMS,))
+        play(gate, replayed_to_others, torch.zeros_like(replayed_to_others))
+        never_above_bound(gate, gate.regret())
+    signs = sign_streams(12)
+    gate = LINEAR[name]((signs.shape[1],))
+    for t in range(12):  # after each round: short streams are checked as well
+        gate.update(signs[t], 0.0)
+        never_above_bound(gate, gate.regret())
+
+
+@pytest.mark.parametrize("name", [*LINEAR, *LOG])
+def test_4_2_to_4_12_regret_of_every_cell_of_replayed_streams(name: str, generator: np.random.Generator) -> None:
+    spec = ClassMixture(label_noise=0.2)
+    stream = record(spec, generator, N_ROUNDS, N_STREAMS)
+    gate = {**LINEAR, **LOG}[name]((N_STREAMS, spec.n_classes))
+    if name in LOG:
+        losses = -stream.p_in_weight.log(), -stream.p_in_context.log()
+    else:
+        losses = 1 - stream.p_in_weight, 1 - stream.p_in_context
+    play(gate, *losses, stream.cells)
+    assert gate.rounds.sum() == N_STREAMS * N_ROUNDS
+    never_above_bound(gate, gate.regret())
+
+
+def test_4_2_gradient_descent_bound_with_right_and_wrong_horizon(generator: np.random.Generator) -> None:
+    assert gradient_descent_bound(144, 3.0, horizon=144) == pytest.approx(3 * 12 / 2)
+    for horizon in (1, 20, 5000):
+        gate = GradientDescentGate((N_STREAMS,), loss_range=1.0, horizon=horizon)
+        answer_linear(gate, generator, N_ROUNDS)
+        never_above_bound(gate, gate.regret())
+        np.testing.assert_allclose(gate.bound(), gradient_descent_bound(N_ROUNDS, 1.0, horizon=horizon))
+
+
+def test_4_3_gradient_descent_without_horizon_loses_at_most_root_two_over_the_horizon() -> None:
+    n = np.array([1, 2, 10, 1000, 10**6])
+    ratio = gradient_descent_bound(n, 1.0) / (np.sqrt(n) / 2)
+    assert (ratio < 2 * math.sqrt(2)).all()
+    assert gradient_descent_bound(0, 1.0) == 0
+
+
+def test_4_4_exponential_weights_with_prior_against_either_predictor(generator: np.random.Generator) -> None:
+    odds = generator.normal(0, 5, N_STREAMS)
+    gate = ExponentialWeightsGate((N_STREAMS,), loss_range=1.0, rate=power_rate, log_prior_odds=odds)
+    answer_linear(gate, generator, N_ROUNDS)
+    rate_sum = power_rate(torch.arange(N_ROUNDS, dtype=torch.float64)).sum().item()
+    last = power_rate(torch.tensor(N_ROUNDS - 1.0)).item()
+    for loss, sign in ((gate.loss_in_weight, 1), (gate.loss_in_context, -1)):
+        bound = scheduled_weights_bound(-np.logaddexp(0, -sign * odds), last, rate_sum, 1.0)
+        assert ((gate.loss - loss).numpy() <= bound + ROUNDING).all()
+
+
+@pytest.mark.parametrize("horizon", [None, N_ROUNDS])
+def test_4_5_closed_forms_dominate_the_scheduled_bound(horizon: int | None) -> None:
+    gate = ExponentialWeightsGate((1,), loss_range=2.0, horizon=horizon)
+    for n in range(1, N_ROUNDS + 1):
+        gate.update(1.0, 0.0)
+        assert gate.bound().item() <= exponential_weights_bound(n, 2.0, horizon=horizon) + ROUNDING
+    if horizon:
+        assert gate.bound().item() == pytest.approx(2 * math.sqrt(N_ROUNDS * math.log(2) / 2))
+
+
+def test_4_6_adahedge_bound_uses_the_variance_it_met(generator: np.random.Generator) -> None:
+    gate = AdaHedgeGate((N_STREAMS,))
+    answer_linear(gate, generator, N_ROUNDS)
+    assert (gate.variance <= N_ROUNDS * gate.largest.square() / 4).all()
+    worst = adahedge_bound(gate.variance.numpy(), gate.largest.numpy())
+    assert (gate.regret().numpy() <= worst).all()
+    clear = AdaHedgeGate((1,))
+    for _ in range(2000):
+        clear.update(0.0, 1.0)
+    assert clear.bound().item() < 5  # one winner: the bound stops growing, sqrt(n) would be 45
+
+
+@pytest.mark.parametrize("name", ["Bayes", "Bayes, prior"])
+def test_4_7_bayes_mixture_regret_is_the_prior_of_the_better_predictor(
+    name: str, generator: np.random.Generator
+) -> None:
+    gate = LOG[name]((N_STREAMS,))
+    losses = generator.exponential(2, (2, N_ROUNDS, N_STREAMS)) ** 2
+    play(gate, *torch.from_numpy(losses))
+    never_above_bound(gate, gate.regret())
+    gate = LOG[name]((N_STREAMS,))
+    answer_log(gate, generator, N_ROUNDS)
+    never_above_bound(gate, gate.regret())
+    # The mixture pays exactly the log of the prior average of the two likelihoods.
+    odds = gate.log_prior_odds
+    average = torch.logaddexp(
+        torch.nn.functional.logsigmoid(odds) - gate.loss_in_weight,
+        torch.nn.functional.logsigmoid(-odds) - gate.loss_in_context,
+    )
+    torch.testing.assert_close(gate.loss, -average)
+    assert bayes_mixture_bound(math.log(0.5)) == pytest.approx(math.log(2))
+
+
+def test_4_8_no_learner_stays_below_the_lower_bound_on_fair_coins(generator: np.random.Generator) -> None:
+    n = 14
+    signs = sign_streams(n)
+    lower = two_expert_lower_bound(n, 1.0)
+    assert (torch.relu(-signs.sum(dim=0))).mean().item() == pytest.approx(lower, rel=1e-12)
+    for maker in LINEAR.values():
+        gate = maker((signs.shape[1],))
+        play(gate, signs, torch.zeros_like(signs))
+        assert gate.regret().mean().item() == pytest.approx(lower, abs=1e-12)  # whatever the weights: fair coins
+        assert gate.regret().max().item() >= lower
+    counts = np.arange(1, 2000)
+    assert (gradient_descent_bound(counts, 1.0, horizon=counts) >= two_expert_lower_bound(counts, 1.0)).all()
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.5])
+def test_4_9_constant_sequences_are_the_worst_for_add_beta_of_a_half_or_more(beta: float) -> None:
+    for n, labels in ((1, 2), (7, 2), (12, 3), (9, 5)):
+        regrets = exact_add_beta_regret(np.array(compositions(n, labels)), beta)
+        worst = exact_worst_add_beta_regret(n, labels, beta)
+        assert regrets.max() == pytest.approx(worst, rel=1e-12)
+        assert regrets.argmax() == 0  # the constant sequence comes first
+
+
+def test_4_9_below_a_half_constant_sequences_are_not_the_worst() -> None:
+    constant, spread = exact_add_beta_regret([[2, 0], [1, 1]], 0.1)
+    assert spread > constant + 1
+    with pytest.raises(ValueError, match="`beta` must be >= 1/2"):
+        exact_worst_add_beta_regret(2, 2, 0.1)
+
+
+def test_4_9_add_beta_regret_by_prediction_one_label_at_a_time(generator: np.random.Generator) -> None:
+    for beta, labels in ((0.5, 2), (1.0, 4), (0.2, 3), (3.0, 6)):
+        sequence = generator.integers(0, labels, 40)
+        seen, loss = np.zeros(labels), 0.0
+        for y in sequence:
+            loss -= math.log((seen[y] + beta) / (seen.sum() + beta * labels))
+            seen[y] += 1
+        best = -special.xlogy(seen, seen / 40).sum()
+        assert exact_add_beta_regret(seen, beta) == pytest.approx(loss - best, rel=1e-12)
+
+
+def test_4_10_laplace_is_the_log_binomial_and_attained() -> None:
+    for n, labels in itertools.product((0, 1, 5, 40, 300), (1, 2, 3, 17)):
+        assert laplace_bound(n, labels) == pytest.approx(math.log(math.comb(n + labels - 1, labels - 1)), rel=1e-12)
+        attained = exact_add_beta_regret([n] + [0] * (labels - 1), 1.0)
+        assert attained == pytest.approx(laplace_bound(n, labels), rel=1e-12)
+
+
+def test_4_10_kt_closed_form_holds_and_is_tight_at_one_round() -> None:
+    n, labels = np.meshgrid([1, 2, 3, 10, 1000, 1e9, 1e15], [1, 2, 3, 10, 1e3, 1e6])
+    exact, closed = exact_worst_add_beta_regret(n, labels, 0.5), kt_bound(n, labels)
+    assert (exact <= closed * (1 + 1e-12) + 1e-12).all()
+    np.testing.assert_allclose(exact[:, 0], closed[:, 0], rtol=1e-12)
+
+
+def test_4_11_temperature_grid_by_exponential_weights(generator: np.random.Generator) -> None:
+    temperatures, n = 16, 300
+    rate = math.sqrt(8 * math.log(temperatures) / n)
+    for adversarial in (False, True):
+        total, paid = np.zeros((N_STREAMS, temperatures)), np.zeros(N_STREAMS)
+        for _ in range(n):
+            weights = special.softmax(-rate * total, axis=1)
+            losses = generator.random((N_STREAMS, temperatures)) < generator.random(temperatures)
+            if adversarial:
+                losses = weights >= np.median(weights, axis=1, keepdims=True)
+            paid += (weights * losses).sum(axis=1)
+            total += losses
+        assert (paid - total.min(axis=1) <= exponential_weights_bound(n, 1.0, n_experts=16, horizon=n)).all()
+
+
+@pytest.mark.parametrize("prior", PORTFOLIO_PRIORS)
+def test_4_12_portfolio_regret_against_the_best_fixed_mixture(prior: str, generator: np.random.Generator) -> None:
+    def make() -> UniversalPortfolioGate:
+        return UniversalPortfolioGate((N_STREAMS,), horizon=N_ROUNDS, prior=prior)
+
+    gate = make()
+    losses = torch.from_numpy(generator.exponential(2, (2, N_ROUNDS, N_STREAMS)) ** 2)
+    play(gate, *losses)
+    never_above_bound(gate, gate.loss - torch.from_numpy(best_mixture_loss(*losses)))
+    gate = make()
+    answered = answer_log(gate, generator, N_ROUNDS)
+    never_above_bound(gate, gate.loss - torch.from_numpy(best_mixture_loss(*answered)))
+    stream = record(ClassMixture(label_noise=0.1), generator, N_ROUNDS, N_STREAMS)
+    gate, recorded = make(), (-stream.p_in_weight.log(), -stream.p_in_context.log())
+    play(gate, *recorded)
+    never_above_bound(gate, gate.loss - torch.from_numpy(best_mixture_loss(*recorded)))
+    closed = universal_portfolio_bound(N_ROUNDS, prior=prior)
+    assert gate.bound().max().item() <= closed + 1e-6
+
+
+@pytest.mark.parametrize("prior", PORTFOLIO_PRIORS)
+def test_4_12_portfolio_bound_is_attained_when_one_predictor_is_always_right(prior: str) -> None:
+    gate = UniversalPortfolioGate((2,), horizon=N_ROUNDS, prior=prior)
+    for _ in range(N_ROUNDS):
+        gate.update(torch.tensor([0.0, torch.inf]), torch.tensor([torch.inf, 0.0]))
+    exact = exact_worst_add_beta_regret(N_ROUNDS, 2, PORTFOLIO_PRIORS[prior])
+    np.testing.assert_allclose(gate.regret(), exact, rtol=1e-9)
+    n = np.arange(1, 3000)
+    slack = universal_portfolio_bound(n, prior=prior) - exact_worst_add_beta_regret(n, 2, PORTFOLIO_PRIORS[prior])
+    low, high = (0, 1e-9) if prior == "uniform" else (math.log(2) - math.log(math.pi) / 2, math.log(2) / 2)
+    assert slack.min() >= low - 1e-9
+    assert slack.max() <= high + 1e-9
+
+
+@pytest.mark.parametrize("prior", PORTFOLIO_PRIORS)
+def test_4_13_quadrature_against_the_exact_mixture(prior: str, generator: np.random.Generator) -> None:
+    """The exact mixture as a sum over k of positive coefficients of a^k (1 - a)^(n - k), in log space."""
+    beta, n = PORTFOLIO_PRIORS[prior], 400
+    truth = generator.random(30)
+    g_right = torch.from_numpy((generator.random((n, 30)) < truth).astype(np.float64))
+    g = (0.999 * g_right + 0.0005).clamp(max=1)
+    losses = -g.log(), -(1 - g).log()
+    exact = _exact_portfolio_loss(*losses, beta)
+    n_nodes = []
+    for tolerance in (1e-300, 1e-9, 1e-4, 0.1):
+        gate = UniversalPortfolioGate((30,), horizon=n, prior=prior, tolerance=tolerance)
+        play(gate, *losses)
+        n_nodes.append(gate.n_nodes)
+        assert np.abs(gate.loss.numpy() - exact).max() <= tolerance + 1e-10
+    assert n_nodes[0] == n // 2 + 1  # exact for polynomials of degree n
+    assert n_nodes[1:] == sorted(n_nodes[1:], reverse=True)
+    assert n_nodes[1] < n // 4
+
+
+def _exact_portfolio_loss(in_weight: torch.Tensor, in_context: torch.Tensor, beta: float) -> np.ndarray:
+    coefficients = np.zeros((1, in_weight.shape[1]))
+    edge = np.full((1, in_weight.shape[1]), -np.inf)
+    for lg, lh in zip(in_weight.numpy(), in_context.numpy(), strict=True):
+        coefficients = np.logaddexp(
+            np.concatenate([edge, coefficients - lg]), np.concatenate([coefficients - lh, edge])
+        )
+    n = len(coefficients) - 1
+    k = np.arange(n + 1)[:, None]
+    moments = special.betaln(k + beta, n - k + beta) - special.betaln(beta, beta)
+    return -special.logsumexp(coefficients + moments, axis=0)
+
+
+def test_4_13_nodes_are_the_fewest_and_serve_every_earlier_round() -> None:
+    for n, prior, tolerance in ((1, "jeffreys", 1e-6), (50, "uniform", 1e-3), (3000, "jeffreys", 1e-9)):
+        nodes = portfolio_nodes(n, prior=prior, tolerance=tolerance)
+        added = portfolio_quadrature_bound(np.arange(n + 1), nodes, prior=prior)
+        assert added.max() <= tolerance
+        assert nodes == 1 or portfolio_quadrature_bound(n, nodes - 1, prior=prior) > tolerance
+
+
+def test_4_13_too_few_nodes_do_add_regret() -> None:
+    """Nodes that no bound vouches for miss the best mixture by more than the exact worst regret allows."""
+    n, nodes = 4000, 10
+    assert portfolio_quadrature_bound(n, nodes) == np.inf
+    angle = (np.arange(nodes) + 0.5) * np.pi / (2 * nodes)
+    node = np.sin(angle) ** 2
+    k = round(n * (node[4] + node[5]) / 2)
+    wealth = special.logsumexp(k * np.log(node) + (n - k) * np.log1p(-node)) - math.log(nodes)
+    regret = k * math.log(k / n) + (n - k) * math.log(1 - k / n) - wealth
+    assert regret > exact_worst_add_beta_regret(n, 2, 0.5) + 1
+
+
+def test_4_14_sum_over_cells_with_one_shared_step(generator: np.random.Generator) -> None:
+    n_cells, n_rounds, n_streams = 8, 160, 1000
+    shares = generator.dirichlet(np.full(n_cells, 0.3), n_streams).cumsum(axis=1)
+    gate = GradientDescentGate((n_streams, n_cells), loss_range=1.0, horizon=n_rounds / n_cells)
+    for _ in range(n_rounds):
+        cells = torch.from_numpy((generator.random((n_streams, 1)) > shares[:, :-1]).sum(axis=1))
+        alpha = gate.alpha(cells)
+        gate.update(torch.where(alpha >= 0.5, 1.0, -1.0), 0.0, cells)
+    bound = cells_bound(n_cells, n_rounds, 1.0)
+    assert gate.bound().sum(dim=1).max().item() <= bound + ROUNDING  # below it where a cell was never met
+    assert gate.regret().sum(dim=1).max().item() <= bound
+
+
+def test_4_14_a_step_for_all_rounds_breaks_the_per_cell_bound() -> None:
+    """With the step of T rounds, a cell met n_x << T times has more regret than B sqrt(n_x) / 2."""
+    n_cells, n_rounds = 100, 10_000
+    gate = GradientDescentGate((1, n_cells), loss_range=1.0, horizon=n_rounds)
+    visits = n_rounds // n_cells
+    for _ in range(visits):
+        gate.update(0.0, 1.0)
+    assert gate.regret().max().item() > math.sqrt(visits) / 2
+    assert gate.regret().sum().item() > cells_bound(n_cells, n_rounds, 1.0)
+    never_above_bound(gate, gate.regret())
+
+
+def test_4_15_composition_of_gate_and_learners(generator: np.random.Generator) -> None:
+    """Log loss of the mixed prediction, Laplace in weights, a fixed copier in context, a gate per cell."""
+    spec = ClassMixture(label_noise=0.1)
+    stream = record(spec, generator, N_ROUNDS, 200)
+    losses = -stream.p_in_weight.log(), -stream.p_in_context.log()
+    labels, shape = spec.n_classes, (200, spec.n_classes)
+    loss_range = math.log(N_ROUNDS + labels) + 1
+    gates = [
+        GradientDescentGate(shape, loss_range=loss_range, horizon=N_ROUNDS / labels),
+        ExponentialWeightsGate(shape, loss_range=loss_range),
+        AdaHedgeGate(shape),
+        BayesMixtureGate(shape),
+    ]
+    for gate in gates:
+        alpha = play(gate, *losses, stream.cells)
+        composed = -(alpha * stream.p_in_weight + (1 - alpha) * stream.p_in_context).log().sum(dim=0)
+        g, h = (loss.reshape(shape) for loss in (gate.loss_in_weight, gate.loss_in_context))
+        bound = composition_bound(g, h, gate.bound())
+        assert (composed.numpy() <= bound + ROUNDING).all()
+        # The minimum over sets of cells is the sum of the minima of the cells.
+        some = generator.random((50, 1, labels)) < 0.5
+        assert (composition_bound(g, h, 0.0) <= np.where(some, g, h).sum(axis=-1) + ROUNDING).all()
+
+
+def test_4_15_learner_regret_adds_per_cell(generator: np.random.Generator) -> None:
+    labels, streams = 10, 200
+    stream = record(ClassMixture(label_noise=0.1), generator, N_ROUNDS, streams)
+    gate = BayesMixtureGate((streams, labels))
+    play(gate, -stream.p_in_weight.log(), -stream.p_in_context.log(), stream.cells)
+    rounds = gate.rounds.reshape(streams, labels).numpy()
+    regret = laplace_bound(rounds, labels)
+    best_g = np.maximum(gate.loss_in_weight.reshape(streams, labels).numpy() - regret, 0)
+    bound = composition_bound(
+        best_g, gate.loss_in_context.reshape(streams, labels), gate.bound(), in_weight_regret=regret
+    )
+    assert (gate.loss.reshape(streams, labels).sum(dim=1).numpy() <= bound + ROUNDING).all()
+
+
+def test_4_16_a_shared_learner_has_no_bound_on_a_part_of_its_rounds() -> None:
+    """Two cells in turn, each with its own better expert: no regret over all rounds, linear regret in each cell."""
+    n = 1000
+    shared = ExponentialWeightsGate((1,), loss_range=1.0, horizon=n)
+    paid = []
+    for t in range(n):
+        paid.append(shared.update(float(t % 2), float((t + 1) % 2)).item())
+    never_above_bound(shared, shared.regret())
+    first_cell = sum(paid[::2])  # rounds in which expert g loses nothing
+    assert first_cell > n / 5
+    assert first_cell > 10 * exponential_weights_bound(n / 2, 1.0, horizon=n)
+    own = ExponentialWeightsGate((2,), loss_range=1.0, horizon=n / 2)
+    for _ in range(n // 2):
+        own.update(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]))
+    never_above_bound(own, own.regret())
+
+
+def test_4_17_online_to_batch_in_expectation_and_with_probability(generator: np.random.Generator) -> None:
+    n, runs, delta = 100, 20_000, 0.05
+    for mean in (0.0, 0.1, -0.4):
+        d = np.where(generator.random((n, runs)) < (1 + mean) / 2, 1.0, -1.0)
+        gate = GradientDescentGate((runs,), loss_range=1.0, horizon=n)
+        weights = play(gate, torch.from_numpy(d), torch.zeros(n, runs)).mean(dim=0).numpy()
+        excess = mean * weights - min(mean, 0.0)
+        bound = online_to_batch_bound(gradient_descent_bound(n, 1.0, horizon=n), n)
+        assert excess.mean() <= bound + 4 * excess.std() / math.sqrt(runs)
+        measured = np.maximum(gate.regret().numpy(), 0)
+        failures = excess > online_to_batch_bound(measured, n, loss_range=1.0, delta=delta)
+        assert stats.binomtest(int(failures.sum()), runs, delta, alternative="greater").pvalue > 1e-6
+
+
+def test_4_17_no_such_bound_holds_for_a_single_run() -> None:
+    """A misleading sample, of positive probability: all rounds favour g, which is worse on average."""
+    n, mean = 100, 0.5
+    gate = GradientDescentGate((1,), loss_range=1.0, horizon=n)
+    weights = play(gate, -torch.ones(n, 1), torch.zeros(n, 1))
+    excess = mean * weights.mean().item()
+    assert excess > 5 * gate.regret().item() / n
+    assert excess > 5 * online_to_batch_bound(gradient_descent_bound(n, 1.0, horizon=n), n)
+
+
+def test_4_9_against_exact_rational_arithmetic() -> None:
+    """Second route: Laplace and KT probabilities of a sequence as fractions."""
+    for counts, beta in (((5, 2, 0), Fraction(1)), ((4, 4), Fraction(1, 2)), ((9, 1, 3, 2), Fraction(1, 2))):
+        n, labels, p = sum(counts), len(counts), Fraction(1)
+        for k in counts:
+            for i in range(k):
+                p *= i + beta
+        for i in range(n):
+            p /= i + beta * labels
+        best = math.prod(Fraction(k, n) ** k for k in counts)
+        expected = math.log(best / p)
+        assert exact_add_beta_regret(counts, float(beta)) == pytest.approx(expected, rel=1e-12)
