@@ -222,7 +222,7 @@ def _run_solver(problem: cp.Problem, solver: str, options: dict[str, Any]) -> st
     """Solve; an inaccurate, infeasible or interrupted end is an error, never a warning."""
     status = "unsolved"
     for attempt in ATTEMPTS if solver == "CLARABEL" else ({},):
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", UserWarning)  # cvxpy warns of what the status says
             try:
                 problem.solve(solver=solver, **{**attempt, **options})

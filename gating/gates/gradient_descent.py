@@ -26,8 +26,8 @@ class GradientDescentGate(LinearLossGate):
     Args:
         shape: streams and cells, see :class:`gating.gates.online.OnlineGate`.
         loss_range: B > 0, largest ``|l(g) - l(h)|``, finite.
-        horizon: H > 0, rounds a cell is expected to be visited (number or table that broadcasts to ``shape``), or None for
-            steps that need no horizon. For cells that share T rounds in unknown shares, H = T / cells.
+        horizon: H > 0, rounds a cell is expected to be visited (number or table that broadcasts to ``shape``), or None
+            for steps that need no horizon. For cells that share T rounds in unknown shares, H = T / cells.
 
     Raises:
         ValueError: an argument outside its set.

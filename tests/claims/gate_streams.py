@@ -41,8 +41,8 @@ def play(gate: OnlineGate, in_weight: Tensor, in_context: Tensor, cells: Tensor 
 def answer_linear(gate: OnlineGate, generator: np.random.Generator, n_rounds: int) -> Tensor:
     """(rounds, streams) ``d`` in [-1, 1] by an adversary that sees the weight before it answers.
 
-    A third of the streams make the gate pay now, a third do so and then push one way to the end, a third choose the sign
-    that raises the regret most. Half of all streams use full losses, half random ones.
+    A third of the streams make the gate pay now, a third do so and then push one way to the end, a third choose the
+    sign that raises the regret most. Half of all streams use full losses, half random ones.
     """
     (n_streams,) = gate.shape
     kind, total = torch.arange(n_streams) % 3, torch.zeros(n_streams, dtype=torch.float64)
