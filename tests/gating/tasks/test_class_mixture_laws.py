@@ -181,8 +181,8 @@ def test_settings_cover_what_the_specification_offers():
 @pytest.mark.parametrize("source", ["training", "evaluation"])
 def test_inputs_are_the_centre_of_the_class_plus_gaussian_noise(source):
     """(x - centre) / sigma has the normal distribution (Kolmogorov-Smirnov), mean 0, variance 1, and no correlation
-    between coordinates, between their squares, or between tokens."""
-    spec = ClassMixture(dim=5, context_length=2, input_noise=0.3, zipf=0.5)
+    between coordinates and tokens, between their squares, or with label noise and relevance."""
+    spec = ClassMixture(dim=5, context_length=2, input_noise=0.3, zipf=0.5, p_relevant=0.5, label_noise=0.3)
     sampler = ClassMixtureSampler([spec], [2**40], [5], dtype=torch.float64)
     number = torch.arange(N_ROWS)
     if source == "training":
@@ -196,6 +196,12 @@ def test_inputs_are_the_centre_of_the_class_plus_gaussian_noise(source):
     for values in (noise, noise**2):
         off = np.triu(np.corrcoef(values.T), 1)
         p.append(stats.chi2.sf(N_ROWS * (off**2).sum(), 15 * 14 / 2))
+    noisy = (sequences.y != sequences.classes)[0].numpy()
+    shown = (sequences.classes[0, :, :-1] == sequences.query_class[0, :, None]).any(-1).numpy()
+    for flags in (noisy.T * 1.0, shown[None] * 1.0):  # inputs say nothing of label noise or relevance
+        for values in (noise, noise**2):
+            cross = np.corrcoef(values.T, flags)[:15, 15:]
+            p.append(stats.chi2.sf(N_ROWS * (cross**2).sum(), cross.size))
     assert min(p) > SUITE_FAILURE_RATE / N_TESTS
 
 
