@@ -38,11 +38,11 @@ RESIDUAL = YAxis("residual KL (nats)", 0, scale="symlog")
 GATE_TRACES = (
     Trace("effective_gate"),
     Trace("mean_gate", ":", "the stylized model's own mean gate"),
-    Trace("effective_gate_reference", "--", "effective gate between reference Transformers"),
+    Trace("effective_gate_reference", "--", "reference Transformers in place of g and h"),
 )
 RESIDUAL_TRACES = (
     Trace("effective_gate_residual"),
-    Trace("effective_gate_reference_residual", "--", "residual between reference Transformers"),
+    Trace("effective_gate_reference_residual", "--", "reference Transformers in place of g and h"),
 )
 
 CONDITIONS_SHOWN = conditions(("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd", "relevant"), ("ibd", "as_trained"))
@@ -93,7 +93,7 @@ COMPARE = Study(
         FigureSpec(
             name="log-loss-by-n",
             title="How sure they are: log loss against the number of training sequences N",
-            look="The axis is linear below 0.01 nats and logarithmic above. A log loss above chance is an answer that"
+            look="The axis is linear below 0.001 nats and logarithmic above. A log loss above chance is an answer that"
             " is sure and wrong: what a predictor from weights does on OOBD labels.",
             x="n",
             rows=_by_group(LOG_LOSS, Trace("log_loss")),

@@ -191,7 +191,7 @@ def _label(axes: Any, spec: FigureSpec, shown: Panels) -> None:
     for i, row in enumerate(shown.rows):
         axes[i, 0].set_ylabel(f"{row.label}\n{row.axis.label}")
         if row.axis.scale == "symlog":
-            axes[i, 0].set_yscale("symlog", linthresh=0.01, linscale=0.5)
+            axes[i, 0].set_yscale("symlog", linthresh=0.001, linscale=0.5)
         axes[i, 0].set_ylim(row.axis.low, row.axis.high)
     found = {float(v) for cell in shown.cells.values() for v in cell[spec.x].dropna()}
     (_scale_n if spec.x == "n" else _scale_step)(axes[0, 0], found)

@@ -29,7 +29,7 @@ class Trace:
     """A measure and the line it is drawn with; `suffix` sets it apart in the legend from the main measure."""
 
     measure: str
-    line: str = "-"
+    line: Literal["-", "--", ":"] = "-"
     suffix: str = ""
 
 

@@ -1,0 +1,57 @@
+"""Sentences under a figure: what to look at, how its intervals were made, and what is missing."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gating.report.draw import Panels
+from gating.report.figures import FigureSpec, Settings
+from gating.report.names import in_order, system_of
+from gating.report.query import seeds_phrase, select, steps_phrase
+
+__all__ = ["caption", "missing_systems"]
+
+
+def missing_systems(systems: tuple[str, ...], data: pd.DataFrame) -> list[str]:
+    """Names of the declared systems without a measured row."""
+    measured = set(data.loc[data["kind"] == "measured", "system"])
+    return [system_of(key).name for key in in_order(set(systems) - measured, systems)]
+
+
+def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings: Settings) -> list[str]:
+    """Caption of a figure, sentence after sentence; the first says what to look at.
+
+    Args:
+        spec: the figure.
+        systems: systems that the study compares, for a figure that does not name its own.
+        shown: panels that are drawn.
+        settings: resolved settings of the run.
+    """
+    data = shown.data
+    drawn = {trace.measure for row in shown.rows for trace in row.traces if not trace.suffix}
+    main = select(data, {"measure": tuple(drawn), "kind": "measured"})
+    mark = "Shading (a bar where there is one point): " if int(main["seeds"].max()) > 1 else ""
+    interval = seeds_phrase(main)
+    sentences = [spec.look, mark + (interval[:1].lower() + interval[1:] if mark else interval)]
+    if spec.x == "n":
+        sentences.append(f"Measured {steps_phrase(main)}.")
+    if spec.note and (data["kind"] != "measured").any():
+        sentences.append(spec.note)
+    elif spec.theory:
+        sentences.append("The table has no theory rows: none are drawn.")
+    sentences += _reference_sentences(shown, settings)
+    absent = [*missing_systems(spec.systems or systems, data), *shown.absent]
+    if absent:
+        sentences.append(f"Not in the table, so not drawn: {'; '.join(absent)}.")
+    return sentences
+
+
+def _reference_sentences(shown: Panels, settings: Settings) -> list[str]:
+    """One sentence for each reference line, with its value."""
+    found = {row.axis.reference_name: row.axis.reference(settings) for row in shown.rows if row.axis.reference}
+    return [
+        f"The dotted line, {name}, is at {value:.3g}."
+        if value is not None
+        else f"The line of {name} is left out: the settings do not give the number of classes."
+        for name, value in found.items()
+    ]

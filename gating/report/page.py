@@ -1,0 +1,159 @@
+"""One HTML page and its plots, from the result table alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from gating.evaluation.table import summarise
+from gating.files import write_text
+from gating.report.captions import caption, missing_systems
+from gating.report.compare import COMPARE
+from gating.report.draw import PAPER, THEORY_COLOURS, draw, panels
+from gating.report.figures import Settings, Study
+from gating.report.names import INK, in_order, system_of
+from gating.report.query import few_sizes, seeds_phrase, sizes
+from gating.report.tables import condition_table, summary_table
+
+__all__ = ["STUDIES", "write_report"]
+
+STUDIES: dict[str, Study] = {"compare": COMPARE}
+"""Pages by study name, the value of the column ``study``."""
+
+PAGE_COLOURS = {
+    INK: "--ink",
+    PAPER: "--paper",
+    "#dcdce0": "--grid",
+    THEORY_COLOURS["in_weight"]: "--theory-weights",
+    THEORY_COLOURS["in_context"]: "--theory-context",
+}
+"""Colours of the plots that follow the reader's light or dark mode on the page."""
+
+LAST_STEP_TABLES = (
+    ("Error (0-1), against the noisy label", ("error",)),
+    ("Log loss (nats), against the noisy label", ("log_loss",)),
+    ("Effective gate (0 = context, 1 = weights) and its residual", (
+        "effective_gate", "effective_gate_residual", "mean_gate",
+        "effective_gate_reference", "effective_gate_reference_residual",
+    )),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn figure on the page."""
+
+    name: str
+    title: str
+    svg: str
+    sentences: list[str]
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG as an element of the page: its own ids, colours that follow the page, no document head."""
+        svg = self.svg[self.svg.index("<svg") :]
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        svg = re.sub(r' id="', f' id="{self.name}-', svg)
+        svg = re.sub(r'href="#', f'href="#{self.name}-', svg)
+        svg = svg.replace("url(#", f"url(#{self.name}-")
+        for colour, variable in PAGE_COLOURS.items():
+            svg = svg.replace(colour, f"var({variable})")
+        return Markup(svg)
+
+
+def write_report(folder: Path, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any]) -> list[Path]:
+    """Writes ``report.html``, which needs no other file and no network, and ``plots/*.svg``; each file atomically.
+
+    Args:
+        folder: where the files go; made if it is not there.
+        table: rows of the schema of `gating.evaluation.table`, all of one study.
+        settings: resolved settings of the run, nested as in its config file.
+        environment: versions and machine that the run ran on.
+
+    Returns:
+        The files written, the page last.
+
+    Raises:
+        ValueError: when the table has no measured row, or its study has no page.
+    """
+    study = _study_of(table)
+    summary = summarise(table)
+    plots, undrawn = _plots(study, summary, settings)
+    files = [folder / "plots" / f"{plot.name}.svg" for plot in plots]
+    for path, plot in zip(files, plots, strict=True):
+        write_text(path, plot.svg)
+    page = folder / "report.html"
+    write_text(page, _render(study, table, summary, plots, undrawn, settings, environment))
+    return [*files, page]
+
+
+def _study_of(table: pd.DataFrame) -> Study:
+    if not (table["kind"] == "measured").any():
+        raise ValueError("`table` must have at least one measured row; got none")
+    names = sorted(table["study"].dropna().unique())
+    if len(names) != 1 or names[0] not in STUDIES:
+        raise ValueError(f"`table` must hold one study among {sorted(STUDIES)}; got {names}")
+    return STUDIES[names[0]]
+
+
+def _plots(study: Study, summary: pd.DataFrame, settings: Settings) -> tuple[list[Plot], list[str]]:
+    """Figures that the table has rows for, and titles of the others."""
+    plots, undrawn = [], []
+    for spec in study.figures:
+        shown = panels(spec, summary)
+        if shown is None:
+            undrawn.append(spec.title)
+        else:
+            sentences = caption(spec, study.systems, shown, settings)
+            plots.append(Plot(spec.name, spec.title, draw(spec, shown, settings), sentences))
+    return plots, undrawn
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and text, in their order."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            yield f"{prefix}{name}", ", ".join(str(item) for item in value)
+        else:
+            yield f"{prefix}{name}", "not set" if value is None else str(value)
+
+
+def _render(
+    study: Study,
+    table: pd.DataFrame,
+    summary: pd.DataFrame,
+    plots: list[Plot],
+    undrawn: list[str],
+    settings: Settings,
+    environment: Mapping[str, Any],
+) -> str:
+    found = [(n, [(title, condition_table(summary, measures, n)) for title, measures in LAST_STEP_TABLES])
+             for n in sizes(summary)]  # fmt: skip
+    source = (resources.files("gating.report") / "page.html.j2").read_text(encoding="utf-8")
+    engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    measured = table.loc[table["kind"] == "measured", "system"]
+    return engine.from_string(source).render(
+        study=study,
+        plots=plots,
+        undrawn=undrawn,
+        colours={variable: colour for colour, variable in PAGE_COLOURS.items()},
+        systems=[system_of(key) for key in in_order(measured, study.systems)],
+        missing=missing_systems(study.systems, summary),
+        seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
+        interval=seeds_phrase(summary),
+        settings=list(_flat(settings)),
+        environment=list(_flat(environment)),
+        tables=found,
+        few=few_sizes(summary),
+        full=summary_table(summary),
+    )

@@ -1,0 +1,136 @@
+"""Tables of results at the last step, as text for a terminal and as rows for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gating.evaluation.table import summarise
+from gating.report.names import CONDITIONS, GROUPS, MEASURES, SYSTEMS, condition_name, in_order, system_of
+from gating.report.query import at_last_step, few_sizes, seeds_phrase, select, steps_phrase
+
+__all__ = ["TextTable", "condition_table", "number", "short_table", "summary_table"]
+
+KIND_WORDS = {"measured": "", "exact": "theory, exact", "upper": "theory, upper bound", "lower": "theory, lower bound"}
+SHORT_CONDITIONS = (("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd", "relevant"))
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of ready-made text: a heading for each column, and rows of cells of which the first names the row."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        widths = [max(len(row[i]) for row in (self.header, *self.rows)) for i in range(len(self.header))]
+        lines = [
+            row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))
+            for row in (self.header, *self.rows)
+        ]
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def number(value: float, low: float, high: float) -> str:
+    """A mean and the half width of its interval; the mean alone where there is no interval.
+
+    Example:
+        >>> number(0.2504, 0.2404, 0.2604), number(0.25, float("nan"), float("nan"))
+        ('0.250 ± 0.010', '0.250')
+    """
+    if pd.isna(value):
+        return ""
+    return f"{value:.3f}" if pd.isna(low) or pd.isna(high) else f"{value:.3f} ± {(high - low) / 2:.3f}"
+
+
+def condition_table(summary: pd.DataFrame, measures: Sequence[str], n: int, *, short: bool = False) -> TextTable:
+    """Measures at the last step for one N: a row for each system and kind, a column for each condition and group.
+
+    Args:
+        summary: rows as `gating.evaluation.table.summarise` returns them.
+        measures: measures to show; with several, each has rows of its own.
+        n: number of training sequences.
+        short: the keys of systems in place of their names, and only the three telling conditions.
+    """
+    groups = tuple(group for group in GROUPS if group != "all")
+    rows = select(at_last_step(summary), {"n": n, "measure": tuple(measures), "group": groups})
+    rows = rows.assign(cell=[number(*row) for row in rows[["value", "low", "high"]].itertuples(index=False)])
+    held = set(zip(rows["distribution"], rows["context"], strict=True))
+    wanted = SHORT_CONDITIONS if short else tuple(CONDITIONS)
+    columns = [(*key, group) for key in wanted if key in held for group in groups]
+    cells = {tuple(row[:-1]): row[-1] for row in rows[[*LINE, *COLUMN, "cell"]].itertuples(index=False, name=None)}
+    lines = sorted(dict.fromkeys(key[:3] for key in cells), key=lambda line: _place(line, measures))
+    body = (
+        (_line_name(line, len(measures) > 1, short), *(cells.get((*line, *column), "") for column in columns))
+        for line in lines
+    )
+    header = ("" if short else "system", *(_column_name(column, short) for column in columns))
+    return TextTable(header, tuple(row for row in body if any(row[1:])))
+
+
+LINE = ("system", "kind", "measure")
+COLUMN = ("distribution", "context", "group")
+
+
+def _place(line: tuple[str, ...], measures: Sequence[str]) -> tuple[int, int, str, int]:
+    """Measured systems in their order, then theory."""
+    system, kind, measure = line
+    rank = list(SYSTEMS).index(system) if system in SYSTEMS else len(SYSTEMS)
+    return list(KIND_WORDS).index(kind), rank, system, list(measures).index(measure)
+
+
+def _line_name(line: tuple[str, ...], with_measure: bool, short: bool) -> str:
+    system, kind, measure = line
+    name = system if short else system_of(system).name
+    if kind != "measured":
+        name = f"{system} ({kind})" if short else f"{KIND_WORDS[kind]}: {system_of(system).name}"
+    return f"{name}: {MEASURES.get(measure, measure)}" if with_measure else name
+
+
+def _column_name(column: tuple[str, str, str], short: bool) -> str:
+    distribution, context, group = column
+    if short:
+        return f"{distribution} {context[:5]} {group}"
+    return f"{condition_name(distribution, context)}, {GROUPS[group].removesuffix(' classes')}"
+
+
+def summary_table(summary: pd.DataFrame) -> TextTable:
+    """Every row of the last step, one line for each system, N, kind, condition and group, one column per measure."""
+    rows = at_last_step(summary)
+    cells = [number(*row) for row in rows[["value", "low", "high"]].itertuples(index=False)]
+    measures = in_order(rows["measure"], MEASURES)
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for row, cell in zip(rows[["n", *LINE, *COLUMN]].itertuples(index=False), cells, strict=True):
+        key = (row.system, row.kind, f"{row.n}", row.distribution, row.context, row.group)
+        lines.setdefault(key, {})[row.measure] = cell
+    body = tuple((*key, *(held.get(measure, "") for measure in measures)) for key, held in lines.items())
+    named = (MEASURES.get(measure, measure) for measure in measures)
+    return TextTable(("system", "kind", "N", "distribution", "context", "group", *named), body)
+
+
+def short_table(table: pd.DataFrame) -> str:
+    """Error at the last step for a few N, by system, condition and group, as text for a terminal.
+
+    Args:
+        table: rows of the schema of `gating.evaluation.table`.
+
+    Example:
+        >>> from gating.evaluation.table import make_table
+        >>> key = {"system": "transformer", "n": 64, "distribution": "ibd", "context": "relevant", "group": "low"}
+        >>> rows = [{**key, "seed": s, "measure": "error", "kind": "measured", "value": v}
+        ...         for s, v in enumerate([0.1, 0.2, 0.3])]
+        >>> print(short_table(make_table(rows)))
+        Error (0-1) after training. Mean over 3 seeds, with Student's 95% interval of that mean.
+        <BLANKLINE>
+        N = 64       ibd relev high   ibd relev low
+        transformer                   0.200 ± 0.248
+    """
+    summary = summarise(table[table["measure"] == "error"])
+    last = at_last_step(summary)
+    blocks = [f"Error (0-1) {steps_phrase(last)}. {seeds_phrase(last)}"]
+    for n in few_sizes(summary):
+        found = condition_table(summary, ["error"], n, short=True)
+        blocks.append(str(TextTable((f"N = {n:,}", *found.header[1:]), found.rows)))
+    return "\n\n".join(blocks)
