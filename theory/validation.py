@@ -17,6 +17,7 @@ __all__ = [
     "require_positive",
     "require_probability",
     "require_reals",
+    "require_scalar",
 ]
 
 LARGEST_COUNT = 2.0**53  # integers up to here are exact in float64
@@ -119,3 +120,17 @@ def require_choice(name: str, value: str, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` must be one of {tuple(choices)}; got {value!r}")
     return value
+
+
+def require_scalar(name: str, value: NDArray[np.float64]) -> float:
+    """The number in a checked array of shape (); any other shape is an error.
+
+    Example:
+        >>> require_scalar("memory", require_nonnegative("memory", [1, 2]))
+        Traceback (most recent call last):
+        ...
+        ValueError: `memory` must be one number; got [1. 2.]
+    """
+    if value.ndim:
+        raise _fail(name, "one number", value)
+    return float(value)
