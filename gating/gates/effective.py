@@ -24,7 +24,7 @@ class EffectiveGate(NamedTuple):
 
 
 def effective_gate(
-    model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None, *, tolerance: float = 1e-12
+    model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None, *, tolerance: float = 1e-10
 ) -> EffectiveGate:
     r"""Effective gate of a model that answers with probabilities.
 
@@ -39,7 +39,7 @@ def effective_gate(
         h: log-probabilities of the in-context predictor, same shape.
         weights: non-negative weights w of the n sequences, shape (n,) or (..., n); uniform when None. They are
             normalised to sum to 1.
-        tolerance: width of the bracket at which the search stops.
+        tolerance: width of the bracket, or length of a Newton step, at which the search stops.
 
     Returns:
         `EffectiveGate` with tensors of shape (...), float64.
@@ -68,6 +68,7 @@ def effective_gate(
     low = torch.zeros(log_t.shape[:-2], dtype=torch.float64, device=log_t.device)
     high, alpha = torch.ones_like(low), torch.full_like(low, 0.5)
     at_zero, at_one = slopes(low)[0], slopes(high)[0]
+    done = (at_zero >= 0) | (at_one <= 0)
     for _ in range(200):
         first, second = slopes(alpha)
         low, high = torch.where(first < 0, alpha, low), torch.where(first < 0, high, alpha)
@@ -76,7 +77,8 @@ def effective_gate(
         step = torch.where(inside, newton, (low + high) / 2)
         moved = (step - alpha).abs()
         alpha = step
-        if bool(((high - low < tolerance) | (moved < tolerance)).all()):
+        done |= (high - low < tolerance) | (moved < tolerance)
+        if bool(done.all()):
             break
     alpha = torch.where(at_zero >= 0, 0.0, torch.where(at_one <= 0, 1.0, alpha))
     mixture = torch.addcmul(p_h, gap, alpha[..., None, None]).clamp_min(1e-300).log()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gating.files import atomic_path, write_text
+from gating.files import atomic_path
 
-__all__ = ["RunFolder", "atomic_path", "environment", "square_root_schedule", "write_text"]
+__all__ = ["RunFolder", "environment", "square_root_schedule"]
 
 
 def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
@@ -40,7 +40,7 @@ def environment() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": __import__("numpy").__version__,
+        "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": platform.machine(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
@@ -102,8 +102,3 @@ class RunFolder:
     def _load(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(self.path / name, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-
-def environment_json() -> str:
-    """`environment` as JSON text."""
-    return json.dumps(environment(), indent=2) + "\n"

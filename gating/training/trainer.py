@@ -6,6 +6,7 @@ that is killed and resumed ends with the same bits as one that was not.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from gating.tasks.sequences import Sequences
 from gating.training.runs import RunFolder, square_root_schedule
+from theory.distribution import SpecError
 
 __all__ = ["BatchSource", "Interrupted", "TrainSettings", "Trainer", "TrainingDiverged", "n_groups", "target_log_loss"]
 
@@ -58,6 +60,17 @@ class TrainSettings:
     learning_rate: float = 3e-4
     checkpoints: int = 12
     save_every: int = 500
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}"
+            for name in ("steps", "batch_size", "checkpoints", "save_every")
+            if getattr(self, name) < 1
+        ]
+        if not 0 < self.learning_rate < math.inf:
+            problems.append(f"`learning_rate` must be a number > 0; got {self.learning_rate!r}")
+        if problems:
+            raise SpecError(problems)
 
     @property
     def checkpoint_steps(self) -> list[int]:

@@ -1,0 +1,1 @@
+"""Studies: each trains, measures and reports one question."""

@@ -1,0 +1,1 @@
+"""Theory, stylized models and Transformers side by side on the class mixture."""

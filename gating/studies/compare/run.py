@@ -1,0 +1,107 @@
+"""The comparison from start to end: train, measure, tabulate; each part is skipped when its files are there."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from gating.files import atomic_path
+from gating.studies.compare.config import CompareConfig, Replica
+from gating.studies.compare.measure import measure_replicas, theory_table
+from gating.studies.compare.systems import ENSEMBLES, Systems
+from gating.studies.folder import StudyFolder
+from gating.training.trainer import Trainer
+
+__all__ = ["run_compare"]
+
+
+def run_compare(
+    config: CompareConfig,
+    out: Path,
+    *,
+    device: str = "cpu",
+    workers: int = 1,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Trains and measures every system into `out`, or goes on with what `out` holds.
+
+    Args:
+        config: settings; they decide the result.
+        out: folder of the run. A finished run is returned as it is.
+        device: ``cpu`` or ``cuda``.
+        workers: worker threads on the CPU; they change the speed, not the result.
+        say: receives a line about each part.
+
+    Returns:
+        The result table.
+
+    Raises:
+        FolderError: `out` holds something else.
+        Interrupted: on Ctrl-C; the same call goes on from the last save.
+        TrainingDiverged: a loss stopped being finite.
+
+    Example:
+        >>> run_compare(CompareConfig(), Path("runs/base"))  # doctest: +SKIP
+    """
+    folder = StudyFolder(out)
+    folder.prepare(config)
+    if folder.finished:
+        say(f"`{out}` is finished; its table is used as it is")
+        return folder.read_table()
+    systems = Systems(config, out / "ensembles", torch.device(device))
+    for ensemble in ENSEMBLES:
+        _train(systems, ensemble, workers, say)
+    parts = _measure(systems, out / "parts", workers, say)
+    table = pd.concat([*parts, theory_table(config)], ignore_index=True)
+    folder.write_table(table)
+    shutil.rmtree(out / "parts")
+    return table
+
+
+def _train(systems: Systems, ensemble: str, workers: int, say: Callable[[str], None]) -> None:
+    settings, replicas = systems.settings(ensemble), systems.replicas(ensemble)
+    folder = systems.folder(ensemble)
+    if folder.step >= settings.steps:
+        return
+    left = settings.steps - folder.step
+    start = time.perf_counter()
+    trainer = Trainer(
+        folder,
+        replicas,
+        lambda mine: systems.build(ensemble, mine),
+        systems.source,
+        settings,
+        device=systems.device,
+        workers=workers,
+    )
+    trainer.run(ensemble)
+    seconds = time.perf_counter() - start
+    rate = left * len(replicas) / seconds
+    say(f"trained {ensemble}: {len(replicas)} replicas, {left} steps in {seconds:.0f} s, {rate:.0f} replica-steps/s")
+
+
+def _measure(systems: Systems, parts: Path, workers: int, say: Callable[[str], None]) -> list[pd.DataFrame]:
+    by_size: dict[int, list[Replica]] = {}
+    for replica in systems.config.replicas:
+        by_size.setdefault(replica.n_sequences, []).append(replica)
+
+    def measured(n: int) -> pd.DataFrame:
+        path = parts / f"n-{n}.parquet"
+        if not path.exists():
+            table = measure_replicas(systems, by_size[n])
+            with atomic_path(path) as draft:
+                table.to_parquet(draft, index=False)
+        return pd.read_parquet(path)
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        tables = list(tqdm(pool.map(measured, by_size), total=len(by_size), desc="measuring", unit="N", disable=None))
+    say(f"measured {len(by_size)} training-set sizes in {time.perf_counter() - start:.0f} s")
+    return tables
