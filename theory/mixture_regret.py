@@ -16,6 +16,7 @@ from theory.validation import (
     require_count,
     require_positive,
     require_reals,
+    require_scalar,
 )
 
 __all__ = [
@@ -263,7 +264,8 @@ def portfolio_nodes(n_rounds: int, *, prior: str = "jeffreys", tolerance: float 
 
     Source: :func:`portfolio_quadrature_bound`, which grows with n, inverted by bisection.
     """
-    n, limit = float(require_count("n_rounds", n_rounds, least=1)), float(require_positive("tolerance", tolerance))
+    n = require_scalar("n_rounds", require_count("n_rounds", n_rounds, least=1))
+    limit = require_scalar("tolerance", require_positive("tolerance", tolerance))
     enough, short = int(n // 2) + 1, 0
     while enough - short > 1:
         middle = (enough + short) // 2

@@ -20,7 +20,7 @@ from scipy import optimize, sparse
 
 from theory.gate_cells import GATE_LOSSES, GateCells
 from theory.gate_polytope import FloatArray, GatePolytope, gate_polytope
-from theory.validation import require_choice, require_nonnegative, require_reals
+from theory.validation import require_choice, require_nonnegative, require_reals, require_scalar
 
 __all__ = ["OracleGate", "SolverError", "oracle_gate"]
 
@@ -170,8 +170,8 @@ def _require_options(
         if not isinstance(flag, bool):
             raise ValueError(f"`{name}` must be True or False; got {flag!r}")
     for name, number in (("lipschitz", lipschitz), ("memory", memory)):
-        if number is not None and require_nonnegative(name, number).ndim:
-            raise ValueError(f"`{name}` must be one number >= 0; got {number!r}")
+        if number is not None:
+            require_scalar(name, require_nonnegative(name, number))
     if (lipschitz is None) != (distances is None):
         raise ValueError("`lipschitz` and `distances` must be given together; got only one of them")
     if loss == "log" and not np.isfinite(cells.losses(0.5)).all():

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from gating.gates.online import Index, LinearLossGate, add_at
 from theory.regret import scheduled_weights_bound
-from theory.validation import require_positive, require_reals
+from theory.validation import require_positive, require_reals, require_scalar
 
 __all__ = ["ExponentialWeightsGate", "Rate"]
 
@@ -73,7 +73,7 @@ class ExponentialWeightsGate(LinearLossGate):
         for name in ("lead", "last_rate", "rate_sum"):
             self._state(name)
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
-        self.rate = _require_falling(rate) if callable(rate) else rate and float(require_positive("rate", rate))
+        self.rate = _require_rate(rate)
         self._parameter("log_prior_odds", require_reals("log_prior_odds", log_prior_odds))
 
     def bound(self) -> Tensor:
@@ -108,7 +108,9 @@ class ExponentialWeightsGate(LinearLossGate):
         add_at(self.lead, index, difference)
 
 
-def _require_falling(rate: Rate) -> Rate:
+def _require_rate(rate: float | Rate | None) -> float | Rate | None:
+    if not callable(rate):
+        return None if rate is None else require_scalar("rate", require_positive("rate", rate))
     rounds = torch.cat([torch.zeros(1, dtype=torch.float64), 2.0 ** torch.arange(41, dtype=torch.float64)])
     rates = rate(rounds)
     if not isinstance(rates, Tensor) or rates.shape != rounds.shape or not (rates > 0).all() or rates.isinf().any():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gating.gates.online import Index, LinearLossGate
 from theory.regret import gradient_descent_bound
-from theory.validation import require_positive
+from theory.validation import require_positive, require_scalar
 
 __all__ = ["GradientDescentGate"]
 
@@ -46,7 +46,7 @@ class GradientDescentGate(LinearLossGate):
     horizon: Tensor | None
 
     def __init__(self, shape: Sequence[int], *, loss_range: float, horizon: ArrayLike | None = None):
-        super().__init__(shape, float(require_positive("loss_range", loss_range)))
+        super().__init__(shape, require_scalar("loss_range", require_positive("loss_range", loss_range)))
         self._state("weight", 0.5)
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
 

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from theory.validation import require_count
+from theory.validation import require_count, require_positive, require_scalar
 
 __all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at"]
 
@@ -174,9 +174,9 @@ class LinearLossGate(OnlineGate):
 
     def __init__(self, shape: Sequence[int], loss_range: float = math.inf):
         super().__init__(shape)
-        if not isinstance(loss_range, (int, float)) or not loss_range > 0:
-            raise ValueError(f"`loss_range` must be a number > 0; got {loss_range!r}")
-        self.loss_range = float(loss_range)
+        unbounded = isinstance(loss_range, float) and loss_range == math.inf
+        checked = math.inf if unbounded else require_scalar("loss_range", require_positive("loss_range", loss_range))
+        self.loss_range = checked
 
     @abstractmethod
     def _learn(self, index: Index, alpha: Tensor, difference: Tensor) -> None:
