@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from theory.context_law import CONTEXTS, ContextLaw, classes_alike, context_law
@@ -22,7 +22,15 @@ from theory.distribution import ClassMixture
 from theory.label_votes import LONGEST_EXACT_CONTEXT, wrong_vote
 from theory.validation import require_choice, require_nonnegative, require_positive, require_probability
 
-__all__ = ["exact_error", "exact_linear_loss", "exact_log_loss", "exact_relevant_weight"]
+__all__ = [
+    "exact_error",
+    "exact_linear_loss",
+    "exact_log_loss",
+    "exact_relevant_weight",
+    "likely_binomial",
+    "mean_by_class",
+    "similarity_ratio",
+]
 
 Floats = NDArray[np.float64]
 
@@ -78,14 +86,14 @@ def exact_linear_loss(
 
     Source: linearity of expectation; Chan et al. (2025), section 3 for the predictor.
     """
-    ratio = _ratio(temperature, squared_distance)
+    ratio = similarity_ratio(temperature, squared_distance)
 
     def risk(law: ContextLaw, r: int, k: int) -> float:
         w = exact_relevant_weight(np.array(r), np.array(k), np.array(ratio))
         match = law.multiplicity * law.answer * (w * law.answer + (1 - w) * law.irrelevant)
         return float(1 - match.sum())
 
-    return _by_class(spec, context, risk)
+    return mean_by_class(spec, context, risk)
 
 
 def exact_log_loss(
@@ -124,7 +132,7 @@ def exact_log_loss(
 
     Source: binomial sums over which labels are noisy; Chan et al. (2025), section 3 for the predictor.
     """
-    ratio = _ratio(temperature, squared_distance)
+    ratio = similarity_ratio(temperature, squared_distance)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
 
     def risk(law: ContextLaw, r: int, k: int) -> float:
@@ -134,7 +142,7 @@ def exact_log_loss(
             if p > 0
         )
 
-    return _by_class(spec, context, risk)
+    return mean_by_class(spec, context, risk)
 
 
 def exact_error(
@@ -163,37 +171,39 @@ def exact_error(
 
     Source: bivariate generating functions of label counts.
     """
-    ratio = _ratio(temperature, squared_distance)
+    ratio = similarity_ratio(temperature, squared_distance)
     if spec.context_length > LONGEST_EXACT_CONTEXT:
         raise ValueError(
             f"`context_length` must be at most {LONGEST_EXACT_CONTEXT} for an exact 0-1 risk; got {spec.context_length}"
         )
-    return _by_class(spec, context, lambda law, r, k: wrong_vote(law, r, k, ratio))
+    return mean_by_class(spec, context, lambda law, r, k: wrong_vote(law, r, k, ratio))
 
 
-def _ratio(temperature: float, squared_distance: float) -> float:
+def similarity_ratio(temperature: float, squared_distance: float) -> float:
+    """kappa, the weight of a token at this squared distance beside one at distance 0; never rounded to 0."""
     tau = require_positive("temperature", temperature)
     ratio = np.exp(-require_nonnegative("squared_distance", squared_distance) / tau)
     return max(float(ratio), float(np.finfo(np.float64).tiny))
 
 
-def _by_class(spec: ClassMixture, context: str, risk: Callable[[ContextLaw, int, int], float]) -> Floats:
-    """Mean of ``risk(law, r, L - r)`` over the number of relevant tokens, for each class."""
+def mean_by_class(spec: ClassMixture, context: str, risk: Callable[[ContextLaw, int, int], ArrayLike]) -> Floats:
+    """Mean of ``risk(law, r, L - r)`` over the number r of relevant tokens: shape (..., K) for risks of shape (...)."""
     require_choice("context", context, CONTEXTS)
     length = spec.context_length
     first, place = classes_alike(spec)
-    values = np.zeros(len(first))
-    for i, label in enumerate(first):
+    values = []
+    for label in first:
         law = context_law(spec, int(label))
         pmf = np.eye(1, length + 1)[0] if context == "irrelevant" else spec.n_relevant_pmf[label]
         if context == "as_trained":
             pmf = spec.p_relevant * pmf
             pmf[0] = 1 - spec.p_relevant
-        values[i] = sum(pmf[r] * risk(law, int(r), length - int(r)) for r in np.flatnonzero(pmf > _NEGLIGIBLE))
-    return values[place]
+        kept = np.flatnonzero(pmf > _NEGLIGIBLE)
+        values.append(sum(pmf[r] * np.asarray(risk(law, int(r), length - int(r))) for r in kept))
+    return np.stack(values, axis=-1)[..., place]
 
 
-def _binomial(n: int, p: float) -> tuple[Floats, Floats]:
+def likely_binomial(n: int, p: float) -> tuple[Floats, Floats]:
     """Values of Bin(n, p) with more than negligible mass, and their masses."""
     k = np.arange(n + 1.0)
     log_choose = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
@@ -203,7 +213,7 @@ def _binomial(n: int, p: float) -> tuple[Floats, Floats]:
 
 
 def _label_log_loss(p: float, pi: float, r: int, k: int, ratio: float, clip: float) -> float:
-    a, mass_a = _binomial(r, p)
-    b, mass_b = _binomial(k, pi)
+    a, mass_a = likely_binomial(r, p)
+    b, mass_b = likely_binomial(k, pi)
     h = (a[:, None] + ratio * b) / (r + ratio * k)
     return float(mass_a @ -np.log(np.maximum(h, clip)) @ mass_b)

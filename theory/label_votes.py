@@ -8,9 +8,11 @@ from scipy import special
 
 from theory.context_law import ContextLaw
 
-__all__ = ["LONGEST_EXACT_CONTEXT", "wrong_vote"]
+__all__ = ["LONGEST_EXACT_CONTEXT", "wrong_vote", "wrong_vote_bounds"]
 
 Floats = NDArray[np.float64]
+Masks = NDArray[np.bool_]
+Bounds = tuple[float, float]
 
 LONGEST_EXACT_CONTEXT = 10
 _TIE = 1e-12
@@ -29,7 +31,7 @@ def wrong_vote(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratio: float
         law: label probabilities.
         n_relevant: r >= 0.
         n_irrelevant: k >= 0.
-        ratio: kappa in (0, 1].
+        ratio: kappa in (0, 1]; does not matter at r = 0. Votes closer than 1e-12 count as tied.
 
     Returns:
         The probability.
@@ -39,31 +41,76 @@ def wrong_vote(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratio: float
         >>> round(wrong_vote(law, 1, 0, 0.1), 12)  # two different labels
         0.18
     """
-    r, k = n_relevant, n_irrelevant
+    votes = _votes(n_relevant, n_irrelevant, ratio if n_relevant else 1.0)
+    lead = votes.reshape(-1, 1, 1) - votes
+    tied = np.abs(lead) <= _TIE
+    return _wrong(law, n_relevant, n_irrelevant, (lead > 0) & ~tied, tied)
+
+
+def wrong_vote_bounds(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratios: tuple[float, float]) -> Bounds:
+    r"""The same, when each irrelevant token has its own number of votes between the two ratios.
+
+    A label wins for certain when it beats every rival with its own tokens at the small ratio and theirs at the large
+    one, and may win when it does so the other way round. Ties without irrelevant tokens are real and broken at random.
+
+    Lower and upper bound, always.
+
+    Args:
+        law: label probabilities.
+        n_relevant: r >= 0.
+        n_irrelevant: k >= 0.
+        ratios: least and largest kappa.
+
+    Returns:
+        Lower and upper bound of the probability of a wrong answer.
+
+    Example:
+        >>> law = ContextLaw(np.array([0.9, 0.1]), np.array([0.5, 0.5]), np.array([1, 1]))
+        >>> [round(p, 12) for p in wrong_vote_bounds(law, 1, 1, (0.1, 0.2))]  # one relevant vote decides
+        [0.18, 0.18]
+    """
+    scale = 1.0 if n_relevant else ratios[1]  # without relevant tokens only the ratio of the ratios counts
+    small, large = (_votes(n_relevant, n_irrelevant, ratio / scale) for ratio in ratios)
+    a, b = np.indices(small.shape)
+    tied = (a.reshape(-1, 1, 1) == a) & (b.reshape(-1, 1, 1) == 0) & (b == 0)
+    surely = (small.reshape(-1, 1, 1) > large + _TIE) & ~tied
+    perhaps = (large.reshape(-1, 1, 1) > small - _TIE) & ~tied
+    lower, upper = (_wrong(law, n_relevant, n_irrelevant, below, tied) for below in (perhaps, surely))
+    return max(lower, 0.0), min(upper, 1.0)
+
+
+def _votes(r: int, k: int, ratio: float) -> Floats:
+    return np.arange(r + 1)[:, None] + ratio * np.arange(k + 1)
+
+
+def _wrong(law: ContextLaw, r: int, k: int, below: Masks, tied: Masks) -> float:
+    """P(the answer does not win); row c of the masks: which counts of a rival lose to counts c, and which tie."""
     nodes, weights = np.polynomial.legendre.leggauss((r + k) // 2 + 1)
     priority = ((nodes + 1) / 2)[:, None, None]
     a, b = np.arange(r + 1), np.arange(k + 1)
-    votes = a[:, None] + (ratio if r else 1.0) * b
     orders = special.factorial(a)[:, None] * special.factorial(b)
     terms = law.answer[:, None, None] ** a[:, None] * law.irrelevant[:, None, None] ** b / orders
-    asked = np.flatnonzero(law.answer > 0)
+    cells = np.arange(1, (r + 1) * (k + 1))  # the winner has a token
+    allowed = terms[:, None, None] * (below[cells, None] + priority * tied[cells, None])
+    allowed = allowed.reshape(len(terms), -1, r + 1, k + 1)
+    rest = (cells[:, None], np.arange(len(nodes)), (r - cells // (k + 1))[:, None], (k - cells % (k + 1))[:, None])
     right = 0.0
-    for level in _distinct(votes):
-        tied = np.abs(votes - level) <= _TIE
-        below = (votes < level) & ~tied
-        allowed = terms[:, None] * (below + priority * tied)
-        for g in asked:
-            rivals = law.multiplicity - (np.arange(len(law.answer)) == g)
-            others = _product([_power(allowed[i], int(m)) for i, m in enumerate(rivals) if m > 0])
-            mean = np.tensordot(weights / 2, others, axes=1)[::-1, ::-1]
-            right += law.multiplicity[g] * law.answer[g] * (terms[g] * tied * mean).sum() * orders[r, k]
+    powers = [_powers(x, int(m)) for x, m in zip(allowed, law.multiplicity, strict=True)]
+    for g in np.flatnonzero(law.answer):
+        factors = [below_m if n == g else at_m for n, (below_m, at_m) in enumerate(powers)]
+        others = _product([factor for factor in factors if factor is not None])
+        others = others.reshape(len(cells), len(nodes), r + 1, k + 1)
+        win = terms[g].ravel()[cells] * (others[rest[0] - 1, rest[1], rest[2], rest[3]] @ (weights / 2))
+        right += law.multiplicity[g] * law.answer[g] * orders[r, k] * win.sum()
     return float(1 - right)
 
 
-def _distinct(votes: Floats) -> Floats:
-    """Positive vote totals, those nearer than the tolerance counted once."""
-    levels = np.unique(votes[votes > _TIE])
-    return levels[np.diff(levels, prepend=-1.0) > _TIE]
+def _powers(x: Floats, exponent: int) -> tuple[Floats | None, Floats]:
+    """The powers exponent - 1 and exponent; None for the power 0."""
+    if exponent == 1:
+        return None, x
+    before = _power(x, exponent - 1)
+    return before, _times(x, before)
 
 
 def _times(x: Floats, y: Floats) -> Floats:

@@ -1,0 +1,196 @@
+r"""Two-sided bounds on the in-context risk for noisy inputs, any context length, unequal centres.
+
+A single token has weight 1 whatever the noise, so contexts of one token keep their clean risk. Otherwise the weights of
+relevant tokens differ too. The bounds use that relevant tokens are exchangeable and that, with W the weight of all
+relevant tokens and Q as in `theory.token_distances`, for k irrelevant tokens
+
+- :math:`E[1 - W] \le k\, E[1/(1 + e^{Q/\tau})]`,
+- irrelevant tokens outweigh some relevant one with probability at most :math:`\omega = k P(Q \le \tau \ln k)`,
+- a relevant token has mean log weight at least :math:`-k E\ln(1 + e^{-Q/\tau}) - (r-1) E\ln(1 + e^{-Q_0/\tau})`, where
+  :math:`Q_0` is Q for D = 0.
+
+Centres at distances of at least :math:`D_{min}` only help, up to :math:`\Phi(-\sqrt{D_{min}}/\sigma)` for each
+irrelevant token (couple the token's noise; more distance hurts only where the query is more than
+:math:`\sqrt{D_{min}}` past its centre).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from theory import in_context_bounds, token_distances
+from theory.context_law import ContextLaw
+from theory.distribution import ClassMixture
+from theory.in_context import likely_binomial, mean_by_class
+from theory.in_context_bounds import Interval, foreign_collisions
+from theory.label_learning import noise_entropy
+from theory.label_votes import LONGEST_EXACT_CONTEXT
+from theory.validation import require_choice, require_positive, require_probability
+
+__all__ = ["MEASURES", "risk_bounds"]
+
+Floats = NDArray[np.float64]
+Bounds = tuple[float, float]
+
+MEASURES = ("error", "log_loss", "linear_loss")
+
+
+def risk_bounds(
+    spec: ClassMixture,
+    measure: str,
+    *,
+    temperature: float,
+    squared_distances: Interval,
+    context: str = "relevant",
+    clip: float = 1e-7,
+) -> tuple[Floats, Floats]:
+    r"""Bounds on a risk of h for each query class, by the sharpest route that its specification allows.
+
+    Without input noise, or with one token: `theory.in_context_bounds` (exact at equal distances), and for the 0-1 risk
+    of contexts of more than 10 tokens ``[min(nu, 1 - rival), 2 linear loss]``, as the arg-max is wrong only where
+    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module.
+
+    Lower and upper bound, always.
+
+    Args:
+        spec: the data; context length from 1 to 1000.
+        measure: ``error`` (0-1), ``log_loss`` (nats) or ``linear_loss``.
+        temperature: tau > 0.
+        squared_distances: least and largest squared distance between two centres.
+        context: ``relevant``, ``irrelevant`` or ``as_trained``.
+        clip: least probability that h gives a label, in (0, 1); of no concern to the other two losses.
+
+    Returns:
+        Lower and upper bound, each of shape (K,).
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> noisy = ClassMixture(context_length=4, label_noise=0.05)
+        >>> lower, upper = risk_bounds(noisy, "linear_loss", temperature=0.1, squared_distances=(2.0, 2.0))
+        >>> lower[9].round(3).item(), upper[9].round(3).item()
+        (0.097, 0.284)
+
+    Source: exchangeability, union bounds and Jensen's inequality.
+    """
+    require_choice("measure", measure, MEASURES)
+    if spec.input_noise == 0 or spec.context_length == 1:
+        return _clean(spec, measure, temperature, squared_distances, context, clip)
+    least = float(require_probability("clip", clip, above_zero=True, below_one=True))
+    noise = _PairNoise.of(spec, float(require_positive("temperature", temperature)), squared_distances)
+    by_measure: dict[str, Callable[[ContextLaw, int, int], Bounds]] = {
+        "error": lambda law, r, k: _error(law, r, k, noise),
+        "log_loss": lambda law, r, k: _log_loss(law, r, k, noise, -np.log(least), _entropy(spec)),
+        "linear_loss": lambda law, r, k: _linear_loss(law, r, k, noise, foreign_collisions(spec)),
+    }
+    lower, upper = mean_by_class(spec, context, by_measure[measure])
+    return lower, upper
+
+
+def _clean(
+    spec: ClassMixture, measure: str, temperature: float, squared_distances: Interval, context: str, clip: float
+) -> tuple[Floats, Floats]:
+    if measure == "log_loss":
+        return in_context_bounds.log_loss_bounds(
+            spec, temperature=temperature, squared_distances=squared_distances, context=context, clip=clip
+        )
+    if measure == "error" and spec.context_length <= LONGEST_EXACT_CONTEXT:
+        return in_context_bounds.error_bounds(
+            spec, temperature=temperature, squared_distances=squared_distances, context=context
+        )
+    lower, upper = in_context_bounds.linear_loss_bounds(
+        spec, temperature=temperature, squared_distances=squared_distances, context=context
+    )
+    if measure == "linear_loss":
+        return lower, upper
+    least = mean_by_class(spec, context, lambda law, r, k: 1 - law.answer.max())
+    return least, np.minimum(2 * upper, 1.0)
+
+
+@dataclass(frozen=True)
+class _PairNoise:
+    """What two noisy tokens do to each other."""
+
+    irrelevant_weight: float
+    irrelevant_log: float
+    relevant_log: float
+    slip: float  # probability that a larger distance between centres could hurt
+    nearest: float
+    noise: float
+    dim: int
+    temperature: float
+
+    @staticmethod
+    def of(spec: ClassMixture, temperature: float, squared_distances: Interval) -> _PairNoise:
+        nearest, farthest = squared_distances
+        return _pair_noise(nearest, farthest > nearest, spec.input_noise, spec.dim, temperature)
+
+    def outweighed(self, k: int) -> float:
+        """Bound on the probability that k irrelevant tokens together outweigh one given relevant token."""
+        if k == 0:
+            return 0.0
+        return min(1.0, k * (_nearer(self.nearest, self.noise, self.dim, self.temperature * np.log(k)) + self.slip))
+
+
+@lru_cache(maxsize=256)
+def _pair_noise(nearest: float, unequal: bool, noise: float, dim: int, temperature: float) -> _PairNoise:
+    return _PairNoise(
+        token_distances.exact_mean_overtaking(nearest, noise, dim, temperature),
+        token_distances.exact_mean_log_overtaking(nearest, noise, dim, temperature),
+        token_distances.exact_mean_log_overtaking(0.0, noise, dim, temperature),
+        float(special.ndtr(-np.sqrt(nearest) / noise)) if unequal else 0.0,
+        nearest,
+        noise,
+        dim,
+        temperature,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _nearer(nearest: float, noise: float, dim: int, margin: float) -> float:
+    return float(token_distances.exact_nearer_probability(nearest, noise, dim, margin=margin))
+
+
+def _entropy(spec: ClassMixture) -> float:
+    return noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
+
+
+def _linear_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Bounds:
+    same = float((law.multiplicity * law.answer**2).sum())
+    if r == 0:
+        return 1 - foreign[1], 1 - foreign[0]
+    w = 1 - min(1.0, k * (noise.irrelevant_weight + noise.slip))
+    return 1 - same, 1 - w * same - (1 - w) * foreign[0]
+
+
+def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise) -> Bounds:
+    floor = 1 - float(law.answer.max())
+    asked = law.multiplicity * law.answer
+    if r == 0:  # a label that the context does not show cannot win
+        return max(floor, float((asked * (1 - law.irrelevant) ** k).sum())), 1.0
+    certain = 1 - noise.outweighed(k)
+    lower = float((asked * (1 - law.answer) ** r).sum()) * certain
+    return max(floor, lower), 1 - float((asked * law.answer**r).sum()) * certain
+
+
+def _log_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, cap: float, entropy: float) -> Bounds:
+    lower = upper = 0.0
+    foreign = min(1.0, k * (noise.irrelevant_weight + noise.slip))
+    for p, pi, n in zip(law.answer, law.irrelevant, law.multiplicity, strict=True):
+        absent = (1 - pi) ** k
+        if p == 0:
+            continue
+        for a, mass in zip(*likely_binomial(r, p), strict=True):
+            share = a / r if r else 0.0
+            shown = min(1.0, share + foreign + np.exp(-cap)) if r else 1.0
+            lower += n * p * mass * -(absent * np.log(min(1.0, share + np.exp(-cap))) + (1 - absent) * np.log(shown))
+            lost = (r - a) * noise.relevant_log + k * (noise.irrelevant_log + noise.slip * cap)
+            upper += n * p * mass * (min(cap, lost) if a else cap)
+    return max(lower, entropy), upper

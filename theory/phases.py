@@ -1,0 +1,288 @@
+"""Where in-weight beats in-context and where it does not: certified phases, phase diagrams.
+
+A point is certified *ICL* for a group of classes when the in-context risk is bounded from above by less than what every
+in-weight predictor must pay, and certified *IWL* when the tabular in-weight predictor is bounded from above by less
+than what the in-context predictor must pay; otherwise it is undecided. All bounds hold in expectation over training
+sets; see `theory.in_weight_bounds` for what "every in-weight predictor" means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory import in_weight, in_weight_bounds
+from theory.context_law import CONTEXTS, classes_alike
+from theory.curves import group_mean
+from theory.distribution import GROUPS, ClassMixture
+from theory.in_context_noise import risk_bounds as in_context_risk_bounds
+from theory.label_learning import noise_entropy
+from theory.labels import LabelLaw, class_label_law
+from theory.validation import require_choice, require_count
+
+__all__ = [
+    "ICL",
+    "IWL",
+    "MEASURES",
+    "UNDECIDED",
+    "Comparison",
+    "PhaseDiagram",
+    "RiskBounds",
+    "phase_diagram",
+    "risk_bounds",
+]
+
+Floats = NDArray[np.float64]
+
+IWL, UNDECIDED, ICL = -1, 0, 1
+MEASURES = ("error", "log_loss", "linear_loss")
+BOUNDS = ("tight", "simple")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: one loss, one kind of context, one in-context predictor, one way to bound.
+
+    Args:
+        measure: ``error`` (0-1), ``log_loss`` (nats) or ``linear_loss``.
+        context: ``relevant``, ``irrelevant`` or ``as_trained``.
+        temperature: tau > 0 of the similarity.
+        clip: least probability that h gives a label, in (0, 1).
+        squared_distances: least and largest squared distance between class centres; 2 and 2 are equidistant centres.
+            `theory.in_context_bounds.squared_distance_bounds` gives an interval for random ones.
+        covered: whether K of the N training queries show every class once.
+        bounds: ``tight`` uses exact risks and Bayes risks where they are known, ``simple`` closed forms that do not
+            look at the label law: add-one and total-variation bounds from above, unseen classes from below.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> Comparison(measure="hinge")
+        Traceback (most recent call last):
+        ...
+        ValueError: `measure` must be one of ('error', 'log_loss', 'linear_loss'); got 'hinge'
+    """
+
+    measure: str = "error"
+    context: str = "relevant"
+    temperature: float = 0.1
+    clip: float = 1e-7
+    squared_distances: tuple[float, float] = (2.0, 2.0)
+    covered: bool = False
+    bounds: str = "tight"
+
+    def __post_init__(self) -> None:
+        require_choice("measure", self.measure, MEASURES)
+        require_choice("context", self.context, CONTEXTS)
+        require_choice("bounds", self.bounds, BOUNDS)
+
+
+@dataclass(frozen=True)
+class RiskBounds:
+    """Bounds of both predictors over a grid of specifications and sample sizes, each of shape (S, M).
+
+    ``in_weight_lower`` holds for every in-weight predictor, ``in_weight_upper`` for the tabular one.
+    """
+
+    in_weight_lower: Floats
+    in_weight_upper: Floats
+    in_context_lower: Floats
+    in_context_upper: Floats
+
+    @property
+    def phases(self) -> NDArray[np.int8]:
+        """1 where ICL is certified, -1 where IWL is, 0 where neither is."""
+        icl = self.in_context_upper < self.in_weight_lower
+        iwl = self.in_weight_upper < self.in_context_lower
+        return icl.astype(np.int8) - iwl.astype(np.int8)
+
+
+def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: Comparison) -> dict[str, RiskBounds]:
+    """Bounds of both predictors for each specification, sample size and group.
+
+    Lower and upper bounds, in expectation; equal to each other where exact values are known.
+
+    Args:
+        specs: S specifications.
+        n_sequences: N, whole numbers >= 0 (>= K when covered), shape () or (M,).
+        compare: what is compared.
+
+    Returns:
+        For each group that no specification leaves empty, bounds of shape (S, M).
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> bounds = risk_bounds([ClassMixture(label_noise=0.1)], [10, 10**4], Comparison())["low"]
+        >>> bounds.phases.tolist()
+        [[1, -1]]
+    """
+    sizes = np.atleast_1d(require_count("n_sequences", n_sequences))
+    groups = [g for g in GROUPS if all(len(spec.group(g)) for spec in specs)]
+    lower, upper = _in_weight_grid(specs, sizes, compare)
+    copied = [_in_context(spec, compare) for spec in specs]
+    bounds = {}
+    for group in groups:
+        means = [
+            np.stack([group_mean(s, v, group) for s, v in zip(specs, side, strict=True)]) for side in (lower, upper)
+        ]
+        ends = [
+            np.array([[float(group_mean(s, c[i], group))] for s, c in zip(specs, copied, strict=True)]) for i in (0, 1)
+        ]
+        bounds[group] = RiskBounds(means[0], means[1], *(np.broadcast_to(end, means[0].shape) for end in ends))
+    return bounds
+
+
+def _in_context(spec: ClassMixture, compare: Comparison) -> tuple[Floats, Floats]:
+    return in_context_risk_bounds(
+        spec,
+        compare.measure,
+        temperature=compare.temperature,
+        clip=compare.clip,
+        squared_distances=compare.squared_distances,
+        context=compare.context,
+    )
+
+
+def _in_weight_grid(
+    specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison
+) -> tuple[list[Floats], list[Floats]]:
+    """Lower and upper bounds, one array (M, K) per specification; classes with one label law are done in one call."""
+    members: dict[LabelLaw, list[tuple[int, int]]] = {}
+    alike = [classes_alike(spec) for spec in specs]
+    for s, spec in enumerate(specs):
+        for place, label in enumerate(alike[s][0]):
+            members.setdefault(class_label_law(spec, int(label), "ibd"), []).append((s, place))
+    sides: tuple[list[Floats], list[Floats]] = tuple(
+        [np.zeros((len(sizes), len(first))) for first, _ in alike] for _ in range(2)
+    )  # type: ignore[assignment]
+    for law, places in members.items():
+        q = np.array([specs[s].frequencies[alike[s][0][place]] for s, place in places])
+        for side, values in zip(sides, _in_weight_ends(law, sizes, q[:, None], compare), strict=True):
+            for (s, place), row in zip(places, values, strict=True):
+                side[s][:, place] = row
+    lower, upper = ([v[:, alike[s][1]] for s, v in enumerate(side)] for side in sides)
+    return lower, upper
+
+
+def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison) -> tuple[Floats, Floats]:
+    n, sure = (sizes - law.n_labels, 1) if compare.covered else (sizes, 0)
+    if (n < 0).any():
+        raise ValueError(f"`n_sequences` must be at least the {law.n_labels} classes covered; got {sizes.min():.0f}")
+    data: dict[str, Any] = {"label_noise": law.label_noise, "kind": law.kind, "n_sure": sure}
+    if compare.bounds == "simple":
+        return _simple_ends(law, n, q, compare.measure, data)
+    if compare.measure == "log_loss":
+        lower = in_weight_bounds.log_loss_lower_bound(n, q, law.n_labels, **data)
+        return lower, in_weight.exact_log_loss(n, q, law, n_sure=sure)
+    lower = in_weight_bounds.error_lower_bound(n, q, law.n_labels, **data)
+    exact = in_weight.exact_error if compare.measure == "error" else in_weight.exact_linear_loss
+    return lower, exact(n, q, law, n_sure=sure)
+
+
+def _simple_ends(law: LabelLaw, n: Floats, q: Floats, measure: str, data: dict[str, Any]) -> tuple[Floats, Floats]:
+    labels, sure = law.n_labels, data["n_sure"]
+    if measure == "log_loss":
+        entropy = noise_entropy(labels, law.label_noise, law.kind)
+        lower = in_weight_bounds.unseen_log_loss_lower_bound(n, q, labels, **data)
+        return lower, in_weight_bounds.log_loss_upper_bound(n, q, labels, entropy=entropy, n_sure=sure)
+    lower = in_weight_bounds.unseen_error_lower_bound(n, q, labels, **data)
+    best = max(share.trained for share in law.shares)
+    if measure == "error":
+        return lower, in_weight_bounds.error_upper_bound(n, q, labels, bayes_error=1 - best, n_sure=sure)
+    return lower, in_weight_bounds.linear_loss_upper_bound(n, q, labels, collision=best**2, n_sure=sure)
+
+
+@dataclass(frozen=True)
+class PhaseDiagram:
+    """Certified phases of one group over two parameters.
+
+    Args:
+        x, y: names of the parameters: fields of `ClassMixture`, or ``n``.
+        x_values, y_values: their values.
+        phases: shape (len(y_values), len(x_values)): 1 ICL, -1 IWL, 0 undecided.
+        bounds: the bounds behind them, arrays of that shape.
+    """
+
+    x: str
+    y: str
+    x_values: tuple[Any, ...]
+    y_values: tuple[Any, ...]
+    group: str
+    compare: Comparison
+    phases: NDArray[np.int8]
+    bounds: RiskBounds
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of points in each phase, keys ``icl``, ``iwl`` and ``undecided``."""
+        return {
+            name: float((self.phases == code).mean())
+            for name, code in (("icl", ICL), ("iwl", IWL), ("undecided", UNDECIDED))
+        }
+
+
+def phase_diagram(
+    spec: ClassMixture,
+    x: str,
+    x_values: Sequence[Any],
+    y: str,
+    y_values: Sequence[Any],
+    *,
+    compare: Comparison,
+    n_sequences: int | None = None,
+) -> dict[str, PhaseDiagram]:
+    """Certified phases over any two fields of the specification, or one field and N.
+
+    Args:
+        spec: the data; its fields ``x`` and ``y`` are replaced point by point.
+        x: name of a field of `ClassMixture`, or ``n`` for N.
+        x_values: its values, at least one.
+        y: another such name.
+        y_values: its values, at least one.
+        compare: what is compared.
+        n_sequences: N, where neither axis is.
+
+    Returns:
+        One diagram for each group that is never empty.
+
+    Raises:
+        ValueError: an argument outside its set, or a value that the specification refuses.
+
+    Example:
+        >>> diagram = phase_diagram(
+        ...     ClassMixture(label_noise=0.05), "n", [10, 1000, 10**5], "p_high", [0.5, 0.9], compare=Comparison()
+        ... )["low"]
+        >>> diagram.phases.tolist()
+        [[1, -1, -1], [1, -1, -1]]
+    """
+    names = (*ClassMixture.__dataclass_fields__, "n")
+    require_choice("x", x, names)
+    require_choice("y", y, [name for name in names if name != x])
+    axes = {x: list(x_values), y: list(y_values)}
+    for name, values in axes.items():
+        if not values:
+            raise ValueError(f"`{name}` must have at least one value; got none")
+    sizes = axes.get("n", [n_sequences])
+    if sizes == [None]:
+        raise ValueError("`n_sequences` must be given when neither axis is n; got None")
+    fields = [name for name in axes if name != "n"]
+    specs = [replace(spec, **dict(zip(fields, v, strict=True))) for v in product(*(axes[f] for f in fields))]
+    shape = tuple(len(axes[f]) for f in fields) + ((len(sizes),) if "n" in axes else ())
+    order = [*fields, "n"] if "n" in axes else fields
+    diagrams = {}
+    for group, flat in risk_bounds(specs, np.array(sizes), compare).items():
+        sides = {
+            name: np.moveaxis(getattr(flat, name).reshape(shape), order.index(y), 0)
+            for name in RiskBounds.__dataclass_fields__
+        }
+        bounds = RiskBounds(**sides)
+        diagrams[group] = PhaseDiagram(x, y, tuple(axes[x]), tuple(axes[y]), group, compare, bounds.phases, bounds)
+    return diagrams
