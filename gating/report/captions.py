@@ -50,7 +50,7 @@ def _reference_sentences(shown: Panels, settings: Settings) -> list[str]:
     """One sentence for each reference line, with its value."""
     found = {row.axis.reference_name: row.axis.reference(settings) for row in shown.rows if row.axis.reference}
     return [
-        f"The dotted line, {name}, is at {value:.3g}."
+        f"The dotted line is {name}: {value:.3g}."
         if value is not None
         else f"The line of {name} is left out: the settings do not give the number of classes."
         for name, value in found.items()

@@ -49,8 +49,8 @@ CONDITIONS_SHOWN = conditions(("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd
 GATED = ("transformer", "stylized", "stylized_frozen")
 
 THEORY_NOTE = (
-    "Thin lines without markers are theory: solid the exact risk, dashed upper and lower bounds, of the tabular"
-    " in-weight predictor and of softmax copying on clean inputs (input noise 0). They are what the"
+    "Thin lines without markers are theory: solid the exact risk, dashed upper and lower bounds where there are"
+    " any, of the tabular in-weight predictor and of softmax copying on clean inputs (input noise 0). They are what the"
     " predictors could reach with the classes known, not fits to the measured curves."
 )
 

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
 
 from gating.report.figures import Facet, FigureSpec, Row, Settings, YAxis
-from gating.report.names import SYSTEMS, in_order, system_of
+from gating.report.names import SYSTEMS, THEORY, in_order, system_of
 from gating.report.query import at_last_step, select
 
 __all__ = ["PAPER", "THEORY_COLOURS", "Panels", "draw", "panels"]
@@ -157,8 +157,7 @@ def _theory(axes: Axes, cell: pd.DataFrame, x: str) -> dict[str, Line2D]:
     handles = {}
     theory = cell[cell["kind"] != "measured"]
     for (key, kind), curve in theory.sort_values("n").groupby(["system", "kind"], sort=True):
-        where = {"in_weight": "in-weight", "in_context": "in-context"}.get(str(key), system_of(str(key)).name)
-        name = f"Theory, {where} ({'exact' if kind == 'exact' else 'bounds'})"
+        name = f"Theory, {THEORY.get(str(key), system_of(str(key)).name)} ({'exact' if kind == 'exact' else 'bounds'})"
         look: dict[str, Any] = {
             "color": THEORY_COLOURS.get(str(key), REFERENCE_COLOUR),
             "linestyle": THEORY_LINES[str(kind)],
@@ -192,9 +191,16 @@ def _label(axes: Any, spec: FigureSpec, shown: Panels) -> None:
         axes[i, 0].set_ylabel(f"{row.label}\n{row.axis.label}")
         if row.axis.scale == "symlog":
             axes[i, 0].set_yscale("symlog", linthresh=0.001, linscale=0.5)
-        axes[i, 0].set_ylim(row.axis.low, row.axis.high)
+        cells = [cell for (place, _), cell in shown.cells.items() if place == i]
+        axes[i, 0].set_ylim(row.axis.low, _top(row.axis, cells) if row.axis.high is None else row.axis.high)
     found = {float(v) for cell in shown.cells.values() for v in cell[spec.x].dropna()}
     (_scale_n if spec.x == "n" else _scale_step)(axes[0, 0], found)
+
+
+def _top(axis: YAxis, cells: Iterable[pd.DataFrame]) -> float:
+    """Upper limit of an open axis: above every point, not above every interval."""
+    highest = max(float(cell["value"].max()) for cell in cells if not cell.empty)
+    return max(2 * highest if axis.scale == "symlog" else 1.05 * highest, 0.01)
 
 
 def _scale_n(axes: Axes, found: Iterable[float]) -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["CONDITIONS", "GROUPS", "MEASURES", "SYSTEMS", "System", "condition_name", "in_order", "system_of"]
+__all__ = [
+    "CONDITIONS",
+    "GROUPS",
+    "INK",
+    "MEASURES",
+    "SYSTEMS",
+    "THEORY",
+    "System",
+    "condition_name",
+    "in_order",
+    "system_of",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class System:
 
 
 INK = "#1b1b1f"
+"""Colour of text, axes and the Transformer."""
 
 SYSTEMS: dict[str, System] = {
     "transformer": System("Transformer", "Small decoder-only Transformer trained on the mixture.", INK, "o"),
@@ -50,6 +62,9 @@ SYSTEMS: dict[str, System] = {
     ),
 }
 """Systems in the order of legends and tables. Blue answers from weights, orange from context."""
+
+THEORY = {"in_weight": "tabular in-weight", "in_context": "softmax copying"}
+"""Which predictor the theory of a system is about; both on clean inputs, with the query's class known."""
 
 OTHER_COLOURS = ("#8c564b", "#4d4d4d", "#999933", "#882255", "#44aa99", "#aa4499")
 OTHER_MARKERS = ("X", "p", "h", "*", "<", ">")

@@ -68,6 +68,12 @@ class Plot:
             svg = svg.replace(colour, f"var({variable})")
         return Markup(svg)
 
+    @property
+    def inches(self) -> float:
+        """Width the figure was drawn at."""
+        found = re.search(r'width="([\d.]+)pt"', self.svg)
+        return float(found.group(1)) / 72 if found else 10.0
+
 
 def write_report(folder: Path, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any]) -> list[Path]:
     """Writes ``report.html``, which needs no other file and no network, and ``plots/*.svg``; each file atomically.

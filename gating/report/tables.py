@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gating.evaluation.table import summarise
-from gating.report.names import CONDITIONS, GROUPS, MEASURES, SYSTEMS, condition_name, in_order, system_of
+from gating.report.names import CONDITIONS, GROUPS, MEASURES, SYSTEMS, THEORY, condition_name, in_order, system_of
 from gating.report.query import at_last_step, few_sizes, seeds_phrase, select, steps_phrase
 
 __all__ = ["TextTable", "condition_table", "number", "short_table", "summary_table"]
 
-KIND_WORDS = {"measured": "", "exact": "theory, exact", "upper": "theory, upper bound", "lower": "theory, lower bound"}
+KIND_WORDS = {"measured": "", "exact": "exact", "upper": "upper bound", "lower": "lower bound"}
+PROBABILITIES = ("error", "expected_error", "effective_gate", "effective_gate_reference", "mean_gate")
 SHORT_CONDITIONS = (("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd", "relevant"))
 
 
@@ -25,15 +26,19 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        widths = [max(len(row[i]) for row in (self.header, *self.rows)) for i in range(len(self.header))]
+        split = [cell.split("\n") for cell in self.header]
+        depth = max(len(parts) for parts in split)
+        header = zip(*(parts + [""] * (depth - len(parts)) for parts in split), strict=True)
+        rows = [*header, *self.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.header))]
         lines = [
             row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))
-            for row in (self.header, *self.rows)
+            for row in rows
         ]
         return "\n".join(line.rstrip() for line in lines)
 
 
-def number(value: float, low: float, high: float) -> str:
+def number(value: float, low: float, high: float, digits: int = 3) -> str:
     """A mean and the half width of its interval; the mean alone where there is no interval.
 
     Example:
@@ -42,7 +47,16 @@ def number(value: float, low: float, high: float) -> str:
     """
     if pd.isna(value):
         return ""
-    return f"{value:.3f}" if pd.isna(low) or pd.isna(high) else f"{value:.3f} ± {(high - low) / 2:.3f}"
+    mean = f"{round(value, digits) + 0.0:.{digits}f}"  # adding 0.0 turns -0.0 into 0.0
+    return mean if pd.isna(low) or pd.isna(high) else f"{mean} ± {(high - low) / 2:.{digits}f}"
+
+
+def _cells(rows: pd.DataFrame) -> list[str]:
+    """The number of each row; a small one in nats, which may be worth citing, with more digits."""
+    return [
+        number(value, low, high, 5 if measure not in PROBABILITIES and 0 < abs(value) < 0.01 else 3)
+        for measure, value, low, high in rows[["measure", "value", "low", "high"]].itertuples(index=False, name=None)
+    ]
 
 
 def condition_table(summary: pd.DataFrame, measures: Sequence[str], n: int, *, short: bool = False) -> TextTable:
@@ -52,14 +66,18 @@ def condition_table(summary: pd.DataFrame, measures: Sequence[str], n: int, *, s
         summary: rows as `gating.evaluation.table.summarise` returns them.
         measures: measures to show; with several, each has rows of its own.
         n: number of training sequences.
-        short: the keys of systems in place of their names, and only the three telling conditions.
+        short: the keys of systems in place of their names, only the three telling conditions, and no bounds.
     """
     groups = tuple(group for group in GROUPS if group != "all")
     rows = select(at_last_step(summary), {"n": n, "measure": tuple(measures), "group": groups})
-    rows = rows.assign(cell=[number(*row) for row in rows[["value", "low", "high"]].itertuples(index=False)])
+    if short:
+        rows = select(rows, {"kind": ("measured", "exact")})
+    rows = rows.assign(cell=_cells(rows))
     held = set(zip(rows["distribution"], rows["context"], strict=True))
     wanted = SHORT_CONDITIONS if short else tuple(CONDITIONS)
     columns = [(*key, group) for key in wanted if key in held for group in groups]
+    if short:
+        rows = rows.assign(cell=rows["cell"].str.replace(" ", ""))
     cells = {tuple(row[:-1]): row[-1] for row in rows[[*LINE, *COLUMN, "cell"]].itertuples(index=False, name=None)}
     lines = sorted(dict.fromkeys(key[:3] for key in cells), key=lambda line: _place(line, measures))
     body = (
@@ -85,26 +103,29 @@ def _line_name(line: tuple[str, ...], with_measure: bool, short: bool) -> str:
     system, kind, measure = line
     name = system if short else system_of(system).name
     if kind != "measured":
-        name = f"{system} ({kind})" if short else f"{KIND_WORDS[kind]}: {system_of(system).name}"
+        name = (
+            f"{system} ({kind})"
+            if short
+            else f"Theory, {THEORY.get(system, system_of(system).name)} ({KIND_WORDS[kind]})"
+        )
     return f"{name}: {MEASURES.get(measure, measure)}" if with_measure else name
 
 
 def _column_name(column: tuple[str, str, str], short: bool) -> str:
     distribution, context, group = column
     if short:
-        return f"{distribution} {context[:5]} {group}"
+        return f"{distribution}\n{context}\n{group}"
     return f"{condition_name(distribution, context)}, {GROUPS[group].removesuffix(' classes')}"
 
 
 def summary_table(summary: pd.DataFrame) -> TextTable:
     """Every row of the last step, one line for each system, N, kind, condition and group, one column per measure."""
     rows = at_last_step(summary)
-    cells = [number(*row) for row in rows[["value", "low", "high"]].itertuples(index=False)]
     measures = in_order(rows["measure"], MEASURES)
     lines: dict[tuple[str, ...], dict[str, str]] = {}
-    for row, cell in zip(rows[["n", *LINE, *COLUMN]].itertuples(index=False), cells, strict=True):
-        key = (row.system, row.kind, f"{row.n}", row.distribution, row.context, row.group)
-        lines.setdefault(key, {})[row.measure] = cell
+    keys = rows[["measure", "system", "kind", "n", *COLUMN]].astype(str).itertuples(index=False, name=None)
+    for (measure, *key), cell in zip(keys, _cells(rows), strict=True):
+        lines.setdefault(tuple(key), {})[measure] = cell
     body = tuple((*key, *(held.get(measure, "") for measure in measures)) for key, held in lines.items())
     named = (MEASURES.get(measure, measure) for measure in measures)
     return TextTable(("system", "kind", "N", "distribution", "context", "group", *named), body)
@@ -124,8 +145,10 @@ def short_table(table: pd.DataFrame) -> str:
         >>> print(short_table(make_table(rows)))
         Error (0-1) after training. Mean over 3 seeds, with Student's 95% interval of that mean.
         <BLANKLINE>
-        N = 64       ibd relev high   ibd relev low
-        transformer                   0.200 ± 0.248
+        N = 64            ibd          ibd
+                     relevant     relevant
+                         high          low
+        transformer            0.200±0.248
     """
     summary = summarise(table[table["measure"] == "error"])
     last = at_last_step(summary)
