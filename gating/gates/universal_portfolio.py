@@ -17,7 +17,7 @@ from theory.mixture_regret import (
     portfolio_nodes,
     portfolio_quadrature_bound,
 )
-from theory.validation import require_choice
+from theory.validation import require_choice, require_count, require_scalar
 
 __all__ = ["UniversalPortfolioGate"]
 
@@ -57,8 +57,8 @@ class UniversalPortfolioGate(LogLossGate):
     def __init__(self, shape: Sequence[int], *, horizon: int, prior: str = "jeffreys", tolerance: float = 1e-6):
         super().__init__(shape)
         self.prior = require_choice("prior", prior, tuple(PORTFOLIO_PRIORS))
-        self.n_nodes = portfolio_nodes(horizon, prior=prior, tolerance=tolerance)
-        self.horizon = int(horizon)
+        self.horizon = int(require_scalar("horizon", require_count("horizon", horizon, least=1)))
+        self.n_nodes = portfolio_nodes(self.horizon, prior=prior, tolerance=tolerance)
         nodes, mirrored, weights = (torch.from_numpy(a) for a in _gauss(self.n_nodes, prior))
         self.register_buffer("nodes", nodes)
         self.register_buffer("mirrored", mirrored)
