@@ -20,16 +20,8 @@ from gating.gates import (
     OnlineGate,
     UniversalPortfolioGate,
 )
-from tests.claims.gate_streams import (
-    answer_linear,
-    answer_log,
-    best_mixture_loss,
-    compositions,
-    play,
-    random_differences,
-    record,
-    sign_streams,
-)
+from gating.gates.streams import answer_linear, answer_log, play, random_differences, record
+from tests.claims.hindsight import best_mixture_loss, compositions, sign_streams
 from theory.composition import cells_bound, composition_bound, online_to_batch_bound
 from theory.distribution import ClassMixture
 from theory.mixture_regret import (
