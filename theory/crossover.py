@@ -1,0 +1,210 @@
+"""When in-weight overtakes in-context as training sequences grow, and which settings put a class in a phase."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.distribution import GROUPS, ClassMixture
+from theory.phases import ICL, IWL, Comparison, risk_bounds
+from theory.validation import LARGEST_COUNT, require_choice, require_count, require_probability
+
+__all__ = ["Crossover", "crossover", "largest_label_noise", "smallest_context", "smallest_sample"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Numbers of training sequences; infinite when not reached by 2^53.
+
+    Args:
+        exact: smallest N at which the tabular predictor's risk is at most the in-context risk; NaN where the latter is
+            known only between bounds.
+        earliest: smallest N at which some in-weight predictor may be as good: certified ICL before it.
+        latest: smallest N from which the tabular predictor surely is as good.
+    """
+
+    exact: float
+    earliest: float
+    latest: float
+
+
+def crossover(spec: ClassMixture, group: str, compare: Comparison) -> Crossover:
+    r"""N*, the training-set size at which in-weight learning of a group overtakes in-context learning.
+
+    Smallest N with :math:`R_{iw}(N) \le R_{ic}`, by bisection over whole numbers; for rare classes
+    :math:`N^* \approx n^*/q` with n* the number of labels at which a class is known well enough.
+
+    Exact where both risks are, else a lower and an upper crossover. Holds where the in-weight risk does not rise with N
+    (the 0-1 risk under ``uniform`` noise never does; the log loss does not as long as labels are far from uniform).
+
+    Args:
+        spec: the data.
+        group: ``high``, ``low`` or ``all``, not empty.
+        compare: what is compared; simple or tight bounds.
+
+    Returns:
+        The crossovers.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> crossover(ClassMixture(label_noise=0.05), "low", Comparison())
+        Crossover(exact=165.0, earliest=165.0, latest=165.0)
+
+    Source: Chan et al. (2025), section 3, who describe the transition.
+    """
+    require_choice("group", group, [g for g in GROUPS if len(spec.group(g))])
+    least = spec.n_classes if compare.covered else 0
+
+    def side(low: str, high: str) -> Callable[[Floats], NDArray[np.bool_]]:
+        def reached(sizes: Floats) -> NDArray[np.bool_]:
+            bounds = risk_bounds([spec], sizes, compare)[group]
+            return np.asarray(getattr(bounds, low) <= getattr(bounds, high))[0]
+
+        return reached
+
+    ends = risk_bounds([spec], [least], compare)[group]
+    is_exact = compare.bounds == "tight" and bool((ends.in_context_lower == ends.in_context_upper).all())
+    return Crossover(
+        exact=_smallest(side("in_weight_upper", "in_context_upper"), least) if is_exact else math.nan,
+        earliest=_smallest(side("in_weight_lower", "in_context_upper"), least),
+        latest=_smallest(side("in_weight_upper", "in_context_lower"), least),
+    )
+
+
+def smallest_sample(spec: ClassMixture, group: str, phase: int, compare: Comparison) -> float:
+    """Smallest N at which a group is in a certified phase; infinite when there is none up to 2^53.
+
+    Exact search over whole numbers, for a phase that is kept once entered (IWL) or that holds from the smallest N on
+    (ICL).
+
+    Args:
+        spec: the data.
+        group: ``high``, ``low`` or ``all``, not empty.
+        phase: ``ICL`` (1) or ``IWL`` (-1).
+        compare: what is compared.
+
+    Returns:
+        N.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> smallest_sample(ClassMixture(label_noise=0.05), "low", IWL, Comparison())
+        165.0
+
+    Source: bisection.
+    """
+    _check(spec, group, phase)
+    least = spec.n_classes if compare.covered else 0
+    return _smallest(lambda sizes: risk_bounds([spec], sizes, compare)[group].phases[0] == phase, least)
+
+
+def largest_label_noise(
+    spec: ClassMixture, group: str, phase: int, compare: Comparison, *, n_sequences: int, largest: float = 0.5
+) -> float:
+    """Largest label noise at which a group is in a certified phase, to 1e-6; NaN when there is none.
+
+    The largest of 65 equally spaced levels that is in the phase, then bisection towards the next one.
+
+    Args:
+        spec: the data; its ``label_noise`` is replaced.
+        group: ``high``, ``low`` or ``all``, not empty.
+        phase: ``ICL`` (1) or ``IWL`` (-1).
+        compare: what is compared.
+        n_sequences: N.
+        largest: the largest level tried, in [0, 1).
+
+    Returns:
+        The noise.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> round(largest_label_noise(ClassMixture(), "low", ICL, Comparison(), n_sequences=150), 3)
+        0.074
+
+    Source: bisection.
+    """
+    _check(spec, group, phase)
+    top = float(require_probability("largest", largest, below_one=True))
+
+    def holds(noise: float) -> bool:
+        point = replace(spec, label_noise=noise)
+        return bool(risk_bounds([point], [n_sequences], compare)[group].phases[0, 0] == phase)
+
+    levels = np.linspace(0, top, 65)
+    inside = max((i for i, noise in enumerate(levels) if holds(float(noise))), default=-1)
+    if inside < 0:
+        return math.nan
+    low, high = float(levels[inside]), float(levels[min(inside + 1, 64)])
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def smallest_context(
+    spec: ClassMixture, group: str, phase: int, compare: Comparison, *, n_sequences: int, longest: int = 64
+) -> float:
+    """Shortest context at which a group is in a certified phase; infinite when none up to ``longest`` is.
+
+    Exact search over all lengths from ``n_relevant`` (or 1) on.
+
+    Args:
+        spec: the data; its ``context_length`` is replaced.
+        group: ``high``, ``low`` or ``all``, not empty.
+        phase: ``ICL`` (1) or ``IWL`` (-1).
+        compare: what is compared.
+        n_sequences: N.
+        longest: the longest context tried, >= 1.
+
+    Returns:
+        L.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> smallest_context(ClassMixture(), "low", ICL, Comparison(), n_sequences=50)
+        1.0
+
+    Source: search.
+    """
+    _check(spec, group, phase)
+    for length in range(spec.n_relevant or 1, int(require_count("longest", longest, least=1)) + 1):
+        point = replace(spec, context_length=length)
+        if risk_bounds([point], [n_sequences], compare)[group].phases[0, 0] == phase:
+            return float(length)
+    return math.inf
+
+
+def _check(spec: ClassMixture, group: str, phase: int) -> None:
+    require_choice("group", group, [g for g in GROUPS if len(spec.group(g))])
+    if phase not in (ICL, IWL):
+        raise ValueError(f"`phase` must be ICL = {ICL} or IWL = {IWL}; got {phase!r}")
+
+
+def _smallest(reached: Callable[[Floats], NDArray[np.bool_]], least: int) -> float:
+    """Smallest whole number from ``least`` to 2^53 where a condition that is kept once reached holds."""
+    grid = np.unique(np.floor(np.geomspace(max(least, 1), LARGEST_COUNT, 128)))
+    grid = np.concatenate([[float(least)], grid[grid > least]])
+    hits = np.flatnonzero(reached(grid))
+    if len(hits) == 0:
+        return math.inf
+    high = grid[hits[0]]
+    low = grid[hits[0] - 1] if hits[0] else high
+    while high - low > 1:
+        grid = np.unique(np.floor(np.linspace(low, high, 34)))
+        first = int(np.flatnonzero(reached(grid[1:]))[0]) + 1
+        low, high = grid[first - 1], grid[first]
+    return float(high)
