@@ -12,6 +12,9 @@ from gating.report.query import seeds_phrase, select, steps_phrase
 __all__ = ["caption", "missing_systems"]
 
 
+INTERVALS = {"n": "Points, set slightly apart at each N, and bars", "step": "Curves and shading"}
+
+
 def missing_systems(systems: tuple[str, ...], data: pd.DataFrame) -> list[str]:
     """Names of the declared systems without a measured row."""
     measured = set(data.loc[data["kind"] == "measured", "system"])
@@ -30,7 +33,7 @@ def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings:
     data = shown.data
     drawn = {trace.measure for row in shown.rows for trace in row.traces if not trace.suffix}
     main = select(data, {"measure": tuple(drawn), "kind": "measured"})
-    mark = "Shading (a bar where there is one point): " if int(main["seeds"].max()) > 1 else ""
+    mark = f"{INTERVALS[spec.x]}: " if int(main["seeds"].max()) > 1 else ""
     interval = seeds_phrase(main)
     sentences = [spec.look, mark + (interval[:1].lower() + interval[1:] if mark else interval)]
     if spec.x == "n":

@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext,
 
 from gating.report.figures import Facet, FigureSpec, Row, Settings, YAxis
 from gating.report.names import SYSTEMS, THEORY, in_order, system_of
-from gating.report.query import at_last_step, select
+from gating.report.query import at_last_step, select, sizes
 
 __all__ = ["PAPER", "THEORY_COLOURS", "Panels", "draw", "panels"]
 
@@ -94,12 +94,13 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(count_rows, count_columns, squeeze=False, sharex=True, sharey="row")
         figure.suptitle(spec.title)
+        shift = _shifts(shown.data) if spec.x == "n" else {}
         handles: dict[str, Line2D] = {}
         for (i, j), cell in shown.cells.items():
             row = shown.rows[i]
             handles |= _reference(axes[i, j], row.axis, settings)
             handles |= _theory(axes[i, j], cell, spec.x)
-            handles |= _measured(axes[i, j], cell, row, spec.x)
+            handles |= _measured(axes[i, j], cell, row, spec.x, shift)
         _label(axes, spec, shown)
         _legend(figure, handles)
         text = io.StringIO()
@@ -108,7 +109,16 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
     return text.getvalue()
 
 
-def _measured(axes: Axes, cell: pd.DataFrame, row: Row, x: str) -> dict[str, Line2D]:
+def _shifts(data: pd.DataFrame) -> dict[str, float]:
+    """Factor on N for each system, so that intervals at one N stand side by side: at most a seventh of the gap."""
+    keys = in_order(data.loc[data["kind"] == "measured", "system"], SYSTEMS)
+    octaves = np.diff(np.log2(np.array(sizes(data), dtype=np.float64)))
+    reach = min(octaves.min(initial=1.0), 1.0) / 7
+    places = np.linspace(-1, 1, len(keys)) if len(keys) > 1 else np.zeros(1)
+    return {key: float(2 ** (reach * place)) for key, place in zip(keys, places, strict=True)}
+
+
+def _measured(axes: Axes, cell: pd.DataFrame, row: Row, x: str, shift: dict[str, float]) -> dict[str, Line2D]:
     """Curves of every system and trace, in the fixed order of systems; returns their legend entries."""
     measured = cell[cell["kind"] == "measured"]
     if measured.empty:
@@ -126,7 +136,7 @@ def _measured(axes: Axes, cell: pd.DataFrame, row: Row, x: str) -> dict[str, Lin
                 "linestyle": trace.line,
                 "markerfacecolor": system.colour if system.filled else PAPER,
             }
-            _curve(axes, curve, x, look)
+            _curve(axes, curve, x, look, shift.get(key))
             if trace.suffix:
                 handles[trace.suffix] = Line2D([], [], color=REFERENCE_COLOUR, linestyle=trace.line)
             else:
@@ -134,8 +144,8 @@ def _measured(axes: Axes, cell: pd.DataFrame, row: Row, x: str) -> dict[str, Lin
     return handles
 
 
-def _curve(axes: Axes, curve: pd.DataFrame, x: str, look: dict[str, Any]) -> None:
-    """A curve with its interval: a band, or a bar where the curve is one point. No step: a horizontal line."""
+def _curve(axes: Axes, curve: pd.DataFrame, x: str, look: dict[str, Any], shift: float | None) -> None:
+    """A curve with its intervals: bars where it has a shift, else a band. Without steps: a horizontal line."""
     colour = look["color"]
     if x == "step" and curve["step"].isna().all():
         level, floor, ceiling = (float(curve[name].iloc[0]) for name in ("value", "low", "high"))
@@ -145,11 +155,14 @@ def _curve(axes: Axes, curve: pd.DataFrame, x: str, look: dict[str, Any]) -> Non
         return
     curve = curve.sort_values(x)
     at, value, low, high = (curve[name].to_numpy(dtype=np.float64) for name in (x, "value", "low", "high"))
+    at = at * (shift or 1.0)
     axes.plot(at, value, **look)
-    if len(at) == 1 and np.isfinite(low).all():
-        axes.vlines(at, low, high, color=colour, linewidth=1.2)
-    elif len(at) > 1 and np.isfinite(low).any():
-        axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
+    if not np.isfinite(low).any():
+        return
+    if shift or len(at) == 1:
+        axes.vlines(at, low, high, color=colour, linewidth=1.1, alpha=0.6)
+    else:
+        axes.fill_between(at, low, high, color=colour, alpha=0.1, linewidth=0)
 
 
 def _theory(axes: Axes, cell: pd.DataFrame, x: str) -> dict[str, Line2D]:
@@ -206,7 +219,7 @@ def _top(axis: YAxis, cells: Iterable[pd.DataFrame]) -> float:
 def _scale_n(axes: Axes, found: Iterable[float]) -> None:
     """A log2 axis with at most seven ticks, each a power of two."""
     low, high = np.log2(min(found)), np.log2(max(found))
-    margin = max(0.04 * (high - low), 0.5 if high == low else 0.2)
+    margin = max(0.05 * (high - low), 0.5 if high == low else 0.3)
     every = max(1, round(np.ceil((high - low) / 6)))
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(round(low), int(high) + 1, every)]))
