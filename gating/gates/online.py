@@ -29,7 +29,7 @@ __all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at"]
 Index = slice | Tensor
 
 
-def add_at(state: Tensor, index: Index, value: Tensor) -> None:
+def add_at(state: Tensor, index: Index, value: Tensor | float) -> None:
     """Add to the visited learners' state in place (no learner is visited twice in a round).
 
     Example:
@@ -41,7 +41,7 @@ def add_at(state: Tensor, index: Index, value: Tensor) -> None:
     if isinstance(index, slice):
         state.add_(value)
     else:
-        state.index_add_(0, index, value)
+        state[index] += value
 
 
 class OnlineGate(nn.Module, ABC):
@@ -120,7 +120,7 @@ class OnlineGate(nn.Module, ABC):
         in_weight = self._losses("loss_in_weight", loss_in_weight, visited)
         in_context = self._losses("loss_in_context", loss_in_context, visited)
         suffered = self._suffer(index, in_weight, in_context)
-        add_at(self.rounds, index, torch.ones_like(suffered))
+        add_at(self.rounds, index, 1.0)
         add_at(self.loss, index, suffered)
         add_at(self.loss_in_weight, index, in_weight)
         add_at(self.loss_in_context, index, in_context)
@@ -184,11 +184,11 @@ class LinearLossGate(OnlineGate):
 
     def _suffer(self, index: Index, in_weight: Tensor, in_context: Tensor) -> Tensor:
         difference = in_weight - in_context
-        # Written so that NaN fails too; the largest float stands for "any finite difference".
-        if not (difference.abs() <= min(self.loss_range, torch.finfo(torch.float64).max)).all():
+        largest = difference.abs().max().item()
+        if not (largest <= self.loss_range and math.isfinite(largest)):  # NaN fails too
             raise ValueError(
                 f"`loss_in_weight` and `loss_in_context` must be finite and differ by at most {self.loss_range};"
-                f" got differences up to {difference.abs().max().item()}"
+                f" got differences up to {largest}"
             )
         alpha = self._alpha(index)
         suffered = in_context + alpha * difference
@@ -216,7 +216,7 @@ class LogLossGate(OnlineGate):
     def _suffer(self, index: Index, in_weight: Tensor, in_context: Tensor) -> Tensor:
         log_alpha, log_rest = self._log_weights(index)
         suffered = -torch.logaddexp(log_alpha - in_weight, log_rest - in_context)
-        if not suffered.isfinite().all():
+        if not math.isfinite(suffered.abs().max().item()):
             raise ValueError(
                 "`loss_in_weight` and `loss_in_context` must be negative log-probabilities that leave the mixture"
                 " a positive probability; got NaN, minus infinity, or an outcome that no trusted predictor allows"
