@@ -27,7 +27,7 @@ from gating.gates import (
 from gating.gates.streams import answer_linear, answer_log, play, random_differences, record
 from theory.distribution import ClassMixture
 
-Maker = Callable[[tuple[int, ...], int, float], OnlineGate]
+Maker = Callable[[tuple[int, ...], float, float], OnlineGate]
 
 LINEAR: dict[str, Maker] = {
     "gradient descent, horizon": lambda shape, n, b: GradientDescentGate(shape, loss_range=b, horizon=n),
@@ -38,8 +38,8 @@ LINEAR: dict[str, Maker] = {
 }
 LOG: dict[str, Maker] = {
     "Bayes mixture": lambda shape, n, b: BayesMixtureGate(shape),
-    "universal portfolio": lambda shape, n, b: UniversalPortfolioGate(shape, horizon=n),
-    "universal portfolio, uniform": lambda shape, n, b: UniversalPortfolioGate(shape, horizon=n, prior="uniform"),
+    "universal portfolio": lambda shape, n, b: UniversalPortfolioGate(shape, horizon=int(n)),
+    "universal portfolio, uniform": lambda shape, n, b: UniversalPortfolioGate(shape, horizon=int(n), prior="uniform"),
 }
 
 
@@ -50,9 +50,8 @@ def row(name: str, stream: str, gate: OnlineGate) -> None:
 
 
 def header(title: str) -> None:
-    print(
-        f"\n{title}\n\n| gate | stream | mean regret | largest | bound | worst ratio |\n| --- | --- | ---: | ---: | ---: | ---: |"
-    )
+    print(f"\n{title}\n\n| gate | stream | mean regret | largest | bound | worst ratio |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
 
 
 def linear_table(n_rounds: int, n_streams: int, seed: int) -> None:
@@ -88,7 +87,8 @@ def replay_table(n_rounds: int, n_streams: int, seed: int) -> None:
     losses = -stream.p_in_weight.log(), -stream.p_in_context.log()
     for name, make in {**LINEAR, **LOG}.items():
         largest = float((losses[0] - losses[1]).abs().max())
-        gate = make((n_streams, spec.n_classes), n_rounds, largest)
+        horizon = n_rounds if name in LOG else n_rounds / spec.n_classes  # a portfolio's horizon is a limit
+        gate = make((n_streams, spec.n_classes), horizon, largest)
         alpha = play(gate, *losses, stream.cells)
         paid = -(alpha * stream.p_in_weight + (1 - alpha) * stream.p_in_context).log().sum(dim=0)
         better = torch.minimum(gate.loss_in_weight, gate.loss_in_context).reshape(gate.shape).sum(dim=1)
