@@ -99,7 +99,7 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
     r"""Probability that the most frequent training label of the class is not the answer of the test.
 
     :math:`1 - E[(1 - \mathrm{miss}(n)) T_{true} + \mathrm{miss}(n) T_{rival}]`, ties broken at random and a class
-    never seen answered uniformly. For in-base labels with :math:`1 - \nu > \nu/(C-1)` and ``uniform`` noise no
+    never seen answered uniformly. For in-base labels under ``uniform`` noise no
     in-weight predictor does better (see `theory.in_weight_bounds`).
 
     Exact (absolute error below 1e-13), for any N up to 2^53. Holds for i.i.d. training queries. The pseudo-count does

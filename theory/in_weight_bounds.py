@@ -327,9 +327,9 @@ def error_lower_bound(
 ) -> Floats:
     r"""0-1 risk, or linear loss, of every in-weight predictor.
 
-    For ``uniform`` noise with :math:`1 - \nu \ge \nu/(C-1)` the arg-max of the label counts is Bayes, and the bound is
-    its exact risk; otherwise `unseen_error_lower_bound`. Linear loss is linear in the prediction, so its least value
-    is reached by naming one label and is the 0-1 risk.
+    For ``uniform`` noise the most frequent label is the Bayes answer at every noise level, and the bound is its exact
+    risk; for ``shift`` noise it is `unseen_error_lower_bound`. Linear loss is linear in the prediction, so its least
+    value is reached by naming one label and is the 0-1 risk.
 
     Lower bound, on average over unknown labels (see the top of the module).
 
@@ -351,9 +351,10 @@ def error_lower_bound(
         >>> error_lower_bound([0, 100], 0.02, 10, label_noise=0.05, kind="uniform").round(4).tolist()
         [0.9, 0.1894]
 
-    Source: posterior of the true label is increasing in its count.
+    Source: with :math:`r = \nu/(C-1)` and posterior :math:`\pi_y \propto ((1-\nu)/r)^{k_y}` of the true label, the
+    answer is y with probability :math:`r + (1 - \nu - r) \pi_y`, which never falls as :math:`k_y` grows.
     """
     law = label_law(n_labels, label_noise, kind)
-    if kind == "uniform" and law.label_noise * law.n_labels <= law.n_labels - 1:
+    if kind == "uniform":
         return exact_error(n_sequences, frequency, law, n_sure=n_sure)
     return unseen_error_lower_bound(n_sequences, frequency, n_labels, label_noise=label_noise, kind=kind, n_sure=n_sure)

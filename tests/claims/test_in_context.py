@@ -1,0 +1,267 @@
+"""One test for each statement of docs/theory.md, section 2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from gating.tasks.class_mixture import ClassMixtureSampler
+from tests.claims.monte_carlo import assert_mean, assert_mean_between, assert_rate_at_most
+from theory import in_context, in_context_bounds
+from theory.distribution import LABEL_NOISE_KINDS, ClassMixture
+from theory.in_context_noise import MEASURES, risk_bounds
+from theory.token_distances import (
+    exact_mean_log_overtaking,
+    exact_mean_overtaking,
+    exact_nearer_probability,
+    nearer_probability_bound,
+)
+
+Floats = NDArray[np.float64]
+CLIP = 1e-7
+EPS = 1e-10
+CONTEXTS = ("relevant", "irrelevant")
+
+
+def random_spec(generator: np.random.Generator, *, noisy_inputs: bool = False, longest: int = 8) -> ClassMixture:
+    n_high, n_low = (int(n) for n in generator.integers(1, 6, 2))
+    length = int(generator.integers(1, longest + 1))
+    return ClassMixture(
+        n_high=n_high,
+        n_low=n_low,
+        p_high=generator.uniform(0.1, 0.95),
+        context_length=length,
+        n_relevant=int(generator.integers(1, length + 1)) if generator.integers(2) else None,
+        label_noise=float(generator.choice([0.0, generator.uniform(0, 0.6)])),
+        label_noise_kind=str(generator.choice(LABEL_NOISE_KINDS)),
+        input_noise=generator.uniform(0.02, 0.5) if noisy_inputs else 0.0,
+        dim=int(generator.choice([16, 64])),
+    )
+
+
+def sampled_tokens(
+    spec: ClassMixture, label: int, context: str, generator: np.random.Generator, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Classes (size, L + 1) and labels of sequences, the query last."""
+    n, length = spec.n_classes, spec.context_length
+    r = np.zeros(size, int)
+    if context == "relevant":
+        r = generator.choice(length + 1, size=size, p=spec.n_relevant_pmf[label])
+    others = np.where(np.arange(n) == label, 0, spec.frequencies)
+    classes = generator.choice(n, size=(size, length + 1), p=others / others.sum())
+    classes[np.arange(length + 1) < r[:, None]] = label
+    classes[:, -1] = label
+    other = generator.integers(1, n, classes.shape) if spec.label_noise_kind == "uniform" else 1
+    noise = generator.random(classes.shape) < spec.label_noise
+    return classes, np.where(noise, (classes + other) % n, classes)
+
+
+def losses(squared_distances: Floats, y: NDArray[np.int64], n_labels: int, temperature: float) -> dict[str, Floats]:
+    weights = np.exp(-(squared_distances - squared_distances.min(axis=1, keepdims=True)) / temperature)
+    weights /= weights.sum(axis=1, keepdims=True)
+    h = (weights[:, :, None] * (y[:, :-1, None] == np.arange(n_labels))).sum(axis=1)
+    rows = np.arange(len(y))
+    top = h >= h.max(axis=1, keepdims=True) - 1e-13
+    right = h[rows, y[:, -1]]
+    return {
+        "linear_loss": 1 - right,
+        "log_loss": -np.log(np.maximum(right, CLIP)),
+        "error": 1 - top[rows, y[:, -1]] / top.sum(axis=1),
+    }
+
+
+def exact_risks(spec: ClassMixture, context: str, temperature: float) -> dict[str, Floats]:
+    data = {"context": context, "temperature": temperature}
+    return {
+        "linear_loss": in_context.exact_linear_loss(spec, **data),
+        "log_loss": in_context.exact_log_loss(spec, clip=CLIP, **data),
+        "error": in_context.exact_error(spec, **data),
+    }
+
+
+def test_2_1_to_2_3_exact_risks_agree_with_simulation() -> None:
+    generator = np.random.default_rng(21)
+    for i in range(200):
+        spec, temperature = random_spec(generator), 10 ** generator.uniform(-1, 1)
+        label, context = int(generator.integers(spec.n_classes)), CONTEXTS[i % 2]
+        classes, y = sampled_tokens(spec, label, context, generator, 8_000)
+        draws = losses(np.where(classes[:, :-1] == label, 0.0, 2.0), y, spec.n_classes, temperature)
+        for measure, exact in exact_risks(spec, context, temperature).items():
+            assert_mean(draws[measure], exact[label])
+
+
+def test_2_1_to_2_3_as_trained_mixes_the_two_contexts() -> None:
+    spec = ClassMixture(context_length=3, label_noise=0.1, p_relevant=0.7)
+    values = {c: exact_risks(spec, c, 0.3) for c in ("relevant", "irrelevant", "as_trained")}
+    for measure in MEASURES:
+        mixed = 0.7 * values["relevant"][measure] + 0.3 * values["irrelevant"][measure]
+        assert values["as_trained"][measure] == pytest.approx(mixed, rel=1e-12)
+
+
+def test_2_4_remapping_labels_changes_no_in_context_risk() -> None:
+    """Out-of-base: context and answer relabelled alike, sequence by sequence."""
+    generator = np.random.default_rng(24)
+    spec = ClassMixture(context_length=4, label_noise=0.2)
+    classes, y = sampled_tokens(spec, 7, "relevant", generator, 2_000)
+    distances = np.where(classes[:, :-1] == 7, 0.0, 2.0)
+    remapped = losses(distances, spec.shifted_labels[y], spec.n_classes, 0.5)
+    for measure, value in losses(distances, y, spec.n_classes, 0.5).items():
+        assert remapped[measure] == pytest.approx(value, rel=1e-12)
+
+
+def test_2_5_label_noise_is_not_averaged_away_in_linear_loss() -> None:
+    """The floor 1 - sum P^2 stays above the Bayes error whatever the number of relevant tokens."""
+    for length in (1, 10, 1000):
+        spec = ClassMixture(context_length=length, n_relevant=length, label_noise=0.2)
+        floor = 1 - 0.8**2 - 0.2**2 / 9
+        assert in_context.exact_linear_loss(spec, temperature=0.1) == pytest.approx(floor, rel=1e-12)
+        assert floor > 0.2
+
+
+def test_2_5_log_loss_of_a_long_relevant_context_reaches_the_entropy_of_the_noise() -> None:
+    spec = ClassMixture(n_high=1, n_low=1, context_length=1000, n_relevant=1000, label_noise=0.2)
+    entropy = -0.8 * np.log(0.8) - 0.2 * np.log(0.2)
+    excess = in_context.exact_log_loss(spec, temperature=0.1) - entropy
+    assert (excess > 0).all()
+    assert (excess < 1e-3).all()
+
+
+def random_distances(spec: ClassMixture, generator: np.random.Generator) -> tuple[Floats, tuple[float, float]]:
+    """Squared distances of random centres, zero on the diagonal, and their range."""
+    centres = generator.standard_normal((spec.n_classes, spec.dim))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    square = ((centres[:, None] - centres) ** 2).sum(axis=-1)
+    off = square[~np.eye(spec.n_classes, dtype=bool)]
+    return square, (float(off.min()), float(off.max()))
+
+
+def test_2_6_unequal_centres_stay_within_the_bounds() -> None:
+    generator = np.random.default_rng(26)
+    for i in range(100):
+        spec, temperature = random_spec(generator, longest=6), 10 ** generator.uniform(-0.7, 1)
+        label, context = int(generator.integers(spec.n_classes)), CONTEXTS[i % 2]
+        square, ends = random_distances(spec, generator)
+        classes, y = sampled_tokens(spec, label, context, generator, 4_000)
+        draws = losses(square[label][classes[:, :-1]], y, spec.n_classes, temperature)
+        for measure in MEASURES:
+            lower, upper = risk_bounds(spec, measure, temperature=temperature, squared_distances=ends, context=context)
+            assert_mean_between(draws[measure], lower[label], upper[label])
+
+
+def test_2_6_bounds_hold_exact_risks_of_ten_thousand_classes() -> None:
+    """Equal distances anywhere in the interval, 10,000 (specification, class, loss) problems."""
+    generator, n_problems = np.random.default_rng(27), 0
+    while n_problems < 10_000:
+        spec, temperature = random_spec(generator, longest=5), 10 ** generator.uniform(-0.7, 1)
+        context, near, far = CONTEXTS[n_problems % 2], generator.uniform(0.5, 2), generator.uniform(2, 3.5)
+        data = {"temperature": temperature, "context": context}
+        for measure in MEASURES:
+            lower, upper = risk_bounds(spec, measure, squared_distances=(near, far), **data)
+            exact = getattr(in_context, f"exact_{measure}")(spec, squared_distance=generator.uniform(near, far), **data)
+            assert (lower <= exact + EPS).all()
+            assert (exact <= upper + EPS).all()
+            n_problems += spec.n_classes
+
+
+def test_2_6_equal_distances_at_the_ends_do_not_bracket_the_linear_loss() -> None:
+    """Counterexample: the classes whose labels collide with the query's are far, the one that cannot help is near."""
+    spec = ClassMixture(
+        n_high=4, n_low=0, context_length=20, n_relevant=1, label_noise=0.5, label_noise_kind="shift", input_noise=0.0
+    )
+    square = np.array([0.0, 3.0, 1.0, 3.0])
+    classes, y = sampled_tokens(spec, 0, "relevant", np.random.default_rng(28), 50_000)
+    draws = losses(square[classes[:, :-1]], y, 4, 2.0)["linear_loss"]
+    ends = [in_context.exact_linear_loss(spec, temperature=2.0, squared_distance=d)[0] for d in (1.0, 3.0)]
+    assert draws.mean() > max(ends) + 0.02
+    lower, upper = in_context_bounds.linear_loss_bounds(spec, temperature=2.0, squared_distances=(1.0, 3.0))
+    assert_mean_between(draws, lower[0], upper[0])
+
+
+def test_2_6_log_loss_is_not_monotone_in_the_distance() -> None:
+    """Too far: a noisy label leaves no mass on the answer. Too near: irrelevant tokens drown the relevant one."""
+    spec = ClassMixture(context_length=8, n_relevant=1, label_noise=0.3)
+    near, middle, far = (in_context.exact_log_loss(spec, temperature=0.2, squared_distance=d)[0] for d in (0, 0.5, 4))
+    assert middle < min(near, far)
+
+
+def test_2_7_random_centres_keep_their_distance() -> None:
+    generator = np.random.default_rng(29)
+    for k, d, delta in ((10, 64, 0.1), (5, 4, 0.05), (20, 16, 0.3)):
+        near, far = in_context_bounds.squared_distance_bounds(k, d, delta)
+        ranges = np.array([random_distances(ClassMixture(k, 0, dim=d), generator)[1] for _ in range(2_000)])
+        assert_rate_at_most(int(((ranges[:, 0] < near) | (ranges[:, 1] > far)).sum()), 2_000, delta)
+
+
+def overtaking_draws(d: int, distance: float, sigma: float, generator: np.random.Generator, size: int) -> Floats:
+    """Q: squared distance to the irrelevant token minus that to the relevant one."""
+    query, relevant, irrelevant = sigma * generator.standard_normal((3, size, d))
+    irrelevant[:, 0] += np.sqrt(distance)
+    return ((query - irrelevant) ** 2).sum(axis=1) - ((query - relevant) ** 2).sum(axis=1)
+
+
+def test_2_8_and_2_9_nearer_tokens_agree_with_simulation() -> None:
+    generator = np.random.default_rng(210)
+    for _ in range(25):
+        d, distance, sigma = int(generator.choice([2, 8, 32])), generator.uniform(0, 3), generator.uniform(0.1, 0.6)
+        temperature = 10 ** generator.uniform(-0.5, 0.5)
+        q = overtaking_draws(d, distance, sigma, generator, 20_000)
+        margin = generator.uniform(-1, 1)
+        assert_mean((q <= margin).astype(float), exact_nearer_probability(distance, sigma, d, margin=margin))
+        assert_mean(1 / (1 + np.exp(q / temperature)), exact_mean_overtaking(distance, sigma, d, temperature))
+        assert_mean(np.logaddexp(0, -q / temperature), exact_mean_log_overtaking(distance, sigma, d, temperature))
+        assert float(exact_nearer_probability(distance, sigma, d)) <= nearer_probability_bound(distance, sigma, d)
+
+
+def test_2_8_integral_agrees_with_the_moment_generating_function() -> None:
+    """Second route: E e^{-sQ}, closed form, as an integral over the distribution function."""
+    d, distance, sigma, s = 16, 2.0, 0.2, 1.5
+    q = np.linspace(-4, 14, 1801)
+    below = exact_nearer_probability(distance, sigma, d, margin=q)
+    numeric = np.trapezoid(s * np.exp(-s * q) * below, q) + np.exp(-s * q[-1])
+    rho = 1 - 12 * sigma**4 * s**2
+    closed = rho ** (-d / 2) * np.exp((-s * distance + 4 * sigma**2 * s**2 * distance) / rho)
+    assert numeric == pytest.approx(closed, rel=1e-5)
+
+
+def test_2_10_noisy_inputs_stay_within_the_bounds() -> None:
+    """Against the project's own sampler, centres and all."""
+    generator = np.random.default_rng(211)
+    for i in range(40):
+        spec = random_spec(generator, noisy_inputs=True)
+        temperature, label = 10 ** generator.uniform(-1, 0.3), int(generator.integers(spec.n_classes))
+        sampler = ClassMixtureSampler([spec], n_sequences=[100], data_seeds=[i])
+        relevant = torch.full((4_000,), i % 2 == 0)
+        rows = sampler.fresh(5, torch.full((4_000,), label), relevant)
+        square = (rows.x[0, :, :-1] - rows.x[0, :, -1:]).square().sum(-1).double().numpy()
+        draws = losses(square, rows.y[0].numpy(), spec.n_classes, temperature)
+        centres = sampler.centres[0].double()
+        gaps = torch.pdist(centres).square()
+        ends = (float(gaps.min()), float(gaps.max()))
+        for measure in MEASURES:
+            lower, upper = risk_bounds(
+                spec, measure, temperature=temperature, squared_distances=ends, context=CONTEXTS[i % 2]
+            )
+            assert_mean_between(draws[measure], lower[label], upper[label])
+
+
+def test_2_11_one_token_is_copied_whatever_the_noise() -> None:
+    spec = ClassMixture(label_noise=0.1, input_noise=0.7, label_noise_kind="shift")
+    for measure in MEASURES:
+        lower, upper = risk_bounds(spec, measure, temperature=0.3, squared_distances=(0.1, 3.9))
+        exact = getattr(in_context, f"exact_{measure}")(replace(spec, input_noise=0.0), temperature=2.0)
+        assert lower == pytest.approx(exact, rel=1e-12)
+        assert upper == pytest.approx(exact, rel=1e-12)
+
+
+def test_2_12_long_contexts_keep_a_valid_error_bound() -> None:
+    """More than 10 tokens: twice the linear loss."""
+    generator = np.random.default_rng(212)
+    spec = ClassMixture(context_length=40, label_noise=0.1, input_noise=0.0)
+    classes, y = sampled_tokens(spec, 9, "relevant", generator, 4_000)
+    draws = losses(np.where(classes[:, :-1] == 9, 0.0, 2.0), y, spec.n_classes, 0.2)["error"]
+    lower, upper = risk_bounds(spec, "error", temperature=0.2, squared_distances=(2.0, 2.0))
+    assert_mean_between(draws, lower[9], upper[9])
