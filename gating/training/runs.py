@@ -15,24 +15,7 @@ from torch import Tensor
 
 from gating.files import atomic_path
 
-__all__ = ["RunFolder", "environment", "square_root_schedule"]
-
-
-def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
-    """Steps evenly spaced in their square root from `first` to `last`, at most `count` distinct ones.
-
-    Example:
-        >>> square_root_schedule(2000, 4)
-        [20, 320, 980, 2000]
-        >>> square_root_schedule(10, 3)
-        [10]
-    """
-    if last < 1 or count < 1 or first < 0:
-        raise ValueError(f"`last` and `count` must be >= 1 and `first` >= 0; got {last}, {count} and {first}")
-    if count == 1 or first >= last:
-        return [last]
-    low, high = first**0.5, last**0.5
-    return sorted({round((low + (high - low) * k / (count - 1)) ** 2) for k in range(count)})
+__all__ = ["RunFolder", "environment"]
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gating.gates.learned import GATE_INPUTS
 from gating.tasks.class_mixture import MAX_SEQUENCES
-from gating.training.trainer import TrainSettings
+from gating.training.schedule import TrainSettings
 from theory.distribution import ClassMixture, SpecError
 
 __all__ = ["CompareConfig", "Replica", "TransformerShape"]

@@ -18,7 +18,7 @@ from gating.predictors.in_weight import InWeightMLP
 from gating.studies.compare.config import CompareConfig, Replica
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.training.runs import RunFolder
-from gating.training.trainer import TrainSettings
+from gating.training.schedule import TrainSettings
 
 __all__ = ["ENSEMBLES", "REFERENCES", "Systems", "sampler_of"]
 

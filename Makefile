@@ -1,0 +1,28 @@
+.PHONY: demo test check clean
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+demo: .venv/.installed
+	.venv/bin/gating compare --config configs/compare/quick.yaml --out runs/quick
+
+test: .venv/.installed-dev
+	.venv/bin/python -m pytest -n auto
+
+check: .venv/.installed-dev
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e .
+	touch $@
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e '.[dev]'
+	touch $@ .venv/.installed
+
+clean:
+	rm -rf .venv build *.egg-info
