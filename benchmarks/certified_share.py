@@ -1,0 +1,46 @@
+"""Share of a grid of settings whose phase is certified, with simple and with tight bounds, as a Markdown table.
+
+Run: python -m benchmarks.certified_share
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import product
+
+import numpy as np
+
+from theory.distribution import ClassMixture
+from theory.in_context_bounds import squared_distance_bounds
+from theory.phases import ICL, IWL, UNDECIDED, Comparison, phase_diagram
+
+SIZES = np.unique(np.logspace(1, 7, 60).round()).astype(int).tolist()
+P_HIGH = np.linspace(0.5, 0.99, 60).tolist()
+RANDOM_CENTRES = squared_distance_bounds(10, 64, 1e-6)
+
+
+def shares(spec: ClassMixture, compare: Comparison) -> list[float]:
+    """Shares of (point, group) pairs certified ICL, certified IWL and undecided; groups high and low."""
+    diagrams = phase_diagram(spec, "n", SIZES, "p_high", P_HIGH, compare=compare)
+    phases = np.stack([diagrams[group].phases for group in ("high", "low")])
+    return [float((phases == code).mean()) for code in (ICL, IWL, UNDECIDED)]
+
+
+def main() -> None:
+    print("| centres | input noise | L | loss | undecided, simple | undecided, tight | ICL | IWL | seconds |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    centres = {"equidistant": (2.0, 2.0), "random": RANDOM_CENTRES}
+    for (name, ends), noise, length, measure in product(centres.items(), (0.0, 0.2), (1, 4), ("error", "log_loss")):
+        spec = ClassMixture(context_length=length, label_noise=0.05, input_noise=noise)
+        start = time.perf_counter()
+        simple, tight = (
+            shares(spec, Comparison(measure=measure, squared_distances=ends, bounds=bounds))
+            for bounds in ("simple", "tight")
+        )
+        cells = [f"{value:.4f}" for value in (simple[2], tight[2], tight[0], tight[1])]
+        seconds = f"{time.perf_counter() - start:.1f}"
+        print("|", " | ".join([name, str(noise), str(length), measure, *cells, seconds]), "|")
+
+
+if __name__ == "__main__":
+    main()
