@@ -89,7 +89,7 @@ def exact_add_beta_regret(counts: ArrayLike, beta: ArrayLike) -> FloatArray:
         >>> exact_add_beta_regret([3, 0], 1.0).round(4).item()  # ln 4
         1.3863
 
-    Source: Cesa-Bianchi and Lugosi (2006), section 9.3.
+    Source: Cesa-Bianchi and Lugosi (2006), section 9.6.
     """
     k, b = np.atleast_1d(require_count("counts", counts)), require_positive("beta", beta)[..., None]
     return _log_rising(k.sum(axis=-1), b[..., 0] * k.shape[-1]) - _log_rising(k, b).sum(axis=-1)
@@ -118,7 +118,7 @@ def exact_worst_add_beta_regret(n_rounds: ArrayLike, n_labels: ArrayLike, beta: 
         >>> exact_worst_add_beta_regret(10, 3, 1.0).round(4).item()  # ln 66
         4.1897
 
-    Source: Cesa-Bianchi and Lugosi (2006), Theorems 9.2 and 9.3 (C = 2); docs/theory.md, statement 4.9.
+    Source: Cesa-Bianchi and Lugosi (2006), sections 9.6 and 9.7 (C = 2); docs/theory.md, statement 4.9.
     """
     b = require_positive("beta", beta)
     if (b < 0.5).any():
@@ -146,7 +146,7 @@ def laplace_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> FloatArray:
         >>> laplace_bound(10, 3).round(4).item()  # ln 66
         4.1897
 
-    Source: Cesa-Bianchi and Lugosi (2006), Theorem 9.3, for C labels.
+    Source: Cesa-Bianchi and Lugosi (2006), section 9.6 (C = 2); docs/theory.md, statement 4.10.
     """
     return exact_worst_add_beta_regret(n_rounds, n_labels, 1.0)
 
@@ -200,7 +200,7 @@ def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys") -
         >>> universal_portfolio_bound(100, prior="uniform").round(3).item()
         4.615
 
-    Source: Cover and Ordentlich (1996), Theorems 1 and 3 (two assets, no side information).
+    Source: Cover and Ordentlich (1996), for two assets without side information; docs/theory.md, statement 4.12.
     """
     log_n = np.log1p(require_count("n_rounds", n_rounds))
     require_choice("prior", prior, tuple(PORTFOLIO_PRIORS))

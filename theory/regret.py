@@ -133,7 +133,8 @@ def scheduled_weights_bound(
         >>> scheduled_weights_bound(np.log(0.5), 0.1, 10.0, 1.0).round(4).item()
         8.1815
 
-    Source: de Rooij, van Erven, Grünwald and Koolen (2014), Lemmas 1 and 2 (their proof carries a prior unchanged).
+    Source: de Rooij, van Erven, Grünwald and Koolen (2014), section 2.1, for equal priors; docs/theory.md,
+    statement 4.4.
     """
     prior = require_reals("log_prior", log_prior, allowed="a finite number <= 0")
     if (prior > 0).any():
@@ -166,7 +167,8 @@ def adahedge_bound(variance: ArrayLike, loss_range: ArrayLike, *, n_experts: Arr
         >>> adahedge_bound(25.0, 1.0).round(3).item()
         11.25
 
-    Source: de Rooij, van Erven, Grünwald and Koolen (2014), the variance bound of AdaHedge.
+    Source: de Rooij, van Erven, Grünwald and Koolen (2014), section 2, the variance bound;
+    docs/theory.md, statement 4.6.
     """
     v, s = require_nonnegative("variance", variance), require_nonnegative("loss_range", loss_range)
     log_m = np.log(require_count("n_experts", n_experts, least=2))

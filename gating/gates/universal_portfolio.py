@@ -47,7 +47,7 @@ class UniversalPortfolioGate(LogLossGate):
         >>> gate.alpha().round(decimals=6).tolist()
         [0.75]
 
-    Source: Cover (1991); Cover and Ordentlich (1996), Theorems 1 and 3; docs/theory.md, statements 4.12 and 4.13.
+    Source: Cover (1991); Cover and Ordentlich (1996); docs/theory.md, statements 4.12 and 4.13.
     """
 
     log_wealth: Tensor
