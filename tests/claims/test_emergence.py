@@ -136,9 +136,9 @@ def test_5_7_inverse_questions_stop_at_the_edge_of_a_phase() -> None:
     inside, outside = risk_bounds(edge, [150], compare)["low"].phases[:, 0]
     assert inside == ICL
     assert outside != ICL
-    relevant_often = replace(BASE, label_noise=0.2)
+    noisier = replace(BASE, label_noise=0.1)
     log_loss = Comparison(measure="log_loss")
-    length = smallest_context(relevant_often, "high", ICL, log_loss, n_sequences=0, longest=40)
-    shorter = replace(relevant_often, context_length=int(length) - 1)
+    length = smallest_context(noisier, "high", ICL, log_loss, n_sequences=0, longest=40)
+    shorter = replace(noisier, context_length=int(length) - 1)
     assert length > 1
     assert risk_bounds([shorter], [0], log_loss)["high"].phases[0, 0] != ICL
