@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -67,13 +67,9 @@ class Trainer(Generic[Replica]):
         workers: int = 1,
     ):
         self.folder, self.settings, self.workers = folder, settings, workers
-        self.n_replicas = len(replicas)
-        device = torch.device(device)
-        bounds = torch.linspace(0, len(replicas), n_groups(len(replicas), device) + 1).round().int().tolist()
-        self._groups = []
-        for start, end in pairwise(bounds):
-            model = build(replicas[start:end]).to(device, dtype)
-            self._groups.append(ReplicaGroup(slice(start, end), model, source(replicas[start:end]), settings))
+        self._replicas, self._build, self._source = replicas, build, source
+        self._device, self._dtype = torch.device(device), dtype
+        self._groups: list[ReplicaGroup] = []
 
     def run(self, label: str = "training") -> None:
         """Trains to the last step; shows progress on a terminal.
@@ -82,10 +78,16 @@ class Trainer(Generic[Replica]):
             Interrupted: on Ctrl-C; the run goes on from its last save when started again.
             TrainingDiverged: naming step, replica and last checkpoint, when a loss is not finite.
         """
-        step, metrics = self._resume()
-        total = self.n_replicas * self.settings.steps
-        progress = tqdm(total=total, initial=self.n_replicas * step, desc=label, unit="replica-step", unit_scale=True,
-                        disable=None, smoothing=0.05)  # fmt: skip
+        try:
+            self._run(label)
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; `{self.folder.path}` holds step {self.folder.step}") from None
+
+    def _run(self, label: str) -> None:
+        step, metrics = self.start()
+        n = len(self._replicas)
+        progress = tqdm(total=n * self.settings.steps, initial=n * step, desc=label, unit="replica-step",
+                        unit_scale=True, disable=None, smoothing=0.05)  # fmt: skip
         with progress:
             for last in self._segments(step):
                 losses = self.advance(last, progress)
@@ -94,32 +96,35 @@ class Trainer(Generic[Replica]):
                 self._save(last, pd.concat(metrics, ignore_index=True))
                 step = last
 
+    def start(self) -> tuple[int, list[pd.DataFrame]]:
+        """Builds the replicas with their initial values or the saved ones; returns the step and metrics saved."""
+        n = len(self._replicas)
+        bounds = torch.linspace(0, n, n_groups(n, self._device) + 1).round().int().tolist()
+        saved = self.folder.load_state()
+        self._groups = []
+        for start, end in pairwise(bounds):
+            mine = self._replicas[start:end]
+            model = self._build(mine).to(self._device, self._dtype)
+            self._groups.append(ReplicaGroup(slice(start, end), model, self._source(mine), self.settings))
+            if saved is not None:
+                self._groups[-1].restore(saved[0], saved[1])
+        return (0, []) if saved is None else (saved[0], [saved[2]])
+
     def _segments(self, step: int) -> list[int]:
         ends = {*self.settings.checkpoint_steps, *range(0, self.settings.steps, self.settings.save_every)}
         return sorted(end for end in ends if end > step)
 
-    def _resume(self) -> tuple[int, list[pd.DataFrame]]:
-        saved = self.folder.load_state()
-        if saved is None:
-            return 0, []
-        step, tensors, metrics = saved
-        for group in self._groups:
-            group.restore(step, tensors)
-        return step, [metrics]
-
     def advance(self, last: int, progress: tqdm | None = None) -> Tensor:
-        """Trains every group up to step `last` without saving; returns the losses, shape (steps, R)."""
+        """Trains what `start` built up to step `last` without saving; returns the losses, shape (steps, R)."""
         stop = threading.Event()
         with ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             futures = [pool.submit(group.advance, last, stop) for group in self._groups]
             try:
                 pending = set(futures)
-                while pending:
-                    pending = wait(pending, timeout=0.5).not_done
+                while pending and not any(future.done() and future.exception() for future in futures):
+                    pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION).not_done
                     if progress is not None:
                         progress.update(sum(group.step * group.n_replicas for group in self._groups) - progress.n)
-            except KeyboardInterrupt:
-                raise Interrupted(f"interrupted; `{self.folder.path}` holds step {self.folder.step}") from None
             finally:
                 stop.set()
         return torch.cat([future.result() for future in futures], dim=1).cpu()
@@ -128,11 +133,21 @@ class Trainer(Generic[Replica]):
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
             step, replica = bad[0].tolist()
-            kept = [s for s in self.folder.checkpoints if s <= first_step]
-            raise TrainingDiverged(
-                f"the training loss of replica {replica} is {losses[step, replica]:g} at step {first_step + step + 1};"
-                f" last checkpoint in `{self.folder.path}`: {f'step {kept[-1]}' if kept else 'none'}"
-            )
+            loss, step = losses[step, replica].item(), first_step + step + 1
+            raise TrainingDiverged(f"the training loss of replica {replica} is {loss:g} at step {step}; {self._kept}")
+        for group in self._groups:
+            for parameter in group.trained.values():
+                bad = (~parameter.detach().flatten(1).isfinite().all(1)).nonzero()
+                if len(bad):
+                    replica, step = group.rows.start + int(bad[0]), first_step + len(losses)
+                    raise TrainingDiverged(
+                        f"the parameters of replica {replica} are not finite after step {step}; {self._kept}"
+                    )
+
+    @property
+    def _kept(self) -> str:
+        kept = self.folder.checkpoints
+        return f"last checkpoint in `{self.folder.path}`: {f'step {kept[-1]}' if kept else 'none'}"
 
     def _save(self, step: int, metrics: pd.DataFrame) -> None:
         states = [group.state() for group in self._groups]
