@@ -1,0 +1,61 @@
+"""A small ensemble to train. Also a program, ``small_run.py FOLDER``, that trains it and can be killed."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from gating.gates.learned import MLPGate
+from gating.models.layers import generators
+from gating.models.stylized import StylizedModel
+from gating.models.transformer import Transformer
+from gating.predictors.in_context import SoftmaxSimilarity
+from gating.predictors.in_weight import InWeightMLP
+from gating.tasks.class_mixture import ClassMixtureSampler
+from gating.training.runs import RunFolder
+from gating.training.schedule import TrainSettings
+from gating.training.trainer import Trainer
+from theory.distribution import ClassMixture
+
+DIM, LENGTH = 8, 2
+N_REPLICAS = 18  # two groups
+
+
+def _transformer(seeds):
+    sizes = {"depth": 2, "width": DIM, "mlp_factor": 2.0}
+    return Transformer(DIM, 4, LENGTH, **sizes, rngs=generators(seeds))
+
+
+def _stylized(seeds):
+    rngs = generators(seeds)
+    gate = MLPGate(DIM, LENGTH, inputs="query_and_context", hidden=8, rngs=rngs)
+    return StylizedModel(InWeightMLP(DIM, 4, hidden=8, rngs=rngs), SoftmaxSimilarity(4, len(seeds)), gate)
+
+
+BUILDERS = {"transformer": _transformer, "stylized": _stylized}
+
+
+def source(seeds, dtype=torch.float32):
+    """Every replica has its own data seed, training-set size and noise."""
+    specs = [
+        ClassMixture(n_high=2, n_low=2, context_length=LENGTH, dim=DIM, input_noise=0.1 + 0.01 * seed) for seed in seeds
+    ]
+    return ClassMixtureSampler(specs, [64 + seed for seed in seeds], seeds, dtype=dtype)
+
+
+def trainer(path, seeds=range(N_REPLICAS), *, model="transformer", dtype=torch.float32, workers=1, **settings):
+    """A trainer of the ensemble into `path`; `source` and `folder` may be replaced."""
+    make = settings.pop("source", lambda mine: source(mine, dtype))
+    folder = settings.pop("folder", None) or RunFolder(Path(path))
+    settings = TrainSettings(**{"steps": 50, "batch_size": 8, "learning_rate": 3e-3, "checkpoints": 4} | settings)
+    return Trainer(folder, list(seeds), BUILDERS[model], make, settings, dtype=dtype, workers=workers)
+
+
+def long_run(path):
+    """Saves every fifth step, so that a kill falls into computing as well as into writing."""
+    return trainer(path, workers=2, steps=200, save_every=5)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    long_run(sys.argv[1]).run()

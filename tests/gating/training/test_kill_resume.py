@@ -1,0 +1,50 @@
+"""A run that is killed and started again ends with the bits of a run that was not.
+
+Three kills at random moments; ``pytest tests/gating/training/test_kill_resume.py --kills 10`` does ten.
+"""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from small_run import long_run
+
+from gating.training.runs import RunFolder
+
+SEED = 1
+
+
+def _kill_once(path: Path, target: int, delay: float) -> int:
+    """Starts the run, kills it `delay` seconds after its saved step reaches `target`; returns the saved step."""
+    script = Path(__file__).with_name("small_run.py")
+    process = subprocess.Popen([sys.executable, str(script), str(path)], stderr=subprocess.PIPE, start_new_session=True)
+    folder = RunFolder(path)
+    while folder.step < target and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(delay)
+    alive = process.poll() is None
+    process.kill()
+    _, errors = process.communicate(timeout=60)
+    assert alive, f"the run ended before it was killed: {errors.decode()}"
+    assert process.returncode == -signal.SIGKILL
+    return folder.step
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, request):
+    whole = long_run(tmp_path / "whole")
+    whole.run()
+    rng, path = random.Random(SEED), tmp_path / "killed"
+    targets = sorted(rng.randrange(whole.settings.steps - 20) for _ in range(request.config.getoption("--kills")))
+    for target in targets:
+        step = _kill_once(path, target, rng.uniform(0, 0.04))
+        assert target <= step < whole.settings.steps
+    resumed = long_run(path)
+    resumed.run()
+    names = {file.name for file in (tmp_path / "whole").iterdir()}
+    assert {*(f"step-{s:08d}.safetensors" for s in whole.settings.checkpoint_steps)} < names
+    assert {"state.safetensors", "metrics.parquet"} < names
+    for name in names:
+        assert (path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

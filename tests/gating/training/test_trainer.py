@@ -1,0 +1,222 @@
+"""The trainer: replicas do not see each other, workers do not change bits, every stop can be gone on from."""
+
+import os
+import signal
+
+import pandas as pd
+import pytest
+import torch
+from small_run import BUILDERS, N_REPLICAS, source, trainer
+from torch import nn
+
+from gating.training.runs import RunFolder
+from gating.training.schedule import TrainSettings
+from gating.training.trainer import Interrupted, Trainer, TrainingDiverged, n_groups
+
+
+class _Source:
+    """Batches of a sampler; `at` is called with every batch's first step and may change the batch."""
+
+    def __init__(self, seeds, at):
+        self.sampler, self.at = source(seeds), at
+
+    def batches(self, first_step, n_steps, batch_size):
+        batch = self.sampler.batches(first_step, n_steps, batch_size)
+        return self.at(first_step, n_steps, batch) or batch
+
+
+def _contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_groups_hold_about_sixteen_replicas_and_are_even_in_number():
+    cpu = torch.device("cpu")
+    for n in range(17, 600):
+        assert n_groups(n, cpu) % 2 == 0
+        assert 8 <= n / n_groups(n, cpu) <= 24
+    assert {n_groups(n, cpu) for n in range(1, 17)} == {1}
+    assert n_groups(600, torch.device("cuda")) == 1
+    assert n_groups(N_REPLICAS, cpu) == 2  # the ensembles of this file span two groups
+
+
+@pytest.mark.parametrize("model", BUILDERS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_a_replica_alone_equals_the_same_replica_in_an_ensemble(tmp_path, model, dtype, tolerance):
+    """After 50 steps, relative to the norm of each parameter.
+
+    The bias of the attention keys is left out, because it has no effect: the softmax does not change when a query's
+    scores all move alike. Its gradient is rounding, which Adam scales up to full steps; what the model answers is
+    compared instead.
+    """
+    ensemble = trainer(tmp_path / "ensemble", model=model, dtype=dtype)
+    ensemble.run()
+    together = ensemble.folder.load_checkpoint(50)
+    losses = pd.read_parquet(tmp_path / "ensemble" / "metrics.parquet")
+    for seed in (0, 8, 9, N_REPLICAS - 1):
+        single = trainer(tmp_path / f"alone-{seed}", [seed], model=model, dtype=dtype)
+        single.run()
+        alone = single.folder.load_checkpoint(50)
+        for name, value in alone.items():
+            mine, other = together[name][seed], value[0]
+            if name.endswith("query_key_value.bias"):
+                mine, other = (torch.cat([t.chunk(3, -1)[0], t.chunk(3, -1)[2]]) for t in (mine, other))
+            assert (mine - other).norm() <= tolerance * other.norm(), name
+        mine = losses[losses["replica"] == seed]["train_loss"].to_numpy()
+        other = pd.read_parquet(tmp_path / f"alone-{seed}" / "metrics.parquet")["train_loss"].to_numpy()
+        assert mine == pytest.approx(other, rel=tolerance)
+        rows = source([seed], dtype).training_rows(torch.arange(64)[None])
+        answers = []
+        for parameters in (alone, {name: value[[seed]] for name, value in together.items()}):
+            network = BUILDERS[model]([seed]).to(dtype)
+            network.load_state_dict(parameters)
+            answers.append(network(rows))
+        torch.testing.assert_close(*answers, rtol=tolerance, atol=tolerance)
+
+
+def test_training_is_adam_on_the_mean_log_loss_of_each_batch(tmp_path):
+    """A plain loop with torch's own Adam over one model at a time gives the same parameters and losses."""
+    settings = {"steps": 30, "batch_size": 8, "learning_rate": 3e-3, "checkpoints": 2}
+    ours = trainer(tmp_path, [3, 4], dtype=torch.float64, **settings)
+    ours.run()
+    final, metrics = ours.folder.load_checkpoint(30), pd.read_parquet(tmp_path / "metrics.parquet")
+    assert metrics["step"].unique().tolist() == [20, 30]
+    for place, seed in enumerate((3, 4)):
+        model, sampler, losses = BUILDERS["transformer"]([seed]).double(), source([seed], torch.float64), []
+        adam = torch.optim.Adam(model.parameters(), lr=3e-3, fused=False, foreach=False)
+        for step in range(30):
+            batch = sampler.batches(step, 1, 8)
+            loss = nn.functional.nll_loss(model(batch)[0], batch.target[0])
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        for name, parameter in model.named_parameters():
+            torch.testing.assert_close(final[name][place], parameter.detach()[0], rtol=1e-9, atol=1e-9)
+        wanted = [sum(losses[:20]) / 20, sum(losses[20:]) / 10]
+        assert metrics[metrics["replica"] == place]["train_loss"].tolist() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_frozen_parameters_stay_and_the_others_learn(tmp_path):
+    def build(seeds):
+        model = BUILDERS["stylized"](seeds)
+        model.g.requires_grad_(False)
+        return model
+
+    settings = TrainSettings(steps=20, batch_size=8, checkpoints=1)
+    Trainer(RunFolder(tmp_path), [0, 1], build, source, settings).run()
+    final, first = RunFolder(tmp_path).load_checkpoint(20), dict(build([0, 1]).named_parameters())
+    for name, value in final.items():
+        assert torch.equal(value, first[name]) == name.startswith("g."), name
+
+
+@pytest.mark.parametrize("model", BUILDERS)
+def test_the_number_of_workers_does_not_change_the_bits(tmp_path, model):
+    for workers in (1, 2, 3):
+        trainer(tmp_path / str(workers), model=model, workers=workers).run()
+    assert _contents(tmp_path / "1") == _contents(tmp_path / "2") == _contents(tmp_path / "3")
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    trainer(tmp_path).run()
+    before, times = _contents(tmp_path), {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+
+    def fail(*_):
+        raise AssertionError("a batch was asked for")
+
+    trainer(tmp_path, source=lambda seeds: _Source(seeds, fail)).run()
+    assert _contents(tmp_path) == before
+    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == times
+
+
+@pytest.mark.parametrize("saved", [0, 20])
+def test_ctrl_c_raises_interrupted_and_the_same_call_goes_on(tmp_path, saved):
+    """The signal comes while batches are drawn, before or after the first save; the next run, by the same trainer or
+    by a new one, ends with the bits of an uninterrupted one."""
+    trainer(tmp_path / "whole").run()
+    for again in ("same", "new"):
+        signals = iter([signal.SIGINT])
+
+        def interrupt(first_step, n_steps, batch, signals=signals):
+            if first_step >= saved + 3 and (number := next(signals, None)):
+                os.kill(os.getpid(), number)
+
+        run = trainer(tmp_path / again, source=lambda seeds, at=interrupt: _Source(seeds, at))
+        with pytest.raises(Interrupted, match=f"^interrupted; `{tmp_path / again}` holds step {saved}$"):
+            run.run()
+        (run if again == "same" else trainer(tmp_path / again)).run()
+        assert _contents(tmp_path / again) == _contents(tmp_path / "whole")
+
+
+class _InterruptedFolder(RunFolder):
+    def save_state(self, step, tensors, metrics):
+        if step == 28:
+            signal.raise_signal(signal.SIGINT)
+        super().save_state(step, tensors, metrics)
+
+
+def test_ctrl_c_while_saving_raises_interrupted(tmp_path):
+    with pytest.raises(Interrupted, match=r"holds step 20$"):
+        trainer(tmp_path / "a", folder=_InterruptedFolder(tmp_path / "a")).run()
+    for name in "ab":
+        trainer(tmp_path / name).run()
+    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("bad_step", "kept", "said"), [(33, 28, "step 28"), (5, 0, "none"), (20, 20, "step 20"), (19, 0, "none")]
+)
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, bad_step, kept, said):
+    """Replica 11 sees a NaN input in the batch of step `bad_step` + 1: nothing of that segment is kept, and the run
+    goes on from the last good save."""
+
+    def spoil(seeds):
+        def at(first_step, n_steps, batch):
+            if 11 in seeds and first_step <= bad_step < first_step + n_steps:
+                x = batch.x.clone()
+                x[seeds.index(11), (bad_step - first_step) * 8] = float("nan")
+                return batch._replace(x=x)
+            return None
+
+        return _Source(seeds, at)
+
+    sentence = (
+        f"^the training loss of replica 11 is nan at step {bad_step + 1}; last checkpoint in `{tmp_path}`: {said}$"
+    )
+    with pytest.raises(TrainingDiverged, match=sentence):
+        trainer(tmp_path, source=spoil).run()
+    assert RunFolder(tmp_path).step == kept
+    assert max([0, *RunFolder(tmp_path).checkpoints]) == kept
+    assert all(name.startswith(("step-", "state.", "metrics.")) for name in _contents(tmp_path))
+    trainer(tmp_path).run()
+    assert RunFolder(tmp_path).checkpoints == [20, 28, 38, 50]
+
+
+class _InfiniteSlope(nn.Module):
+    """A finite loss whose gradient is not a number: the slope of sqrt(0 p) at 0."""
+
+    def __init__(self, seeds):
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([[[float(seed)]] for seed in seeds]))
+        self.bad = torch.tensor([[[seed == 1]] for seed in seeds])
+
+    def forward(self, sequences):
+        logits = torch.where(self.bad, 0 * self.p, 1 + 0 * self.p).sqrt() + torch.zeros(*sequences.target.shape, 4)
+        return logits.log_softmax(-1)
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
+    """The last step of a segment can spoil the parameters with a loss that is still finite."""
+    settings = TrainSettings(steps=1, batch_size=8)
+    with pytest.raises(TrainingDiverged, match=r"^the parameters of replica 1 are not finite after step 1; .*: none$"):
+        Trainer(RunFolder(tmp_path), [0, 1, 2], _InfiniteSlope, source, settings).run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_a_group_stops_the_run_and_reaches_the_caller(tmp_path):
+    def fail(first_step, n_steps, batch):
+        if first_step > 25:
+            raise RuntimeError("no batch")
+
+    with pytest.raises(RuntimeError, match=r"^no batch$"):
+        trainer(tmp_path, source=lambda seeds: _Source(seeds, fail), workers=2).run()
+    assert RunFolder(tmp_path).step == 20
