@@ -54,7 +54,7 @@ class AdaHedgeGate(LinearLossGate):
     def bound(self) -> Tensor:
         """:func:`theory.regret.adahedge_bound` of the variance and the largest difference each learner has met."""
         bound = adahedge_bound(self.variance.cpu().numpy(), self.largest.cpu().numpy())
-        return torch.from_numpy(bound).reshape(self.shape)
+        return self._table(bound)
 
     def _alpha(self, index: Index) -> Tensor:
         rate = math.log(2) / self.mixing_cost[index]

@@ -51,7 +51,7 @@ class BayesMixtureGate(LogLossGate):
     def bound(self) -> Tensor:
         """:func:`theory.mixture_regret.bayes_mixture_bound` of the better predictor's prior."""
         better = torch.where(self.lead < 0, self.log_prior_odds, -self.log_prior_odds)
-        return torch.from_numpy(bayes_mixture_bound(logsigmoid(better).cpu().numpy())).reshape(self.shape)
+        return self._table(bayes_mixture_bound(logsigmoid(better).cpu().numpy()))
 
     def _log_weights(self, index: Index) -> tuple[Tensor, Tensor]:
         odds = self.log_prior_odds[index] - self.lead[index]

@@ -53,6 +53,7 @@ class ExponentialWeightsGate(LinearLossGate):
     log_prior_odds: Tensor
     horizon: Tensor | None
     lead: Tensor
+    coming_rate: Tensor
     last_rate: Tensor
     rate_sum: Tensor
 
@@ -70,42 +71,42 @@ class ExponentialWeightsGate(LinearLossGate):
             raise ValueError("`loss_range` must be finite when no `rate` is given; got inf")
         if rate is not None and horizon is not None:
             raise ValueError(f"`horizon` must be None when `rate` is given; got {horizon!r}")
-        for name in ("lead", "last_rate", "rate_sum"):
+        for name in ("lead", "coming_rate", "last_rate", "rate_sum"):
             self._state(name)
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
         self.rate = _require_rate(rate)
         self._parameter("log_prior_odds", require_reals("log_prior_odds", log_prior_odds))
+        self.coming_rate.copy_(self._rate(slice(None), self.rounds))
 
     def bound(self) -> Tensor:
         """:func:`theory.regret.scheduled_weights_bound` against the better predictor, with the rates played."""
         played = self.rounds > 0
-        bound = torch.zeros_like(self.rounds)
-        if not math.isfinite(self.loss_range):
-            return torch.where(played, torch.inf, 0.0).reshape(self.shape)
-        log_prior = logsigmoid(torch.where(self.lead < 0, self.log_prior_odds, -self.log_prior_odds))
-        if played.any():
+        bound = torch.where(played, torch.inf, 0.0).double()
+        if math.isfinite(self.loss_range) and played.any():
+            log_prior = logsigmoid(torch.where(self.lead < 0, self.log_prior_odds, -self.log_prior_odds))
             prior, last, total = (part[played].cpu().numpy() for part in (log_prior, self.last_rate, self.rate_sum))
             bound[played] = torch.from_numpy(scheduled_weights_bound(prior, last, total, self.loss_range)).to(bound)
         return bound.reshape(self.shape)
 
-    def _rate(self, index: Index) -> Tensor:
-        rounds = self.rounds[index]
+    def _rate(self, index: Index, rounds: Tensor) -> Tensor:
+        """Rates of the learners at ``index`` after so many rounds."""
         if callable(self.rate):
             return self.rate(rounds)
         if self.rate is not None:
             return torch.full_like(rounds, self.rate)
         if self.horizon is not None:
             return (8 * math.log(2) / self.horizon[index]).sqrt() / self.loss_range
-        return 2 * (math.log(2) / (rounds + 1)).sqrt() / self.loss_range
+        return 2 * math.sqrt(math.log(2)) / self.loss_range * (rounds + 1).rsqrt()
 
     def _alpha(self, index: Index) -> Tensor:
-        return torch.sigmoid(self.log_prior_odds[index] - self._rate(index) * self.lead[index])
+        return torch.sigmoid(self.log_prior_odds[index] - self.coming_rate[index] * self.lead[index])
 
     def _learn(self, index: Index, alpha: Tensor, difference: Tensor) -> None:
-        rate = self._rate(index)
-        self.last_rate[index] = rate
-        add_at(self.rate_sum, index, rate)
+        played = self.coming_rate[index]
+        add_at(self.rate_sum, index, played)
         add_at(self.lead, index, difference)
+        self.last_rate[index] = played
+        self.coming_rate[index] = self._rate(index, self.rounds[index] + 1)
 
 
 def _require_rate(rate: float | Rate | None) -> float | Rate | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -54,7 +53,7 @@ class GradientDescentGate(LinearLossGate):
         """:func:`theory.regret.gradient_descent_bound` of the rounds each learner has played."""
         horizon = None if self.horizon is None else self.horizon.cpu().numpy()
         bound = gradient_descent_bound(self.rounds.cpu().numpy(), self.loss_range, horizon=horizon)
-        return torch.from_numpy(bound).reshape(self.shape)
+        return self._table(bound)
 
     def _alpha(self, index: Index) -> Tensor:
         return self.weight[index].clone()

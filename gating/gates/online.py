@@ -143,6 +143,10 @@ class OnlineGate(nn.Module, ABC):
             raise ValueError(f"`{name}` must broadcast to shape {tuple(self.shape)}; got {value!r}") from mismatch
         self.register_buffer(name, None if spread is None else torch.from_numpy(spread))
 
+    def _table(self, value: NDArray[np.float64]) -> Tensor:
+        """One number for every learner, computed in numpy, as a tensor of the gate's shape on its device."""
+        return torch.from_numpy(value).to(self.rounds).reshape(self.shape)
+
     def _index(self, cells: Tensor | None) -> tuple[Index, torch.Size]:
         if cells is None:
             return slice(None), self.shape

@@ -70,7 +70,7 @@ class UniversalPortfolioGate(LogLossGate):
         rounds = self.rounds.cpu().numpy()
         exact = exact_worst_add_beta_regret(rounds, 2, PORTFOLIO_PRIORS[self.prior])
         added = portfolio_quadrature_bound(rounds, self.n_nodes, prior=self.prior)
-        return torch.from_numpy(exact + added).reshape(self.shape)
+        return self._table(exact + added)
 
     def _log_weights(self, index: Index) -> tuple[Tensor, Tensor]:
         shares = self.log_wealth[index].softmax(dim=-1)
