@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,34 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from theory import in_context, in_weight
 from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
+from theory.groups import group_mean
 from theory.labels import class_label_law
+from theory.phases import MEASURES, Comparison, risk_bounds
 from theory.validation import require_count
 
-__all__ = ["group_mean", "in_weight_risk", "risk_rows"]
+__all__ = ["in_weight_risk", "risk_rows"]
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
-
-
-def group_mean(spec: ClassMixture, risks: Floats, group: str) -> Floats:
-    """Mean risk over the classes of a group, each weighted by its frequency.
-
-    Args:
-        spec: the data.
-        risks: shape (..., K).
-        group: ``high``, ``low`` or ``all``; must not be empty.
-
-    Returns:
-        Shape (...).
-
-    Example:
-        >>> spec = ClassMixture(n_high=1, n_low=1, p_high=0.75)
-        >>> float(group_mean(spec, np.array([0.0, 1.0]), "all"))
-        0.25
-    """
-    members = spec.group(group)
-    weights = spec.frequencies[members] / spec.group_frequency(group)
-    return np.asarray(risks[..., members] @ weights)
 
 
 def in_weight_risk(
@@ -79,12 +61,16 @@ def risk_rows(
     clip: float = 1e-7,
     squared_distance: float = 2.0,
 ) -> list[Row]:
-    """Exact risks of both predictors for each N, test distribution, context and group.
+    """Risks of both predictors for each N, test distribution, context and group, exact and between bounds.
 
-    They are risks on clean inputs (the specification's ``input_noise`` is not looked at): of the tabular add-beta
+    Exact rows are risks on clean inputs (the specification's ``input_noise`` is not looked at): of the tabular add-beta
     predictor, whose query class is known, and of the softmax similarity with class centres at one squared distance.
-    0-1 risks of h are left out for contexts of more than 10 tokens, out-of-base rows where a group of one class
+    Exact 0-1 risks of h are left out for contexts of more than 10 tokens, out-of-base rows where a group of one class
     leaves no remapping.
+
+    Lower and upper rows are in-base. In-weight: below every in-weight predictor, and above the add-one predictor (log
+    loss), the add-one predictor again (linear loss) and the arg-max (0-1) without looking at the labels' law.
+    In-context: with ``input_noise``, for centres at the one squared distance; left out for noise in one dimension.
 
     Args:
         spec: the data.
@@ -98,7 +84,7 @@ def risk_rows(
     Returns:
         One dict per value with keys ``system`` (in_weight, in_context), ``n``, ``distribution`` (ibd, oobd),
         ``context`` (relevant, irrelevant, as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
-        ``kind`` (exact) and ``value``.
+        ``kind`` (exact, lower, upper) and ``value``.
 
     Raises:
         ValueError: an argument outside its set.
@@ -106,7 +92,7 @@ def risk_rows(
     Example:
         >>> rows = risk_rows(ClassMixture(), [10, 100], covered=True)
         >>> len(rows), rows[0]["system"], rows[0]["group"]
-        (216, 'in_weight', 'high')
+        (432, 'in_weight', 'high')
     """
     sizes = np.atleast_1d(require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0))
     groups = [group for group in GROUPS if len(spec.group(group))]
@@ -114,7 +100,7 @@ def risk_rows(
     distributions = ("ibd",) if singles else ("ibd", "oobd")
     weights: dict[tuple[str, str], Floats] = {
         (measure, distribution): in_weight_risk(spec, sizes, measure, distribution, covered=covered, beta=beta)
-        for measure in ("error", "log_loss", "linear_loss")
+        for measure in MEASURES
         for distribution in distributions
     }
     rows: list[Row] = []
@@ -126,16 +112,32 @@ def risk_rows(
                 systems["in_context"] = np.broadcast_to(copies[measure], by_size.shape)
             for system, risks in systems.items():
                 key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
-                rows += _rows(spec, sizes, groups, risks, key)
+                for group in groups:
+                    rows += _rows(sizes, group_mean(spec, risks, group), {**key, "group": group, "kind": "exact"})
+        for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
+            compare = Comparison(measure, context, temperature, clip, (squared_distance, squared_distance), covered)
+            rows += _bound_rows(spec, sizes, compare)
     return rows
 
 
-def _rows(spec: ClassMixture, sizes: Floats, groups: list[str], risks: Floats, key: Row) -> list[Row]:
-    return [
-        {**key, "n": int(n), "group": group, "kind": "exact", "value": float(value)}
-        for group in groups
-        for n, value in zip(sizes, group_mean(spec, risks, group), strict=True)
-    ]
+def _rows(sizes: Floats, values: Floats, key: Row) -> list[Row]:
+    return [{**key, "n": int(n), "value": float(value)} for n, value in zip(sizes, values, strict=True)]
+
+
+def _bound_rows(spec: ClassMixture, sizes: Floats, compare: Comparison) -> list[Row]:
+    tight = risk_bounds([spec], sizes, compare)
+    simple = risk_bounds([spec], sizes, replace(compare, bounds="simple"))
+    rows: list[Row] = []
+    for group, bounds in tight.items():
+        for system, kind, values in (
+            ("in_weight", "lower", bounds.in_weight_lower),
+            ("in_weight", "upper", simple[group].in_weight_upper),
+            ("in_context", "lower", bounds.in_context_lower),
+            ("in_context", "upper", bounds.in_context_upper),
+        ):
+            key = {"system": system, "distribution": "ibd", "context": compare.context, "measure": compare.measure}
+            rows += _rows(sizes, values[0], {**key, "group": group, "kind": kind})
+    return rows
 
 
 def _in_context_risks(

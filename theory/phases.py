@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory import in_weight, in_weight_bounds
 from theory.context_law import CONTEXTS, classes_alike
-from theory.curves import group_mean
 from theory.distribution import GROUPS, ClassMixture
+from theory.groups import group_mean
+from theory.in_context_noise import MEASURES
 from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
 from theory.labels import LabelLaw, class_label_law
@@ -40,7 +41,6 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 IWL, UNDECIDED, ICL = -1, 0, 1
-MEASURES = ("error", "log_loss", "linear_loss")
 BOUNDS = ("tight", "simple")
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tests.claims.monte_carlo import N_ERRORS, standard_error
 from tests.claims.test_in_context import losses, sampled_tokens
 from theory.crossover import crossover, largest_label_noise, smallest_context, smallest_sample
-from theory.curves import group_mean, in_weight_risk
+from theory.curves import in_weight_risk
 from theory.distribution import ClassMixture
+from theory.groups import group_mean
 from theory.in_context import exact_error, exact_log_loss
 from theory.phases import ICL, IWL, UNDECIDED, Comparison, phase_diagram, risk_bounds
 
