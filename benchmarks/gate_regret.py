@@ -24,7 +24,7 @@ from gating.gates import (
     OnlineGate,
     UniversalPortfolioGate,
 )
-from gating.gates.streams import answer_linear, answer_log, play, random_differences, record
+from gating.gates.streams import Recording, answer_linear, answer_log, play, random_differences, record
 from theory.distribution import ClassMixture
 
 Maker = Callable[[tuple[int, ...], float, float], OnlineGate]
@@ -94,6 +94,24 @@ def replay_table(n_rounds: int, n_streams: int, seed: int) -> None:
         better = torch.minimum(gate.loss_in_weight, gate.loss_in_context).reshape(gate.shape).sum(dim=1)
         excess = paid - better
         print(f"| {name} | {excess.mean():.2f} | {excess.std() / n_streams**0.5:.2f} |")
+    hindsight_rows(stream, spec.n_classes)
+
+
+def hindsight_rows(stream: Recording, n_cells: int) -> None:
+    """What the best fixed blend, and the best single switch from context to weights, would have saved in each cell."""
+    blend, switch = torch.zeros(()), torch.zeros(())
+    for cell in range(n_cells):
+        here = stream.cells == cell
+        g, h = (torch.where(here, p, 1.0) for p in (stream.p_in_weight, stream.p_in_context))
+        summed_g, summed_h = -g.log().cumsum(dim=0), -h.log().cumsum(dim=0)
+        better = torch.minimum(summed_g[-1], summed_h[-1])
+        grid = torch.linspace(0, 1, 101, dtype=torch.float64)
+        blends = torch.stack([-(a * g + (1 - a) * h).log().sum(dim=0) for a in grid])
+        blend = blend + (blends.min(dim=0).values - better).mean()
+        ahead = (summed_h - summed_g).min(dim=0).values.clamp(max=0)  # what h was ahead by when it was left
+        switch = switch + (ahead + summed_g[-1] - better).mean()
+    print(f"| best fixed blend of each class, hindsight | {blend:.2f} | |")
+    print(f"| best switch from context to weights, hindsight | {switch:.2f} | |")
 
 
 def main() -> None:
