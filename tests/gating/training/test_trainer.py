@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -9,6 +10,8 @@ import torch
 from small_run import BUILDERS, N_REPLICAS, source, trainer
 from torch import nn
 
+from gating.files import atomic_path
+from gating.training import runs
 from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Interrupted, Trainer, TrainingDiverged, n_groups
@@ -160,6 +163,30 @@ def test_ctrl_c_while_saving_raises_interrupted(tmp_path):
     for name in "ab":
         trainer(tmp_path / name).run()
     assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("name", ["step-00000028.safetensors", "metrics.parquet", "state.safetensors"])
+def test_a_stop_before_or_after_any_file_of_a_save_is_gone_on_from(tmp_path, monkeypatch, name, place):
+    """The state's file commits a save: whatever else is there, the run goes on from the last one."""
+
+    @contextmanager
+    def stopping(path):
+        if path.name == name and place == 0 and (path.parent / "step-00000020.safetensors").exists():
+            raise RuntimeError("stop")
+        with atomic_path(path) as draft:
+            yield draft
+        if path.name == name and (path.parent / "step-00000028.safetensors").exists():
+            raise RuntimeError("stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "atomic_path", stopping)
+        with pytest.raises(RuntimeError, match=r"^stop$"):
+            trainer(tmp_path / "a").run()
+    for folder in "ab":
+        trainer(tmp_path / folder).run()
+    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+    assert pd.read_parquet(tmp_path / "a" / "metrics.parquet")["step"].unique().tolist() == [20, 28, 38, 50]
 
 
 @pytest.mark.parametrize(
