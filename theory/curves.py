@@ -15,7 +15,7 @@ from theory.distribution import GROUPS, ClassMixture
 from theory.groups import group_mean
 from theory.labels import class_label_law
 from theory.phases import MEASURES, Comparison, risk_bounds
-from theory.validation import require_count
+from theory.validation import require_choice, require_count
 
 __all__ = ["in_weight_risk", "risk_rows"]
 
@@ -35,6 +35,7 @@ def in_weight_risk(
         [0.7354, 0.0]
     """
     n = require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0)
+    require_choice("measure", measure, MEASURES)
     draws, sure = (n - spec.n_classes, 1) if covered else (n, 0)
     exact: dict[str, Callable[..., Floats]] = {
         "log_loss": lambda q, law: in_weight.exact_log_loss(draws, q, law, beta=beta, n_sure=sure),

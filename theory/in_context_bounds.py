@@ -19,7 +19,14 @@ from theory.in_context import exact_relevant_weight, likely_binomial, mean_by_cl
 from theory.label_votes import LONGEST_EXACT_CONTEXT, wrong_vote, wrong_vote_bounds
 from theory.validation import require_count, require_nonnegative, require_probability
 
-__all__ = ["error_bounds", "foreign_collisions", "linear_loss_bounds", "log_loss_bounds", "squared_distance_bounds"]
+__all__ = [
+    "distance_interval",
+    "error_bounds",
+    "foreign_collisions",
+    "linear_loss_bounds",
+    "log_loss_bounds",
+    "squared_distance_bounds",
+]
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -198,12 +205,18 @@ def error_bounds(
     return lower, upper
 
 
-def _ratios(temperature: float, squared_distances: Interval) -> Interval:
-    """Weight of the nearest and of the farthest irrelevant token."""
+def distance_interval(squared_distances: Interval) -> Interval:
+    """The two ends, checked."""
     ends = require_nonnegative("squared_distances", squared_distances)
     if ends.shape != (2,) or ends[0] > ends[1]:
         raise ValueError(f"`squared_distances` must be two numbers, the smaller first; got {squared_distances!r}")
-    return similarity_ratio(temperature, float(ends[0])), similarity_ratio(temperature, float(ends[1]))
+    return float(ends[0]), float(ends[1])
+
+
+def _ratios(temperature: float, squared_distances: Interval) -> Interval:
+    """Weight of the nearest and of the farthest irrelevant token."""
+    near, far = distance_interval(squared_distances)
+    return similarity_ratio(temperature, near), similarity_ratio(temperature, far)
 
 
 def foreign_collisions(spec: ClassMixture) -> Interval:

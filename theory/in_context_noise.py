@@ -28,7 +28,7 @@ from theory import in_context_bounds, token_distances
 from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
 from theory.in_context import likely_binomial, mean_by_class
-from theory.in_context_bounds import Interval, foreign_collisions
+from theory.in_context_bounds import Interval, distance_interval, foreign_collisions
 from theory.label_learning import noise_entropy
 from theory.label_votes import LONGEST_EXACT_CONTEXT
 from theory.validation import require_choice, require_positive, require_probability
@@ -129,7 +129,7 @@ class _PairNoise:
 
     @staticmethod
     def of(spec: ClassMixture, temperature: float, squared_distances: Interval) -> _PairNoise:
-        nearest, farthest = squared_distances
+        nearest, farthest = distance_interval(squared_distances)
         return _pair_noise(nearest, farthest > nearest, spec.input_noise, spec.dim, temperature)
 
     def outweighed(self, k: int) -> float:

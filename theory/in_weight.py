@@ -102,8 +102,8 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
     never seen answered uniformly. For in-base labels under ``uniform`` noise no
     in-weight predictor does better (see `theory.in_weight_bounds`).
 
-    Exact (absolute error below 1e-13), for any N up to 2^53. Holds for i.i.d. training queries. The pseudo-count does
-    not matter.
+    Exact (absolute error below 1e-13; 1e-11 for 1e6 labels), for any N up to 2^53. Holds for i.i.d. training queries.
+    The pseudo-count does not matter.
 
     Args:
         n_sequences: N, whole numbers >= 0, of any shape.
@@ -116,7 +116,7 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
 
     Raises:
         ValueError: an argument outside its set, or label noise so near the point where two labels are equally likely
-            that more than 2000 counts matter.
+            that more than 2000 counts (``uniform``) or 100,000 (``shift``) matter.
 
     Example:
         >>> from theory.labels import label_law
@@ -126,7 +126,7 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
     Source: multinomial maximum by exponential generating functions.
     """
     n, q, _, s = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
-    largest = min(float(n.max() + s), LONGEST_TABLE + 1.0)
+    largest = min(float(n.max() + s), LONGEST_TABLE["shift"] + 1.0)
     table, limit = miss_table(labels.n_labels, labels.label_noise, labels.kind, largest)
     never_seen = mean_over_counts(np.ones(1), 0.0, n, q, n_sure)
     seen = table.copy()
