@@ -100,7 +100,7 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
 
     :math:`1 - E[(1 - \mathrm{miss}(n)) T_{true} + \mathrm{miss}(n) T_{rival}]`, ties broken at random and a class
     never seen answered uniformly. For in-base labels under ``uniform`` noise no
-    in-weight predictor does better (see `theory.in_weight_bounds`).
+    in-weight predictor does better (see `theory.in_weight_lower_bounds`).
 
     Exact (absolute error below 1e-13; 1e-11 for 1e6 labels), for any N up to 2^53. Holds for i.i.d. training queries.
     The pseudo-count does not matter.

@@ -3,7 +3,7 @@
 A point is certified *ICL* for a group of classes when the in-context risk is bounded from above by less than what every
 in-weight predictor must pay, and certified *IWL* when the tabular in-weight predictor is bounded from above by less
 than what the in-context predictor must pay; otherwise it is undecided. All bounds hold in expectation over training
-sets; see `theory.in_weight_bounds` for what "every in-weight predictor" means.
+sets; see `theory.in_weight_lower_bounds` for what "every in-weight predictor" means.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory import in_weight, in_weight_bounds
+from theory import in_weight, in_weight_bounds, in_weight_lower_bounds
 from theory.context_law import CONTEXTS, classes_alike
 from theory.distribution import GROUPS, ClassMixture
 from theory.groups import group_mean
@@ -180,9 +180,9 @@ def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison
     if compare.bounds == "simple":
         return _simple_ends(law, n, q, compare.measure, data)
     if compare.measure == "log_loss":
-        lower = in_weight_bounds.log_loss_lower_bound(n, q, law.n_labels, **data)
+        lower = in_weight_lower_bounds.log_loss_lower_bound(n, q, law.n_labels, **data)
         return lower, in_weight.exact_log_loss(n, q, law, n_sure=sure)
-    lower = in_weight_bounds.error_lower_bound(n, q, law.n_labels, **data)
+    lower = in_weight_lower_bounds.error_lower_bound(n, q, law.n_labels, **data)
     exact = in_weight.exact_error if compare.measure == "error" else in_weight.exact_linear_loss
     return lower, exact(n, q, law, n_sure=sure)
 
@@ -191,9 +191,9 @@ def _simple_ends(law: LabelLaw, n: Floats, q: Floats, measure: str, data: dict[s
     labels, sure = law.n_labels, data["n_sure"]
     if measure == "log_loss":
         entropy = noise_entropy(labels, law.label_noise, law.kind)
-        lower = in_weight_bounds.unseen_log_loss_lower_bound(n, q, labels, **data)
+        lower = in_weight_lower_bounds.unseen_log_loss_lower_bound(n, q, labels, **data)
         return lower, in_weight_bounds.log_loss_upper_bound(n, q, labels, entropy=entropy, n_sure=sure)
-    lower = in_weight_bounds.unseen_error_lower_bound(n, q, labels, **data)
+    lower = in_weight_lower_bounds.unseen_error_lower_bound(n, q, labels, **data)
     best = max(share.trained for share in law.shares)
     if measure == "error":
         return lower, in_weight_bounds.error_upper_bound(n, q, labels, bayes_error=1 - best, n_sure=sure)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tests.claims.monte_carlo import assert_mean, assert_rate_at_most
-from theory import in_weight, in_weight_bounds
+from theory import in_weight, in_weight_bounds, in_weight_lower_bounds
 from theory.count_moments import expected_inverse_root, expected_log_ratio, expected_reciprocal
 from theory.distribution import LABEL_NOISE_KINDS
 from theory.label_learning import bayes_log_loss_table, noise_entropy
@@ -131,10 +131,10 @@ def test_1_6_and_1_9_bounds_hold_on_ten_thousand_problems() -> None:
         assert (exact_log <= in_weight_bounds.log_loss_upper_bound(n, q, c, entropy=entropy) + EPS).all()
         assert (exact_linear <= in_weight_bounds.linear_loss_upper_bound(n, q, c, collision=collision) + EPS).all()
         assert (exact_error <= in_weight_bounds.error_upper_bound(n, q, c, bayes_error=law.label_noise) + EPS).all()
-        tight_log = in_weight_bounds.log_loss_lower_bound(n, q, c, **data)
-        tight_error = in_weight_bounds.error_lower_bound(n, q, c, **data)
-        assert (in_weight_bounds.unseen_log_loss_lower_bound(n, q, c, **data) <= tight_log + EPS).all()
-        assert (in_weight_bounds.unseen_error_lower_bound(n, q, c, **data) <= tight_error + EPS).all()
+        tight_log = in_weight_lower_bounds.log_loss_lower_bound(n, q, c, **data)
+        tight_error = in_weight_lower_bounds.error_lower_bound(n, q, c, **data)
+        assert (in_weight_lower_bounds.unseen_log_loss_lower_bound(n, q, c, **data) <= tight_log + EPS).all()
+        assert (in_weight_lower_bounds.unseen_error_lower_bound(n, q, c, **data) <= tight_error + EPS).all()
         assert (tight_log <= exact_log + EPS).all()
         assert (tight_error <= np.minimum(exact_error, exact_linear) + EPS).all()
 
@@ -175,7 +175,7 @@ def test_1_9_most_frequent_label_is_bayes_at_every_uniform_noise(noise: float) -
     for n in range(1, 6):
         sequences = np.array(list(product(range(c), repeat=n))).T
         predictive = (np.prod(rows[:, sequences], axis=1) / c).T @ rows
-        bound = in_weight_bounds.error_lower_bound(0, 1.0, c, label_noise=noise, kind="uniform", n_sure=n)
+        bound = in_weight_lower_bounds.error_lower_bound(0, 1.0, c, label_noise=noise, kind="uniform", n_sure=n)
         assert float(bound) == pytest.approx(1 - predictive.max(axis=1).sum(), rel=1e-12)
 
 
@@ -200,7 +200,7 @@ def test_1_11_lower_bounds_do_not_bind_who_knows_that_labels_are_one_to_one() ->
     labels = np.random.default_rng(111).permutation(c)
     left = set(range(c)) - set(labels[:-1].tolist())
     assert left == {labels[-1]}
-    bound = in_weight_bounds.error_lower_bound(0, 0.1, c, label_noise=0.0, kind="uniform")
+    bound = in_weight_lower_bounds.error_lower_bound(0, 0.1, c, label_noise=0.0, kind="uniform")
     assert float(bound) == pytest.approx(1 - 1 / c)
 
 

@@ -17,6 +17,7 @@ from theory import (
     in_context_noise,
     in_weight,
     in_weight_bounds,
+    in_weight_lower_bounds,
     labels,
     phases,
     token_distances,
@@ -71,6 +72,7 @@ STRUCTURED = {"spec", "specs", "compare", "labels", "covered", "remapped", "labe
 FUNCTIONS = [
     *(getattr(in_weight, name) for name in in_weight.__all__ if name.startswith("exact")),
     *(getattr(in_weight_bounds, name) for name in in_weight_bounds.__all__),
+    *(getattr(in_weight_lower_bounds, name) for name in in_weight_lower_bounds.__all__),
     in_context.exact_linear_loss,
     in_context.exact_log_loss,
     in_context.exact_error,
