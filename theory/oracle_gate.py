@@ -201,6 +201,9 @@ def _solve(
     p, g, h = (cells._arrays[name] for name in ("probability", "p_in_weight", "p_in_context"))
     mass = np.bincount(gate_of, p.sum(axis=1), polytope.n_gates)
     scale = np.ones(polytope.n_gates) if polytope.coupled else mass
+    if loss == "log":  # the larger probability of each outcome is scaled to 1, which only shifts the objective
+        larger = np.where(p > 0, np.maximum(g, h), 1.0)
+        g, h = g / larger, h / larger
     row, column = np.nonzero(p)
     gate, weight = gate_of[row], p[row, column] / scale[gate_of[row]]
     z = cp.Variable(polytope.n_variables)

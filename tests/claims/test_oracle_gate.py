@@ -234,6 +234,22 @@ def test_3_8_no_allowed_gate_is_better_by_more_than_the_gap(loss: str, generator
     assert tried > 300
 
 
+def test_3_9_probabilities_twelve_orders_of_magnitude_apart_are_solved() -> None:
+    gaps = []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        n_cells, n_outcomes = generator.integers(1, 25), generator.integers(1, 6)
+        frequency = generator.dirichlet(np.full(n_cells, 0.2)) + 1e-9
+        p = generator.dirichlet(np.full(n_outcomes, 0.3), n_cells) * frequency[:, None]
+        g, h = 10 ** -generator.uniform(0, 12, (2, *p.shape))
+        cells = GateCells(p / p.sum(), g * (generator.random(p.shape) < 0.9), h)
+        free, held = oracle_gate(cells), oracle_gate(cells, memory=0.3 * n_cells, monotone=True)
+        assert held.value >= free.value - held.optimality_gap - free.optimality_gap
+        gaps += [free.optimality_gap, held.optimality_gap]
+    assert np.median(gaps) < 1e-8
+    assert max(gaps) < 0.02
+
+
 def test_3_8_the_gap_sees_a_wrong_answer(monkeypatch: pytest.MonkeyPatch, generator: np.random.Generator) -> None:
     """A solver that stops early is told by both certificates."""
     loose = {"tol_gap_abs": 1e-2, "tol_gap_rel": 1e-2, "tol_feas": 1e-2}
