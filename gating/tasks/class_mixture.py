@@ -90,6 +90,9 @@ class ClassMixtureSampler:
         for n in sizes:
             if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not least <= n <= MAX_SEQUENCES:
                 raise ValueError(f"`n_sequences` must be an integer in {least} .. 2^40; got {n!r}")
+        for seed in seeds:
+            if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+                raise ValueError(f"`data_seeds` must be integers; got {seed!r}")
 
     def _draw_centres(self, seeds: list[int]) -> Tensor:
         """Uniform on the unit sphere, shape (R, K, d)."""
@@ -151,7 +154,16 @@ class ClassMixtureSampler:
             seed: evaluation seed, an integer; replicas of one data seed and distribution see the same sequences.
             query_class: integers in 0 .. K - 1, shape (B,).
             relevant: whether each context is relevant, booleans, shape (B,).
+
+        Raises:
+            ValueError: for a class that the mixture does not have, or shapes that differ.
         """
+        outside = query_class[(query_class < 0) | (query_class >= self.n_classes)]
+        if len(outside):
+            raise ValueError(f"`query_class` must be in 0 .. {self.n_classes - 1}; got {outside[0].item()}")
+        if query_class.dim() != 1 or query_class.shape != relevant.shape:
+            shapes = f"{tuple(query_class.shape)} and {tuple(relevant.shape)}"
+            raise ValueError(f"`query_class` and `relevant` must have one shape (B,); got {shapes}")
         draw = torch.full((self.n_replicas, 1), seed, dtype=torch.int64, device=self.device)
         keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
         keys = counter.row_keys(keys, torch.arange(len(query_class), device=self.device).expand(len(keys), -1))

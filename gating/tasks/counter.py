@@ -44,7 +44,7 @@ def seed_keys(seeds: list[int], stream: str) -> Tensor:
         >>> bool(a == b)
         False
     """
-    keys = torch.tensor([_signed(seed) for seed in seeds], dtype=torch.int64)
+    keys = torch.tensor([_signed(int(seed)) for seed in seeds], dtype=torch.int64)
     _mix_(keys.add_(_GAMMA))
     return _mix_(keys.add_(_signed((STREAMS.index(stream) + 1) * 0xD1342543DE82EF95)))
 
@@ -52,7 +52,7 @@ def seed_keys(seeds: list[int], stream: str) -> Tensor:
 def row_keys(keys: Tensor, index: Tensor) -> Tensor:
     """Key of each row: ``keys`` of shape (R,), ``index`` of shape (R, ...) -> (R, ...)."""
     lead = keys.view(-1, *[1] * (index.dim() - 1))
-    return _mix_((index * _GAMMA).add_(lead))
+    return _mix_((index.long() * _GAMMA).add_(lead))
 
 
 def hashes(keys: Tensor, start: int, count: int) -> Tensor:

@@ -176,6 +176,8 @@ BAD_ARGUMENTS = [
     (([SPEC], [MAX_SEQUENCES + 1], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got 1099511627777"),
     (([SPEC], [64.0], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got 64.0"),
     (([SPEC], [True], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got True"),
+    (([SPEC], [64], [1.5]), "`data_seeds` must be integers; got 1.5"),
+    (([SPEC], [64], [True]), "`data_seeds` must be integers; got True"),
 ]
 
 
@@ -189,3 +191,23 @@ def test_a_set_without_covered_classes_may_be_a_single_row():
     assert _sampler(n=1, cover_classes=False).batch_index(0, 1, 8).tolist() == [[0] * 8]
     with pytest.raises(ValueError, match=r"in 1 .. 2\^40; got 0"):
         _sampler(n=0, cover_classes=False)
+
+
+@pytest.mark.parametrize(
+    ("query", "relevant", "sentence"),
+    [
+        ([3, 10], [True, True], "`query_class` must be in 0 .. 9; got 10"),
+        ([-1, 3], [True, True], "`query_class` must be in 0 .. 9; got -1"),
+        ([1, 2], [True], r"`query_class` and `relevant` must have one shape \(B,\); got \(2,\) and \(1,\)"),
+    ],
+)
+def test_evaluation_sequences_that_cannot_be_are_refused(query, relevant, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        _sampler().fresh(0, torch.tensor(query), torch.tensor(relevant))
+
+
+def test_indices_of_any_integer_type_name_the_same_rows():
+    wanted = _sampler().training_rows(torch.arange(20)[None])
+    for dtype in (torch.int32, torch.int16, torch.uint8):
+        for a, b in zip(_sampler().training_rows(torch.arange(20, dtype=dtype)[None]), wanted, strict=True):
+            assert torch.equal(a, b)
