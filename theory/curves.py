@@ -116,7 +116,9 @@ def risk_rows(
                 for group in groups:
                     rows += _rows(sizes, group_mean(spec, risks, group), {**key, "group": group, "kind": "exact"})
         for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
-            compare = Comparison(measure, context, temperature, clip, (squared_distance, squared_distance), covered)
+            compare = Comparison(
+                measure, context, temperature, clip, (squared_distance, squared_distance), covered, beta
+            )
             rows += _bound_rows(spec, sizes, compare)
     return rows
 

@@ -24,7 +24,7 @@ from theory.in_context_noise import MEASURES
 from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
 from theory.labels import LabelLaw, class_label_law
-from theory.validation import require_choice, require_count
+from theory.validation import require_choice, require_count, require_positive
 
 __all__ = [
     "ICL",
@@ -56,6 +56,7 @@ class Comparison:
         squared_distances: least and largest squared distance between class centres; 2 and 2 are equidistant centres.
             `theory.in_context_bounds.squared_distance_bounds` gives an interval for random ones.
         covered: whether K of the N training queries show every class once.
+        beta: pseudo-count > 0 of the tabular predictor; simple bounds are about 1.
         bounds: ``tight`` uses exact risks and Bayes risks where they are known, ``simple`` closed forms that do not
             look at the label law: add-one and total-variation bounds from above, unseen classes from below.
 
@@ -75,12 +76,14 @@ class Comparison:
     clip: float = 1e-7
     squared_distances: tuple[float, float] = (2.0, 2.0)
     covered: bool = False
+    beta: float = 1.0
     bounds: str = "tight"
 
     def __post_init__(self) -> None:
         require_choice("measure", self.measure, MEASURES)
         require_choice("context", self.context, CONTEXTS)
         require_choice("bounds", self.bounds, BOUNDS)
+        require_positive("beta", self.beta)
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,11 @@ def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison
         return _simple_ends(law, n, q, compare.measure, data)
     if compare.measure == "log_loss":
         lower = in_weight_lower_bounds.log_loss_lower_bound(n, q, law.n_labels, **data)
-        return lower, in_weight.exact_log_loss(n, q, law, n_sure=sure)
+        return lower, in_weight.exact_log_loss(n, q, law, beta=compare.beta, n_sure=sure)
     lower = in_weight_lower_bounds.error_lower_bound(n, q, law.n_labels, **data)
-    exact = in_weight.exact_error if compare.measure == "error" else in_weight.exact_linear_loss
-    return lower, exact(n, q, law, n_sure=sure)
+    if compare.measure == "error":
+        return lower, in_weight.exact_error(n, q, law, n_sure=sure)
+    return lower, in_weight.exact_linear_loss(n, q, law, beta=compare.beta, n_sure=sure)
 
 
 def _simple_ends(law: LabelLaw, n: Floats, q: Floats, measure: str, data: dict[str, Any]) -> tuple[Floats, Floats]:

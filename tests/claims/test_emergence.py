@@ -51,9 +51,11 @@ def test_5_3_bounds_order_the_crossovers() -> None:
         assert simple.earliest <= tight.earliest <= tight.exact <= tight.latest <= simple.latest
 
 
-def simulated_gap(spec: ClassMixture, n: int, group: str, measure: str, generator: np.random.Generator) -> Floats:
+def simulated_gap(
+    spec: ClassMixture, n: int, group: str, compare: Comparison, generator: np.random.Generator
+) -> Floats:
     """In-context minus in-weight loss on independent sequences and training sets, equidistant centres."""
-    size, members = 3_000, spec.group(group)
+    size, members, measure = 3_000, spec.group(group), compare.measure
     shares = generator.multinomial(size, spec.frequencies[members] / spec.group_frequency(group))
     centres = np.eye(spec.n_classes, spec.dim)
     gaps = []
@@ -71,7 +73,8 @@ def simulated_gap(spec: ClassMixture, n: int, group: str, measure: str, generato
             top = counts == counts.max(axis=1, keepdims=True)
             learned = 1 - top[np.arange(share), answer] / top.sum(axis=1)
         else:
-            learned = -np.log((counts[np.arange(share), answer] + 1) / (counts.sum(axis=1) + spec.n_classes))
+            beta = compare.beta
+            learned = -np.log((counts[np.arange(share), answer] + beta) / (counts.sum(axis=1) + beta * spec.n_classes))
         gaps.append(copied - learned)
     return np.concatenate(gaps)
 
@@ -88,11 +91,12 @@ def test_5_4_simulation_contradicts_no_certificate_at_200_random_points() -> Non
             context_length=int(generator.choice([1, 4])),
             input_noise=float(generator.choice([0.0, 0.2])),
         )
-        phase = int(risk_bounds([spec], [n], Comparison(measure=measure))[group].phases[0, 0])
+        compare = Comparison(measure=measure, beta=float(generator.choice([1.0, 0.02])))
+        phase = int(risk_bounds([spec], [n], compare)[group].phases[0, 0])
         if phase == UNDECIDED or seen[phase] >= 100:
             continue
         seen[phase] += 1
-        gap = simulated_gap(spec, n, group, measure, generator)
+        gap = simulated_gap(spec, n, group, compare, generator)
         assert -phase * gap.mean() > -N_ERRORS * standard_error(gap)
 
 
