@@ -73,10 +73,10 @@ def effective_gate(
         first, second = slopes(alpha)
         low, high = torch.where(first < 0, alpha, low), torch.where(first < 0, high, alpha)
         newton = alpha - first / second.clamp_min(1e-300)
-        inside = (newton > low) & (newton < high)
+        inside = (newton >= low) & (newton <= high)
         step = torch.where(inside, newton, (low + high) / 2)
         moved = (step - alpha).abs()
-        alpha = step
+        alpha = torch.where(done, alpha, step)
         done |= (high - low < tolerance) | (moved < tolerance)
         if bool(done.all()):
             break
