@@ -11,7 +11,9 @@ relevant tokens and Q as in `theory.token_distances`, for k irrelevant tokens
 
 Centres at distances of at least :math:`D_{min}` only help, up to :math:`\Phi(-\sqrt{D_{min}}/\sigma)` for each
 irrelevant token (couple the token's noise; more distance hurts only where the query is more than
-:math:`\sqrt{D_{min}}` past its centre).
+:math:`\sqrt{D_{min}}` past its centre). For centres drawn independently and uniformly, the same bounds hold for
+the risk averaged over centres, each pair term averaged over the distance of two of them: upper bounds are concave and
+lower ones convex in those terms.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from theory import in_context_bounds, token_distances
 from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
 from theory.in_context import likely_binomial, mean_by_class
-from theory.in_context_bounds import Interval, distance_interval, foreign_collisions
+from theory.in_context_bounds import Interval, distance_interval, foreign_collisions, squared_distance_bounds
 from theory.label_learning import noise_entropy
 from theory.label_votes import LONGEST_EXACT_CONTEXT
 from theory.validation import require_choice, require_positive, require_probability
@@ -40,13 +42,15 @@ Bounds = tuple[float, float]
 
 MEASURES = ("error", "log_loss", "linear_loss")
 
+_RARE_CENTRES = 1e-6  # probability of centres at distances that the bounds for clean inputs leave out
+
 
 def risk_bounds(
     spec: ClassMixture,
     measure: str,
     *,
     temperature: float,
-    squared_distances: Interval,
+    squared_distances: Interval | None,
     context: str = "relevant",
     clip: float = 1e-7,
 ) -> tuple[Floats, Floats]:
@@ -62,7 +66,8 @@ def risk_bounds(
         spec: the data; context length from 1 to 1000.
         measure: ``error`` (0-1), ``log_loss`` (nats) or ``linear_loss``.
         temperature: tau > 0.
-        squared_distances: least and largest squared distance between two centres.
+        squared_distances: least and largest squared distance between two centres; None averages the risk over centres
+            drawn independently and uniformly on the sphere.
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
         clip: least probability that h gives a label, in (0, 1); of no concern to the other two losses.
 
@@ -81,7 +86,14 @@ def risk_bounds(
     Source: exchangeability, union bounds and Jensen's inequality.
     """
     require_choice("measure", measure, MEASURES)
-    if spec.input_noise == 0 or spec.context_length == 1:
+    if spec.context_length == 1 and squared_distances is None:
+        return _clean(spec, measure, temperature, (2.0, 2.0), context, clip)
+    if spec.input_noise == 0 and squared_distances is None:
+        ends = squared_distance_bounds(spec.n_classes, spec.dim, _RARE_CENTRES)
+        lower, upper = _clean(spec, measure, temperature, ends, context, clip)
+        worst = -np.log(clip) if measure == "log_loss" else 1.0
+        return lower * (1 - _RARE_CENTRES), upper + _RARE_CENTRES * worst
+    if squared_distances is not None and (spec.input_noise == 0 or spec.context_length == 1):
         return _clean(spec, measure, temperature, squared_distances, context, clip)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
     noise = _PairNoise.of(spec, float(require_positive("temperature", temperature)), squared_distances)
@@ -116,37 +128,53 @@ def _clean(
 
 @dataclass(frozen=True)
 class _PairNoise:
-    """What two noisy tokens do to each other."""
+    """What two noisy tokens do to each other, averaged over the distance of their centres."""
 
     irrelevant_weight: float
     irrelevant_log: float
     relevant_log: float
     slip: float  # probability that a larger distance between centres could hurt
-    nearest: float
+    distances: tuple[float, ...]
+    shares: tuple[float, ...]
     noise: float
     dim: int
     temperature: float
 
     @staticmethod
-    def of(spec: ClassMixture, temperature: float, squared_distances: Interval) -> _PairNoise:
+    def of(spec: ClassMixture, temperature: float, squared_distances: Interval | None) -> _PairNoise:
+        if squared_distances is None:
+            return _pair_noise(*_random_distances(spec.dim), False, spec.input_noise, spec.dim, temperature)
         nearest, farthest = distance_interval(squared_distances)
-        return _pair_noise(nearest, farthest > nearest, spec.input_noise, spec.dim, temperature)
+        return _pair_noise((nearest,), (1.0,), farthest > nearest, spec.input_noise, spec.dim, temperature)
 
     def outweighed(self, k: int) -> float:
         """Bound on the probability that k irrelevant tokens together outweigh one given relevant token."""
         if k == 0:
             return 0.0
-        return min(1.0, k * (_nearer(self.nearest, self.noise, self.dim, self.temperature * np.log(k)) + self.slip))
+        margin = self.temperature * np.log(k)
+        nearer = [_nearer(distance, self.noise, self.dim, margin) for distance in self.distances]
+        return min(1.0, k * (float(np.dot(self.shares, nearer)) + self.slip))
+
+
+def _random_distances(dim: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Gauss nodes and weights for the squared distance of two random unit vectors."""
+    cosines, weights = special.roots_jacobi(16, (dim - 3) / 2, (dim - 3) / 2)
+    return tuple((2 - 2 * cosines).tolist()), tuple((weights / weights.sum()).tolist())
 
 
 @lru_cache(maxsize=256)
-def _pair_noise(nearest: float, unequal: bool, noise: float, dim: int, temperature: float) -> _PairNoise:
+def _pair_noise(
+    distances: tuple[float, ...], shares: tuple[float, ...], unequal: bool, noise: float, dim: int, temperature: float
+) -> _PairNoise:
+    weights = [token_distances.exact_mean_overtaking(d, noise, dim, temperature) for d in distances]
+    logs = [token_distances.exact_mean_log_overtaking(d, noise, dim, temperature) for d in distances]
     return _PairNoise(
-        token_distances.exact_mean_overtaking(nearest, noise, dim, temperature),
-        token_distances.exact_mean_log_overtaking(nearest, noise, dim, temperature),
+        float(np.dot(shares, weights)),
+        float(np.dot(shares, logs)),
         token_distances.exact_mean_log_overtaking(0.0, noise, dim, temperature),
-        float(special.ndtr(-np.sqrt(nearest) / noise)) if unequal else 0.0,
-        nearest,
+        float(special.ndtr(-np.sqrt(distances[0]) / noise)) if unequal else 0.0,
+        distances,
+        shares,
         noise,
         dim,
         temperature,
@@ -154,8 +182,8 @@ def _pair_noise(nearest: float, unequal: bool, noise: float, dim: int, temperatu
 
 
 @lru_cache(maxsize=4096)
-def _nearer(nearest: float, noise: float, dim: int, margin: float) -> float:
-    return float(token_distances.exact_nearer_probability(nearest, noise, dim, margin=margin))
+def _nearer(distance: float, noise: float, dim: int, margin: float) -> float:
+    return float(token_distances.exact_nearer_probability(distance, noise, dim, margin=margin))
 
 
 def _entropy(spec: ClassMixture) -> float:

@@ -53,8 +53,8 @@ class Comparison:
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
         temperature: tau > 0 of the similarity.
         clip: least probability that h gives a label, in (0, 1).
-        squared_distances: least and largest squared distance between class centres; 2 and 2 are equidistant centres.
-            `theory.in_context_bounds.squared_distance_bounds` gives an interval for random ones.
+        squared_distances: least and largest squared distance between class centres; 2 and 2 are equidistant centres,
+            None averages risks over independent uniform centres.
         covered: whether K of the N training queries show every class once.
         beta: pseudo-count > 0 of the tabular predictor; simple bounds are about 1.
         bounds: ``tight`` uses exact risks and Bayes risks where they are known, ``simple`` closed forms that do not
@@ -74,7 +74,7 @@ class Comparison:
     context: str = "relevant"
     temperature: float = 0.1
     clip: float = 1e-7
-    squared_distances: tuple[float, float] = (2.0, 2.0)
+    squared_distances: tuple[float, float] | None = (2.0, 2.0)
     covered: bool = False
     beta: float = 1.0
     bounds: str = "tight"

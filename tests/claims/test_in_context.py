@@ -248,6 +248,25 @@ def test_2_10_noisy_inputs_stay_within_the_bounds() -> None:
             assert_mean_between(draws[measure], lower[label], upper[label])
 
 
+def test_2_10_averages_over_random_centres_stay_within_the_bounds() -> None:
+    """New centres for every sequence."""
+    generator = np.random.default_rng(213)
+    for i in range(12):
+        spec = replace(random_spec(generator, noisy_inputs=True), dim=16)
+        spec = replace(spec, input_noise=0.0) if i % 3 == 0 else spec
+        temperature, label = 10 ** generator.uniform(-1, 0.3), int(generator.integers(spec.n_classes))
+        context = CONTEXTS[i % 2]
+        classes, y = sampled_tokens(spec, label, context, generator, 3_000)
+        centres = generator.standard_normal((3_000, spec.n_classes, spec.dim))
+        centres /= np.linalg.norm(centres, axis=-1, keepdims=True)
+        x = np.take_along_axis(centres, classes[..., None], axis=1)
+        x = x + spec.input_noise * generator.standard_normal(x.shape)
+        draws = losses(((x[:, :-1] - x[:, -1:]) ** 2).sum(axis=-1), y, spec.n_classes, temperature)
+        for measure in MEASURES:
+            lower, upper = risk_bounds(spec, measure, temperature=temperature, squared_distances=None, context=context)
+            assert_mean_between(draws[measure], lower[label], upper[label])
+
+
 def test_2_11_one_token_is_copied_whatever_the_noise() -> None:
     spec = ClassMixture(label_noise=0.1, input_noise=0.7, label_noise_kind="shift")
     for measure in MEASURES:
