@@ -57,8 +57,8 @@ def risk_bounds(
     r"""Bounds on a risk of h for each query class, by the sharpest route that its specification allows.
 
     Without input noise, or with one token: `theory.in_context_bounds` (exact at equal distances), and for the 0-1 risk
-    of contexts of more than 10 tokens ``[min(nu, 1 - rival), 2 linear loss]``, as the arg-max is wrong only where
-    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module.
+    of contexts of more than 10 tokens the Bayes error and twice the linear loss, as the arg-max is wrong only where
+    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module, and twice the linear loss again.
 
     Lower and upper bound, always.
 
@@ -98,7 +98,7 @@ def risk_bounds(
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
     noise = _PairNoise.of(spec, float(require_positive("temperature", temperature)), squared_distances)
     by_measure: dict[str, Callable[[ContextLaw, int, int], Bounds]] = {
-        "error": lambda law, r, k: _error(law, r, k, noise),
+        "error": lambda law, r, k: _error(law, r, k, noise, foreign_collisions(spec)),
         "log_loss": lambda law, r, k: _log_loss(law, r, k, noise, -np.log(least), _entropy(spec)),
         "linear_loss": lambda law, r, k: _linear_loss(law, r, k, noise, foreign_collisions(spec)),
     }
@@ -198,14 +198,15 @@ def _linear_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: In
     return 1 - same, 1 - w * same - (1 - w) * foreign[0]
 
 
-def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise) -> Bounds:
+def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Bounds:
     floor = 1 - float(law.answer.max())
     asked = law.multiplicity * law.answer
     if r == 0:  # a label that the context does not show cannot win
         return max(floor, float((asked * (1 - law.irrelevant) ** k).sum())), 1.0
     certain = 1 - noise.outweighed(k)
     lower = float((asked * (1 - law.answer) ** r).sum()) * certain
-    return max(floor, lower), 1 - float((asked * law.answer**r).sum()) * certain
+    upper = 1 - float((asked * law.answer**r).sum()) * certain
+    return max(floor, lower), min(upper, 2 * _linear_loss(law, r, k, noise, foreign)[1])
 
 
 def _log_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, cap: float, entropy: float) -> Bounds:
