@@ -99,7 +99,7 @@ class ClassMixture:
 
     def __post_init__(self) -> None:
         if isinstance(self.query_frequencies, (list, np.ndarray)):
-            object.__setattr__(self, "query_frequencies", tuple(float(q) for q in self.query_frequencies))
+            object.__setattr__(self, "query_frequencies", tuple(np.asarray(self.query_frequencies, object).tolist()))
         problems = self._field_problems() or self._joint_problems()
         if not problems and self.frequencies.min() == 0:
             problems = [f"`zipf` must leave every class a positive frequency; got {self.zipf!r}"]

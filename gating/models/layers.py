@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LayerNorm", "Linear", "generators"]
+__all__ = ["LayerNorm", "Linear", "affine", "generators"]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -46,9 +46,14 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, ..., n_in) -> (R, ..., n_out)."""
-        rows = x.flatten(1, -2)
-        out = torch.bmm(rows, self.weight) if self.bias is None else torch.baddbmm(self.bias, rows, self.weight)
-        return out.view(*x.shape[:-1], -1)
+        return affine(x, self.weight, self.bias)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``x @ weight + bias`` for each replica: (R, ..., n_in), (R, n_in, n_out), (R, 1, n_out) -> (R, ..., n_out)."""
+    rows = x.flatten(1, -2)
+    out = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias, rows, weight)
+    return out.view(*x.shape[:-1], -1)
 
 
 class LayerNorm(nn.Module):

@@ -9,24 +9,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, one_hot, scaled_dot_product_attention
 
-from gating.models.layers import LayerNorm, Linear
+from gating.models.layers import LayerNorm, Linear, affine
 from gating.tasks.sequences import Sequences
 
 __all__ = ["Transformer", "sinusoidal_positions"]
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention; `last_only` asks for the output at the last position alone."""
+    """Causal multi-head self-attention; `last_only` asks for the output at the last position alone.
+
+    Queries and values have biases. Keys have none: it would cancel in the softmax, and an optimizer that normalises
+    gradients, as Adam does, would turn the rounding errors of its zero gradient into steps.
+    """
 
     def __init__(self, width: int, heads: int, rngs: Sequence[torch.Generator]):
         super().__init__()
         self.heads = heads
-        self.query_key_value = Linear(width, 3 * width, rngs)
+        self.query_key_value = Linear(width, 3 * width, rngs, bias=False)
+        self.query_bias, self.value_bias = (nn.Parameter(torch.zeros(len(rngs), 1, width)) for _ in range(2))
         self.out = Linear(width, width, rngs)
 
     def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
         """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
-        split = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).flatten(0, 1)
+        bias = torch.cat([self.query_bias, torch.zeros_like(self.query_bias), self.value_bias], dim=-1)
+        split = affine(x, self.query_key_value.weight, bias).unflatten(-1, (3, self.heads, -1)).flatten(0, 1)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # (R B, heads, T, width / heads) each
         q = q[:, :, -1:] if last_only else q
         mixed = scaled_dot_product_attention(q, k, v, is_causal=not last_only)

@@ -63,7 +63,7 @@ class ReplicaGroup:
         loss = target_log_loss(self.model(batch), batch)
         leaves = list(self.trained.values())
         for leaf, gradient in zip(leaves, torch.autograd.grad(loss.sum(), leaves), strict=True):
-            leaf.grad = gradient
+            leaf.grad = gradient.contiguous()  # fused Adam on the CPU reads memory as if gradients were dense
         self.optimizer.step()
         return loss.detach()
 

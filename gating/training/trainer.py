@@ -121,8 +121,10 @@ class Trainer(Generic[Replica]):
             futures = [pool.submit(group.advance, last, stop) for group in self._groups]
             try:
                 pending = set(futures)
-                while pending and not any(future.done() and future.exception() for future in futures):
-                    pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION).not_done
+                while pending:
+                    done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()  # the first error of a group ends the wait
                     if progress is not None:
                         progress.update(sum(group.step * group.n_replicas for group in self._groups) - progress.n)
             finally:

@@ -54,7 +54,10 @@ def _reference(weights, position, x, y, *, depth, heads):
 
     for b in range(depth):
         block = f"blocks.{b}"
-        q, k, v = linear(f"{block}.attention.query_key_value", norm(f"{block}.norm_attention", stream)).chunk(3, dim=-1)
+        attention = f"{block}.attention"
+        seen = norm(f"{block}.norm_attention", stream)
+        q, k, v = (seen @ part for part in weights[f"{attention}.query_key_value.weight"].chunk(3, dim=-1))
+        q, v = q + weights[f"{attention}.query_bias"][0], v + weights[f"{attention}.value_bias"][0]
         mixed = []
         for head in range(heads):
             cut = slice(head * width // heads, (head + 1) * width // heads)
