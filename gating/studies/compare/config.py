@@ -6,41 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from gating.gates.learned import GATE_INPUTS
+from gating.studies.replicas import Replica, TransformerShape, combined_seed
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings
 from theory.distribution import ClassMixture, SpecError
 
-__all__ = ["CompareConfig", "Replica", "TransformerShape"]
-
-
-@dataclass(frozen=True)
-class TransformerShape:
-    """Shape of the Transformer.
-
-    Args:
-        depth: number of blocks.
-        heads: attention heads, a divisor of the width.
-        width: width of the stream; equal to the input dimension.
-        mlp_factor: hidden width of the perceptron over the width.
-    """
-
-    depth: int = 2
-    heads: int = 1
-    width: int = 64
-    mlp_factor: float = 4.0
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One trained model: its data and its seeds."""
-
-    distribution: ClassMixture
-    n_sequences: int
-    data_seed: int
-    init_seed: int
+__all__ = ["CompareConfig"]
 
 
 @dataclass(frozen=True)
@@ -98,31 +70,13 @@ class CompareConfig:
                 yield f"`{name}` must be an integer in 0 .. 2^32 - 1; got {getattr(self, name)!r}"
         if self.gate_inputs not in GATE_INPUTS:
             yield f"`gate_inputs` must be one of {GATE_INPUTS}; got {self.gate_inputs!r}"
-        yield from self._shape_problems()
-
-    def _shape_problems(self) -> Iterator[str]:
-        shape, spec = self.transformer, self.distribution
-        if shape.width != spec.dim:
-            yield f"`transformer.width` must equal `distribution.dim` = {spec.dim}; got {shape.width}"
-        if shape.heads < 1 or shape.width % (2 * shape.heads):
-            yield f"`transformer.heads` must divide half the width {shape.width}; got {shape.heads}"
-        if shape.depth < 1:
-            yield f"`transformer.depth` must be an integer >= 1; got {shape.depth}"
-        if not shape.mlp_factor * shape.width >= 1:
-            yield f"`transformer.mlp_factor` must be at least 1 / width; got {shape.mlp_factor}"
-        for group, count in (("high", spec.n_high), ("low", spec.n_low)):
-            if count == 1:
-                yield f"`distribution.n_{group}` must be 0 or at least 2 for the out-of-base shift; got 1"
+        yield from self.transformer.problems(self.distribution)
 
     @property
     def replicas(self) -> list[Replica]:
         """One replica for each N and seed, N-major."""
         return [
-            Replica(self.distribution, n, seed, _combined(self.init_seed, seed))
+            Replica(self.distribution, n, seed, combined_seed(self.init_seed, seed))
             for n in self.n_sequences
             for seed in range(self.seed, self.seed + self.n_seeds)
         ]
-
-
-def _combined(*seeds: int) -> int:
-    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> 1)

@@ -12,8 +12,9 @@ from gating.evaluation.measures import Predictor, Row, answers, gate_rows, loss_
 from gating.evaluation.table import make_table
 from gating.models.stylized import StylizedModel
 from gating.predictors.in_weight import TabularInWeight
-from gating.studies.compare.config import CompareConfig, Replica
-from gating.studies.compare.systems import REFERENCES, Systems, sampler_of
+from gating.studies.compare.config import CompareConfig
+from gating.studies.compare.systems import REFERENCES, Systems
+from gating.studies.replicas import Replica, sampler_of
 from theory.curves import risk_rows
 
 __all__ = ["MAX_TABULAR", "measure_replicas", "theory_table"]

@@ -13,10 +13,11 @@ import torch
 from tqdm import tqdm
 
 from gating.files import atomic_path
-from gating.studies.compare.config import CompareConfig, Replica
+from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.measure import measure_replicas, theory_table
 from gating.studies.compare.systems import ENSEMBLES, Systems
 from gating.studies.folder import StudyFolder
+from gating.studies.replicas import Replica
 from gating.training.trainer import Trainer
 
 __all__ = ["run_compare"]

@@ -15,29 +15,19 @@ from gating.models.stylized import StylizedModel
 from gating.models.transformer import Transformer
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
-from gating.studies.compare.config import CompareConfig, Replica
+from gating.studies.compare.config import CompareConfig
+from gating.studies.replicas import Replica, sampler_of
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
 
-__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "sampler_of"]
+__all__ = ["ENSEMBLES", "REFERENCES", "Systems"]
 
 ENSEMBLES = ("in_weight", "in_context", "stylized", "stylized_frozen", "transformer")
 """Ensembles in the order of training; ``stylized_frozen`` needs the first two trained."""
 
 REFERENCES = {"transformer": None, "transformer_iw": 0.0, "transformer_ic": 1.0}
 """Transformers trained on the study's data, and the references trained with `p_relevant` 0 and 1."""
-
-
-def sampler_of(replicas: Sequence[Replica], *, cover_classes: bool, device: torch.device) -> ClassMixtureSampler:
-    """Sampler of the replicas' training sets and of fresh sequences."""
-    return ClassMixtureSampler(
-        [r.distribution for r in replicas],
-        [r.n_sequences for r in replicas],
-        [r.data_seed for r in replicas],
-        cover_classes=cover_classes,
-        device=device,
-    )
 
 
 @dataclass(frozen=True)

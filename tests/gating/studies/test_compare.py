@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from gating.evaluation.table import COLUMNS, summarise
-from gating.studies.compare.config import CompareConfig, TransformerShape
+from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.run import run_compare
 from gating.studies.compare.systems import ENSEMBLES
 from gating.studies.folder import FolderError
+from gating.studies.replicas import TransformerShape
 from gating.training.schedule import TrainSettings
 from theory.distribution import ClassMixture, SpecError
 

@@ -1,0 +1,76 @@
+"""What studies of Transformers share: shape of the model, one trained replica, and where its sequences come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gating.tasks.class_mixture import ClassMixtureSampler
+from theory.distribution import ClassMixture
+
+__all__ = ["Replica", "TransformerShape", "combined_seed", "sampler_of"]
+
+
+@dataclass(frozen=True)
+class TransformerShape:
+    """Shape of the Transformer.
+
+    Args:
+        depth: number of blocks.
+        heads: attention heads, a divisor of the width.
+        width: width of the stream; equal to the input dimension.
+        mlp_factor: hidden width of the perceptron over the width.
+    """
+
+    depth: int = 2
+    heads: int = 1
+    width: int = 64
+    mlp_factor: float = 4.0
+
+    def problems(self, spec: ClassMixture) -> Iterator[str]:
+        """One sentence for each way in which the shape, or the out-of-base test, does not suit the data."""
+        if self.width != spec.dim:
+            yield f"`transformer.width` must equal `distribution.dim` = {spec.dim}; got {self.width}"
+        if self.heads < 1 or self.width % (2 * self.heads):
+            yield f"`transformer.heads` must divide half the width {self.width}; got {self.heads}"
+        if self.depth < 1:
+            yield f"`transformer.depth` must be an integer >= 1; got {self.depth}"
+        if not self.mlp_factor * self.width >= 1:
+            yield f"`transformer.mlp_factor` must be at least 1 / width; got {self.mlp_factor}"
+        for group, count in (("high", spec.n_high), ("low", spec.n_low)):
+            if count == 1:
+                yield f"`distribution.n_{group}` must be 0 or at least 2 for the out-of-base shift; got 1"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One trained model: its data and its seeds."""
+
+    distribution: ClassMixture
+    n_sequences: int
+    data_seed: int
+    init_seed: int
+
+
+def combined_seed(*seeds: int) -> int:
+    """One seed from several, below 2^63.
+
+    Example:
+        >>> combined_seed(0, 1) == combined_seed(1, 0)
+        False
+    """
+    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> 1)
+
+
+def sampler_of(replicas: Sequence[Replica], *, cover_classes: bool, device: torch.device) -> ClassMixtureSampler:
+    """Sampler of the replicas' training sets and of fresh sequences."""
+    return ClassMixtureSampler(
+        [r.distribution for r in replicas],
+        [r.n_sequences for r in replicas],
+        [r.data_seed for r in replicas],
+        cover_classes=cover_classes,
+        device=device,
+    )
