@@ -1,28 +1,31 @@
 """The one result table: every system and every theory writes the same rows.
 
 Key columns say what was measured where; ``value`` is the number. A measured row is one seed; `summarise` turns seeds
-into a mean with an interval. Theory rows have no seed and hold for every one.
+into a mean with an interval. Theory rows have no seed and hold for every one; a bound that depends on what a seed saw
+carries that seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 from scipy import stats
 
-__all__ = ["COLUMNS", "KEYS", "make_table", "summarise"]
+__all__ = ["COLUMNS", "KEYS", "make_table", "read_setting", "setting_text", "summarise"]
 
 COLUMNS: dict[str, str] = {
     "study": "string",
     "system": "string",  # in_weight, in_context, stylized, stylized_frozen, transformer, transformer_iw, ...
     "n": "Int64",  # training sequences N
-    "step": "Int64",  # optimizer steps; missing where nothing is trained
+    "step": "Int64",  # optimizer steps, or rounds of online learning; missing where nothing is trained
     "seed": "Int64",  # missing for theory
     "distribution": "string",  # ibd, oobd
     "context": "string",  # relevant, irrelevant, as_trained
-    "group": "string",  # high (frequent queries), low (rare), all
+    "group": "string",  # high (frequent queries), low (rare), all; high_0, low_7 ... for single classes
+    "setting": "string",  # fields of the data that differ between rows, `p_high=0.9`; missing where none does
     "measure": "string",  # error, log_loss, expected_error, expected_log_loss, effective_gate, ...
     "kind": "string",  # measured, exact, upper, lower
     "value": "float64",
@@ -35,7 +38,7 @@ KEYS = tuple(name for name in COLUMNS if name not in ("value", "low", "high"))
 """Columns that identify a row."""
 
 
-def make_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def make_table(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a table with exactly the columns of `COLUMNS`; absent ones are missing values.
 
     Raises:
@@ -46,15 +49,36 @@ def make_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
         >>> list(table.columns) == list(COLUMNS)
         True
     """
-    table = pd.DataFrame(list(rows))
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     unknown = sorted(set(table.columns) - set(COLUMNS))
     if unknown:
         raise ValueError(f"`rows` must have columns among {list(COLUMNS)}; got {unknown}")
     return table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
+def setting_text(values: Mapping[str, Any]) -> str | None:
+    """The column ``setting`` from names and values; None where there are none.
+
+    Example:
+        >>> setting_text({"p_high": 0.9, "label_noise_kind": "shift"})
+        'p_high=0.9; label_noise_kind="shift"'
+    """
+    return "; ".join(f"{name}={json.dumps(value)}" for name, value in values.items()) or None
+
+
+def read_setting(text: str | None) -> dict[str, Any]:
+    """Names and values of the column ``setting``.
+
+    Example:
+        >>> read_setting('p_high=0.9; label_noise_kind="shift"')
+        {'p_high': 0.9, 'label_noise_kind': 'shift'}
+    """
+    pairs = (pair.split("=", 1) for pair in text.split("; ")) if isinstance(text, str) else ()
+    return {name: json.loads(value) for name, value in pairs}
+
+
 def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
-    r"""Mean over seeds with Student's interval :math:`\bar v \pm t_{S-1} s / \sqrt{S}`; theory rows pass unchanged.
+    r"""Mean over seeds with Student's interval :math:`\bar v \pm t_{S-1} s / \sqrt{S}`; rows without seed pass.
 
     Args:
         table: rows of the schema.
@@ -72,12 +96,13 @@ def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
     """
     if not 0 < confidence < 1:
         raise ValueError(f"`confidence` must be in (0, 1); got {confidence!r}")
-    measured = table[table["kind"] == "measured"]
+    seeded = (table["kind"] == "measured") | table["seed"].notna()
+    measured = table[seeded]
     keys = [name for name in KEYS if name != "seed"]
     grouped = measured.groupby(keys, dropna=False, sort=False)["value"]
     summary = grouped.agg(value="mean", spread="std", seeds="count").reset_index()
     half = summary["spread"] / summary["seeds"] ** 0.5
     half *= stats.t.ppf((1 + confidence) / 2, summary["seeds"].clip(lower=2) - 1)
     summary = summary.assign(low=summary["value"] - half, high=summary["value"] + half).drop(columns="spread")
-    theory = table[table["kind"] != "measured"].drop(columns="seed").assign(seeds=0)
+    theory = table[~seeded].drop(columns="seed").assign(seeds=0)
     return pd.concat([summary, theory], ignore_index=True)[[*keys, "value", "low", "high", "seeds"]]

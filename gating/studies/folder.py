@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from gating.evaluation.table import make_table
 from gating.files import atomic_path, write_text
 from gating.training.runs import environment
 
-__all__ = ["FolderError", "StudyFolder", "find_studies"]
+__all__ = ["FolderError", "StudyFolder", "find_studies", "tabulate"]
 
 
 class FolderError(ValueError):
@@ -40,23 +42,33 @@ class StudyFolder:
         """The result table; it is written last, so a folder that has it is finished."""
         return self.path / "results.parquet"
 
-    def prepare(self, config: Any) -> None:
-        """Writes config and environment, or checks that the folder holds the same study.
+    def check(self, config: Any) -> None:
+        """Checks that the folder holds the same study, or nothing; writes nothing.
 
         Raises:
             FolderError: when the folder holds another study or other settings, naming each difference.
         """
-        settings = json.loads(json.dumps(asdict(config)))
         if self.config_path.exists():
+            settings = json.loads(json.dumps(asdict(config)))
             differences = _differences(self.settings(), settings)
             if differences:
                 raise FolderError(
                     f"`{self.path}` holds a run with other settings ({'; '.join(differences)});"
                     " choose another folder, or remove this one"
                 )
-            return
-        if self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(self.path.iterdir()):
             raise FolderError(f"`{self.path}` must be new, empty or the folder of a run; it holds other files")
+
+    def prepare(self, config: Any) -> None:
+        """Writes config and environment, or checks that the folder holds the same study.
+
+        Raises:
+            FolderError: as `check` does.
+        """
+        self.check(config)
+        if self.config_path.exists():
+            return
+        settings = json.loads(json.dumps(asdict(config)))
         write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
         write_text(self.config_path, yaml.safe_dump(settings, sort_keys=False))
 
@@ -93,7 +105,30 @@ class StudyFolder:
         self.settings()
         if not self.finished:
             raise FolderError(f"`{self.path}` must be a finished run; it has no results.parquet yet")
-        return pd.read_parquet(self.table_path)
+        return make_table(pd.read_parquet(self.table_path))
+
+
+def tabulate(config: Any, out: Path | None, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table of a study that is computed in one go; with a folder, it is kept there once it is whole.
+
+    Args:
+        config: settings of the study.
+        out: folder to write, or None to write nothing. A finished folder of the same settings is read instead.
+        compute: computes the table.
+
+    Raises:
+        FolderError: the folder holds something else; known before anything is computed.
+    """
+    if out is None:
+        return compute()
+    folder = StudyFolder(out)
+    folder.check(config)
+    if folder.finished:
+        return folder.read_table()
+    table = compute()
+    folder.prepare(config)
+    folder.write_table(table)
+    return table
 
 
 def find_studies(root: Path) -> list[StudyFolder]:

@@ -1,0 +1,213 @@
+"""The regret study from start to end: play g and h once, then every gate learner on their losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from gating.evaluation.table import make_table
+from gating.gates import (
+    AdaHedgeGate,
+    BayesMixtureGate,
+    ExponentialWeightsGate,
+    GradientDescentGate,
+    OnlineGate,
+    UniversalPortfolioGate,
+)
+from gating.gates.streams import play
+from gating.studies.regret.config import RegretConfig
+from gating.studies.regret.predictors import Rounds, loss_of, play_predictors
+from theory.composition import composition_bound
+from theory.distribution import ClassMixture
+from theory.mixture_regret import exact_add_beta_regret, exact_worst_add_beta_regret
+from theory.regret import exponential_weights_bound
+
+__all__ = ["GatePlay", "cell_place", "make_gate", "play_gate", "regret_table"]
+
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class GatePlay:
+    """A gate learner's rounds; R records, T rounds, S seeds, X cells.
+
+    Attributes:
+        path: gate of each cell after the rounds of each record, shape (R, S, X), in [0, 1].
+        regret: loss of the gate minus that of the better predictor of each cell so far, shape (R, S, X).
+        bound: upper bound on it, shape (R, S, X).
+        alpha: gate played in each round, shape (T, S).
+    """
+
+    path: Floats
+    regret: Floats
+    bound: Floats
+    alpha: Tensor
+
+
+def make_gate(name: str, config: RegretConfig, loss: str) -> OnlineGate:
+    """A gate learner for every seed and cell, tuned for the study's rounds."""
+    shape = (config.n_seeds, config.n_cells)
+    horizon = config.n_rounds / config.n_cells if config.known_horizon else None
+    loss_range = config.loss_range(loss)
+    makers: dict[str, Callable[[], OnlineGate]] = {
+        "gradient_descent": lambda: GradientDescentGate(shape, loss_range=loss_range, horizon=horizon),
+        "exponential_weights": lambda: ExponentialWeightsGate(shape, loss_range=loss_range, horizon=horizon),
+        "adahedge": lambda: AdaHedgeGate(shape),
+        "bayes_mixture": lambda: BayesMixtureGate(shape),
+        "universal_portfolio": lambda: UniversalPortfolioGate(shape, horizon=config.n_rounds),
+    }
+    return makers[name]()
+
+
+def play_gate(gate: OnlineGate, rounds: Rounds, loss: str, records: NDArray[np.int64], name: str = "") -> GatePlay:
+    """Plays a gate through all rounds, looking at it after each record."""
+    in_weight, in_context = loss_of(loss, rounds.in_weight), loss_of(loss, rounds.in_context[loss])
+    path: list[Floats] = []
+    regret: list[Floats] = []
+    bound: list[Floats] = []
+    alpha: list[Tensor] = []
+    with tqdm(total=len(in_weight), desc=f"playing {name}, {loss}", unit="round", disable=None) as bar:
+        for start, stop in zip([0, *records[:-1]], records, strict=True):
+            alpha.append(play(gate, in_weight[start:stop], in_context[start:stop], rounds.cell[start:stop]))
+            for values, value in ((path, gate.alpha()), (regret, gate.regret()), (bound, gate.bound())):
+                values.append(value.numpy().copy())
+            bar.update(int(stop - start))
+    return GatePlay(np.stack(path), np.stack(regret), np.stack(bound), torch.cat(alpha))
+
+
+def regret_table(config: RegretConfig) -> pd.DataFrame:
+    """Runs the bi-level update for every loss and gate.
+
+    Args:
+        config: settings; they decide the result.
+
+    Returns:
+        Rows of the result table. ``n`` is T, ``step`` the round, ``distribution`` in-base. A gate learner (``system``)
+        has, for each loss, ``regret_<loss>`` against the better predictor of each cell and its upper bound, summed over
+        the cells of a group; ``gate_<loss>`` of every cell (``group`` high_0, low_7 ...); and at the end
+        ``regret_ratio_<loss>``, measured over bound, and ``total_<loss>`` of the mixed predictions with the upper bound
+        of the composition. ``in_weight`` and ``in_context`` have their own totals, and, where there is a bound, regrets
+        against the best label distribution of each class and the best temperature; ``best_partition`` has the total
+        of the better predictor of each cell.
+
+    Example:
+        >>> table = regret_table(RegretConfig(n_rounds=50, n_seeds=2, n_records=5))
+        >>> last = table[(table["step"] == 50) & (table["group"] == "all") & (table["measure"] == "regret_log_loss")]
+        >>> wide = last.pivot_table(index=["system", "seed"], columns="kind", values="value")
+        >>> bool((wide["measured"] <= wide["upper"]).all())
+        True
+    """
+    rounds = play_predictors(config)
+    rows: list[Row] = []
+    for loss in config.losses:
+        totals = _cell_totals(config, rounds, loss)
+        rows += _predictor_rows(config, rounds, loss, totals)
+        for name in config.gates_of(loss):
+            played = play_gate(make_gate(name, config, loss), rounds, loss, config.records, name)
+            rows += _gate_rows(config, name, loss, played)
+            rows += _composition_rows(config, rounds, name, loss, played, totals)
+    return make_table({"study": "regret", "n": config.n_rounds, "distribution": "ibd", **row} for row in rows)
+
+
+def cell_place(spec: ClassMixture, cell: int, n_cells: int) -> dict[str, str]:
+    """Context and group under which the table shows a cell.
+
+    Example:
+        >>> cell_place(ClassMixture(), 7, 10), cell_place(ClassMixture(), 7, 20)
+        ({'context': 'as_trained', 'group': 'low_7'}, {'context': 'relevant', 'group': 'high_3'})
+    """
+    if n_cells == spec.n_classes:
+        label, context = cell, "as_trained"
+    else:
+        label, context = cell // 2, ("irrelevant", "relevant")[cell % 2]
+    return {"context": context, "group": f"{'high' if label < spec.n_high else 'low'}_{label}"}
+
+
+def _group_cells(config: RegretConfig) -> dict[str, list[int]]:
+    """Cells of each group that has any."""
+    places = [cell_place(config.distribution, cell, config.n_cells)["group"] for cell in range(config.n_cells)]
+    groups = {group: [i for i, place in enumerate(places) if place.startswith(group)] for group in ("high", "low")}
+    return {group: cells for group, cells in {**groups, "all": list(range(len(places)))}.items() if cells}
+
+
+def _seed_rows(config: RegretConfig, values: Floats, **key: Any) -> Iterator[Row]:
+    """One row per seed, measured at the last round over all cells unless the key says otherwise."""
+    row = {"kind": "measured", "context": "as_trained", "group": "all", "step": config.n_rounds, **key}
+    for seed, value in enumerate(values, start=config.seed):
+        yield {**row, "seed": seed, "value": float(value)}
+
+
+def _gate_rows(config: RegretConfig, name: str, loss: str, played: GatePlay) -> Iterator[Row]:
+    for group, cells in _group_cells(config).items():
+        key = {"system": name, "measure": f"regret_{loss}", "group": group}
+        for i, step in enumerate(config.records):
+            yield from _seed_rows(config, played.regret[i][:, cells].sum(-1), **key, step=step)
+            yield from _seed_rows(config, played.bound[i][:, cells].sum(-1), **key, step=step, kind="upper")
+        ratio = played.regret[-1][:, cells].sum(-1) / played.bound[-1][:, cells].sum(-1)
+        yield from _seed_rows(config, ratio, **{**key, "measure": f"regret_ratio_{loss}"})
+    for cell in range(config.n_cells):
+        place = cell_place(config.distribution, cell, config.n_cells)
+        for i, step in enumerate(config.records):
+            key = {"system": name, "measure": f"gate_{loss}", "step": step, **place}
+            yield from _seed_rows(config, played.path[i][:, cell], **key)
+
+
+def _cell_totals(config: RegretConfig, rounds: Rounds, loss: str) -> tuple[Floats, Floats]:
+    """Loss of g and of h summed over the rounds of each cell, shape (S, X) each."""
+    empty = torch.zeros(config.n_seeds, config.n_cells, dtype=torch.float64)
+    g, h = (
+        empty.scatter_add(1, rounds.cell.T, loss_of(loss, p).T).numpy()
+        for p in (rounds.in_weight, rounds.in_context[loss])
+    )
+    return g, h
+
+
+def _composition_rows(
+    config: RegretConfig, rounds: Rounds, name: str, loss: str, played: GatePlay, totals: tuple[Floats, Floats]
+) -> Iterator[Row]:
+    """Total loss of the mixed predictions, and what the best set of cells and the gates' regret bounds allow it."""
+    mixed = played.alpha * rounds.in_weight + (1 - played.alpha) * rounds.in_context[loss]
+    key = {"system": name, "measure": f"total_{loss}"}
+    yield from _seed_rows(config, loss_of(loss, mixed).sum(0).numpy(), **key)
+    yield from _seed_rows(config, composition_bound(*totals, played.bound[-1]), **key, kind="upper")
+
+
+def _predictor_rows(config: RegretConfig, rounds: Rounds, loss: str, totals: tuple[Floats, Floats]) -> Iterator[Row]:
+    g, h = totals
+    for system, total in (("in_weight", g), ("in_context", h), ("best_partition", np.minimum(g, h))):
+        yield from _seed_rows(config, total.sum(-1), system=system, measure=f"total_{loss}")
+    if loss == "log_loss" and config.in_weight == "tabular" and config.beta >= 0.5:
+        key = {"system": "in_weight", "measure": "regret_log_loss"}
+        counts = _label_counts(config, rounds)
+        labels = config.distribution.n_classes
+        yield from _seed_rows(config, exact_add_beta_regret(counts, config.beta).sum(-1), **key)
+        worst = exact_worst_add_beta_regret(counts.sum(-1), labels, config.beta).sum(-1)
+        yield from _seed_rows(config, worst, **key, kind="upper")
+    if len(config.temperatures) > 1:
+        key = {"system": "in_context", "measure": f"regret_{loss}"}
+        best = loss_of(loss, rounds.grid).sum(0).amin(-1).numpy()
+        yield from _seed_rows(config, h.sum(-1) - best, **key)
+        bound = exponential_weights_bound(
+            config.n_rounds, config.loss_range(loss), n_experts=len(config.temperatures), horizon=config.n_rounds
+        )
+        yield from _seed_rows(config, np.full(config.n_seeds, bound), **key, kind="upper")
+
+
+def _label_counts(config: RegretConfig, rounds: Rounds) -> Floats:
+    """How often each recognised class met each label, shape (S, K, C)."""
+    labels = config.distribution.n_classes
+    recognised = rounds.cell // (config.n_cells // labels)
+    counts = torch.zeros(config.n_seeds, labels * labels, dtype=torch.float64)
+    place = (recognised * labels + rounds.label).T
+    return (
+        counts.scatter_add(1, place, torch.ones_like(place, dtype=torch.float64)).unflatten(1, (labels, labels)).numpy()
+    )
