@@ -25,7 +25,7 @@ class Onset:
     """A curve over N whose fall to a level for good is a crossover.
 
     Args:
-        name: what is crossed.
+        name: what crosses.
         system: system of the curve's rows.
         where: distribution, context and measure of its rows.
         level: the level, or the measure of system ``in_context`` that gives it.
@@ -42,13 +42,13 @@ class Onset:
 
 
 ONSETS = (
-    Onset("counts, 0-1 loss", "tabular", ("ibd", "as_trained", "expected_error"), "expected_error", True,
+    Onset("Label counts, 0-1 loss", "tabular", ("ibd", "as_trained", "expected_error"), "expected_error", True,
           "crossover_expected_error"),
-    Onset("counts, log loss", "tabular", ("ibd", "as_trained", "expected_log_loss"), "expected_log_loss", True,
+    Onset("Label counts, log loss", "tabular", ("ibd", "as_trained", "expected_log_loss"), "expected_log_loss", True,
           "crossover_expected_log_loss"),
-    Onset("gate passes 1/2", "transformer", ("oobd", "relevant", "effective_gate"), 0.5, False,
+    Onset("Transformer, gate rises past 1/2", "transformer", ("oobd", "relevant", "effective_gate"), 0.5, False,
           "crossover_expected_error"),
-    Onset("in-weight error passes 1/2", "transformer", ("ibd", "irrelevant", "error"), 0.5, True,
+    Onset("Transformer, in-weight error falls past 1/2", "transformer", ("ibd", "irrelevant", "error"), 0.5, True,
           "crossover_expected_error"),
 )  # fmt: skip
 """The crossovers that are measured, each beside a predicted one."""
@@ -59,7 +59,7 @@ class CrossingEstimate:
     """Measured crossovers of one onset over frequencies of the rare classes.
 
     Attributes:
-        onset: what is crossed.
+        onset: what crosses.
         step: optimizer step, None where nothing is trained.
         frequency: frequency q of one rare class, ascending, shape (F,).
         predicted: N* of the theory, shape (F,).
@@ -212,7 +212,7 @@ def _estimate(
 
 
 def _over_seeds(q: Floats, curves: list[tuple[Floats, Floats]]) -> tuple[Floats, Interval]:
-    """Crossover of each seed: geometric mean, ends of its interval, number of seeds that cross, (4, F); the exponent."""
+    """Crossovers of seeds: geometric mean, ends of its interval, number of seeds that cross, (4, F); the exponent."""
     found = np.stack([crossing(n, excess) for n, excess in curves], axis=-1)
     crosses = np.isfinite(found) & (found > 0)
     ends = np.array([_student(np.log(column[kept])) for column, kept in zip(found.T, crosses.T, strict=True)]).T

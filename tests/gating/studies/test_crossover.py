@@ -74,7 +74,7 @@ def test_counted_crossovers_agree_with_the_theory_within_a_tenth(spec):
     estimates = estimate_crossings(pd.concat([theory, *tables], ignore_index=True))
     assert [e.onset.system for e in estimates] == ["tabular", "tabular"]
     for estimate in estimates:
-        if estimate.onset.name == "counts, log loss" and (estimate.predicted == 0).all():
+        if estimate.onset.name == "Label counts, log loss" and (estimate.predicted == 0).all():
             assert (estimate.reached == 0).all()  # a uniform guess already costs less than an irrelevant context
             continue
         ratio = estimate.value / np.maximum(estimate.predicted - 0.5, 0.5)  # the theory's is the next whole number
