@@ -1,0 +1,167 @@
+"""Figures of the study `crossover`: predicted and measured N* against the frequency of a rare class."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from gating.evaluation.crossing import CrossingEstimate
+from gating.report.compare import ERROR, GATE, RESIDUAL
+from gating.report.draw import PAPER, REFERENCE_COLOUR, THEORY_COLOURS
+from gating.report.figures import Facet, FigureSpec, Row, Study, Trace
+from gating.report.names import system_of
+from gating.report.tables import TextTable
+
+__all__ = ["CROSSOVER", "crossing_table", "draw_crossings"]
+
+PREDICTED = {"crossover_expected_error": ("0-1 loss", "-"), "crossover_expected_log_loss": ("log loss", "--")}
+"""Loss and line style of each predicted N*."""
+
+FILLED = ("Label counts, 0-1 loss", "Transformer, gate rises past 1/2")
+SHIFT = 0.025  # octaves of q to either side, between points that stand side by side
+
+
+def by_setting(summary: pd.DataFrame) -> tuple[Facet, ...]:
+    """One column for each frequency, the rarest last."""
+    settings = summary.loc[summary["kind"] == "measured", "setting"].dropna().unique()
+    return tuple(Facet(setting.replace("=", " = "), {"setting": setting}) for setting in settings)
+
+
+def _rare(label: str, distribution: str, context: str, measure: str, axis: Any) -> Row:
+    where = {"distribution": distribution, "context": context, "group": "low"}
+    return Row(label, where, (Trace(measure),), axis)
+
+
+CROSSOVER = Study(
+    title="How many training sequences until weights take over a rare class",
+    question="Is the training-set size N* at which a rare class is answered from weights inverse to its frequency q, as"
+    " the theory has it, for counted labels and for Transformers?",
+    systems=("transformer", "in_context", "tabular"),
+    figures=(
+        FigureSpec(
+            name="handover-by-n",
+            title="Rare classes: who answers, against the number of training sequences N",
+            look="The first N* is where the effective gate stays above 1/2, the second where the in-weight error stays"
+            " below it. Where the gate is high and its residual is large at small N, neither label counts nor copying"
+            " describe the model: it has not yet learned to copy for rare classes.",
+            x="n",
+            rows=(
+                _rare("OOBD, relevant", "oobd", "relevant", "effective_gate", GATE),
+                _rare("OOBD, relevant", "oobd", "relevant", "effective_gate_residual", RESIDUAL),
+                _rare("IBD, irrelevant", "ibd", "irrelevant", "error", ERROR),
+                _rare("OOBD, relevant", "oobd", "relevant", "error", ERROR),
+            ),
+            columns=by_setting,
+            systems=("transformer",),
+        ),
+    ),
+)
+"""The page of the study `crossover`; `draw_crossings` draws what it is about."""
+
+
+def draw_crossings(estimates: Sequence[CrossingEstimate]) -> str:
+    """N* against the frequency of one rare class, and its ratio to the predicted N*, as SVG text.
+
+    Args:
+        estimates: measured crossovers, of `gating.evaluation.crossing.estimate_crossings`.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if not estimates:
+        raise ValueError("`estimates` must hold at least one crossover; got none")
+    style = resources.files("gating.report") / "plots.mplstyle"
+    with resources.as_file(style) as path, matplotlib.style.context(path):
+        figure = Figure(figsize=(10.0, 5.2), layout="constrained")
+        sizes, ratios = figure.subplots(1, 2, sharex=True)
+        figure.suptitle("Crossover N* of a rare class against its frequency q")
+        handles = _predicted(sizes, estimates)
+        for place, estimate in enumerate(estimates):
+            handles.append(_measured(sizes, ratios, estimate, place - (len(estimates) - 1) / 2))
+        _axes(sizes, ratios, estimates[0].frequency)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return text.getvalue()
+
+
+def _predicted(axes: Axes, estimates: Sequence[CrossingEstimate]) -> list[Line2D]:
+    """Lines of the predicted N*, one for each loss; returns their legend entries."""
+    handles = []
+    for measure in dict.fromkeys(estimate.onset.predicted for estimate in estimates):
+        estimate = next(e for e in estimates if e.onset.predicted == measure)
+        loss, line = PREDICTED[measure]
+        look: dict[str, Any] = {"color": THEORY_COLOURS["in_weight"], "linestyle": line, "linewidth": 1.1, "marker": ""}
+        axes.plot(estimate.frequency, estimate.predicted, zorder=1.7, **look)
+        name = f"Theory, {loss}: slope {estimate.predicted_exponent:.2f}"
+        handles.append(Line2D([], [], label=name, **look))
+    return handles
+
+
+def _measured(sizes: Axes, ratios: Axes, estimate: CrossingEstimate, place: float) -> Line2D:
+    """Points with intervals in both panels; returns the legend entry with the fitted exponent."""
+    system, beside = system_of(estimate.onset.system), 2 ** (2 * SHIFT * place)
+    face = system.colour if estimate.onset.name in FILLED else PAPER
+    look: dict[str, Any] = {"color": system.colour, "marker": system.marker, "markerfacecolor": face, "linestyle": ""}
+    q = estimate.frequency
+    # counts lie on the lines of the theory, where a shift would look like a difference
+    at = q if estimate.onset.system == "tabular" else q * beside
+    for axes, x, unit in ((sizes, at, np.ones_like(q)), (ratios, q * beside, estimate.predicted)):
+        axes.vlines(x, estimate.low / unit, estimate.high / unit, color=system.colour, linewidth=1.1, alpha=0.6)
+        axes.plot(x, estimate.value / unit, **look)
+    for x, y, reached in zip(at, estimate.value, estimate.reached, strict=True):
+        if 0 < reached < estimate.seeds:
+            sizes.annotate(f"{reached}/{estimate.seeds}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    slope, low, high = estimate.exponent
+    fitted = "" if np.isnan(slope) else f": slope {slope:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
+    return Line2D([], [], label=f"{estimate.onset.name}{fitted}", **look)
+
+
+def _axes(sizes: Axes, ratios: Axes, frequency: Any) -> None:
+    for axes in (sizes, ratios):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("frequency q of one rare class")
+    sizes.xaxis.set_major_locator(FixedLocator([float(q) for q in frequency]))
+    sizes.xaxis.set_major_formatter(FuncFormatter(lambda q, _: f"{q:g}"))
+    sizes.xaxis.set_minor_locator(NullLocator())
+    sizes.set_ylabel("N* (training sequences)")
+    ratios.set_ylabel("measured N* / predicted N*")
+    ratios.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    ratios.axhspan(0.9, 1.1, color=REFERENCE_COLOUR, alpha=0.15, linewidth=0)
+    ratios.axhline(1.0, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.2)
+
+
+def crossing_table(estimates: Sequence[CrossingEstimate]) -> TextTable:
+    """Predicted and measured N*, their ratio with its interval, and how many seeds cross, one row per frequency."""
+    header = ("what crosses", "q", "predicted N*", "measured N*", "ratio", "seeds that cross")
+    rows = []
+    for estimate in estimates:
+        for q, predicted, value, low, high, reached in zip(
+            estimate.frequency, estimate.predicted, estimate.value, estimate.low, estimate.high, estimate.reached,
+            strict=True,
+        ):  # fmt: skip
+            ratio = _with_ends(value / predicted, low / predicted, high / predicted)
+            count = "not reached" if np.isnan(value) else f"{value:,.0f}"
+            rows.append(
+                (estimate.onset.name, f"{q:.4g}", f"{predicted:,.0f}", count, ratio, f"{reached} of {estimate.seeds}")
+            )
+        exponent = _with_ends(*estimate.exponent)
+        rows.append((estimate.onset.name, "slope on q", f"{estimate.predicted_exponent:.3f}", exponent, "", ""))
+    return TextTable(header, tuple(rows))
+
+
+def _with_ends(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return ""
+    return f"{value:.3g}" if np.isnan(low) or np.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
