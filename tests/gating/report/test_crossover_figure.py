@@ -1,0 +1,46 @@
+"""The figure of crossovers: every estimate is drawn and tabulated, missing ones are said to be missing."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from gating.evaluation.crossing import ONSETS, CrossingEstimate
+from gating.report.crossover import crossing_table, draw_crossings
+
+Q = np.array([0.01, 0.02, 0.04])
+
+
+def estimate(onset, ratio, *, reached=(3, 3, 3), exponent=(-1.1, -1.4, -0.8)) -> CrossingEstimate:
+    predicted, crosses = 2 / Q, np.array(reached)
+    value = np.where(crosses > 0, ratio * predicted, np.nan)
+    low, high = (np.where(crosses == 3, value * factor, np.nan) for factor in (0.8, 1.25))
+    return CrossingEstimate(onset, 20, Q, predicted, value, low, high, crosses, 3, exponent, -1.0)
+
+
+def test_the_figure_is_one_svg_and_the_same_twice():
+    estimates = [estimate(onset, 10**place) for place, onset in enumerate(ONSETS)]
+    svg = draw_crossings(estimates)
+    assert svg == draw_crossings(estimates)
+    assert ET.fromstring(svg).tag.endswith("svg")
+
+
+def test_crossovers_that_are_not_reached_are_left_out_of_the_figure_and_said_in_the_table():
+    nothing = (np.nan, np.nan, np.nan)
+    partly = estimate(ONSETS[2], 20, reached=(0, 2, 3), exponent=nothing)
+    assert draw_crossings([estimate(ONSETS[0], 1), partly]).startswith("<?xml")
+    rows = crossing_table([partly]).rows
+    assert [row[3] for row in rows] == ["not reached", "2,000", "1,000", ""]
+    assert [row[4] for row in rows] == ["", "20", "20 [16, 25]", ""]
+    assert [row[5] for row in rows] == ["0 of 3", "2 of 3", "3 of 3", ""]
+
+
+def test_the_table_gives_the_slope_beside_the_predicted_one():
+    *points, slope = crossing_table([estimate(ONSETS[1], 1.5)]).rows
+    assert len(points) == 3
+    assert slope == (ONSETS[1].name, "slope on q", "-1.000", "-1.1 [-1.4, -0.8]", "", "")
+
+
+def test_nothing_to_draw_is_an_error():
+    with pytest.raises(ValueError, match="`estimates` must hold at least one crossover; got none"):
+        draw_crossings([])
