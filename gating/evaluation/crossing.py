@@ -67,6 +67,7 @@ class CrossingEstimate:
         low: lower end of its 95% interval, NaN where a seed has no crossover among the sizes measured, shape (F,).
         high: upper end, shape (F,).
         reached: how many seeds have a crossover among the sizes measured, shape (F,).
+        already: how many are past the level at every size measured, shape (F,).
         seeds: number of seeds.
         exponent: slope of ln N* on ln q and the ends of its interval; NaN where fewer than three frequencies have one.
         predicted_exponent: the slope of the predicted N*.
@@ -80,6 +81,7 @@ class CrossingEstimate:
     low: Floats
     high: Floats
     reached: NDArray[np.int64]
+    already: NDArray[np.int64]
     seeds: int
     exponent: Interval
     predicted_exponent: float
@@ -204,37 +206,39 @@ def _estimate(
     n_seeds = min(len(excess) for _, excess in curves)
     curves = [(n, excess[:n_seeds]) for n, excess in curves]
     trained = onset.system == "transformer"
-    (value, low, high, reached), exponent = _over_seeds(q, curves) if trained else _resampled(q, curves, seed)
+    (value, low, high, *counts), exponent = _over_seeds(q, curves) if trained else _resampled(q, curves, seed)
+    reached, already = (count.astype(np.int64) for count in counts)
     return CrossingEstimate(
-        onset, step if trained else None, q, predicted, value, low, high, reached.astype(np.int64), n_seeds, exponent,
+        onset, step if trained else None, q, predicted, value, low, high, reached, already, n_seeds, exponent,
         float(power_law_exponent(q, predicted)),
     )  # fmt: skip
 
 
 def _over_seeds(q: Floats, curves: list[tuple[Floats, Floats]]) -> tuple[Floats, Interval]:
-    """Crossovers of seeds: geometric mean, ends of its interval, number of seeds that cross, (4, F); the exponent."""
+    """Crossovers of seeds: geometric mean, interval, seeds that cross and that already have, (5, F); the exponent."""
     found = np.stack([crossing(n, excess) for n, excess in curves], axis=-1)
     crosses = np.isfinite(found) & (found > 0)
     ends = np.array([_student(np.log(column[kept])) for column, kept in zip(found.T, crosses.T, strict=True)]).T
     value, low, high = np.exp(ends)
     low, high = (np.where(crosses.all(0), end, np.nan) for end in (low, high))
     slopes = power_law_exponent(q, found)
-    return np.stack([value, low, high, crosses.sum(0)]), _student(slopes[np.isfinite(slopes)])
+    return np.stack([value, low, high, crosses.sum(0), (found == 0).sum(0)]), _student(slopes[np.isfinite(slopes)])
 
 
 def _resampled(q: Floats, curves: list[tuple[Floats, Floats]], seed: int) -> tuple[Floats, Interval]:
-    """The mean curve's crossover: itself, ends of its bootstrap interval and number of seeds, (4, F); the exponent."""
+    """Crossover of the mean curve, bootstrap interval, all seeds or none in both counts, (5, F); the exponent."""
     n_seeds = len(curves[0][1])
     weights = np.random.default_rng(seed).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), N_BOOTSTRAP) / n_seeds
     value = np.array([float(crossing(n, excess.mean(0))) for n, excess in curves])
     draws = np.stack([crossing(n, weights @ excess) for n, excess in curves], axis=-1)
     low, high = _quantiles(draws)
     crosses = np.isfinite(value) & (value > 0)
+    counts = n_seeds * np.array([crosses, value == 0])
     value = np.where(crosses, value, np.nan)
     slopes = power_law_exponent(q, draws)
     slope_low, slope_high = _quantiles(slopes[np.isfinite(slopes)]) if np.isfinite(slopes).any() else (np.nan, np.nan)
     exponent = float(power_law_exponent(q, value)), float(slope_low), float(slope_high)
-    return np.stack([value, low, high, np.where(crosses, n_seeds, 0)]), exponent
+    return np.stack([value, low, high, *counts]), exponent
 
 
 def _quantiles(draws: Floats) -> Floats:

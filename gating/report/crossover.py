@@ -147,15 +147,14 @@ def crossing_table(estimates: Sequence[CrossingEstimate]) -> TextTable:
     header = ("what crosses", "q", "predicted N*", "measured N*", "ratio", "seeds that cross")
     rows = []
     for estimate in estimates:
-        for q, predicted, value, low, high, reached in zip(
+        for q, predicted, value, low, high, reached, already in zip(
             estimate.frequency, estimate.predicted, estimate.value, estimate.low, estimate.high, estimate.reached,
-            strict=True,
+            estimate.already, strict=True,
         ):  # fmt: skip
             ratio = _with_ends(value / predicted, low / predicted, high / predicted)
-            count = "not reached" if np.isnan(value) else f"{value:,.0f}"
-            rows.append(
-                (estimate.onset.name, f"{q:.4g}", f"{predicted:,.0f}", count, ratio, f"{reached} of {estimate.seeds}")
-            )
+            size = "none" if np.isnan(value) else f"{value:,.0f}"
+            crossed = f"{reached} of {estimate.seeds}" + (f", {already} at every N" if already else "")
+            rows.append((estimate.onset.name, f"{q:.4g}", f"{predicted:,.0f}", size, ratio, crossed))
         exponent = _with_ends(*estimate.exponent)
         rows.append((estimate.onset.name, "slope on q", f"{estimate.predicted_exponent:.3f}", exponent, "", ""))
     return TextTable(header, tuple(rows))

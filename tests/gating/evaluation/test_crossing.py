@@ -99,14 +99,16 @@ def test_an_interval_is_wider_for_fewer_resampled_training_sets():
 
 
 def test_seeds_without_a_crossing_are_counted_and_leave_no_interval():
-    both, one = synthetic({0: 4.0, 1: 4.0, 2: 1e6}), synthetic({0: 1e6})
+    both, one = synthetic({0: 4.0, 1: 4.0, 2: 1e6}), synthetic({0: 1e-6})
     found = next(e for e in estimate_crossings(both) if e.onset == TAKES_OVER)
     assert found.reached.tolist() == [2, 2, 2]
+    assert found.already.tolist() == [0, 0, 0]
     assert found.seeds == 3
     np.testing.assert_allclose(found.value, 2 * found.predicted)
     assert np.isnan([found.low, found.high]).all()
     never = next(e for e in estimate_crossings(one) if e.onset == TAKES_OVER)
     assert never.reached.tolist() == [0, 0, 0]
+    assert never.already.tolist() == [1, 1, 1]
     assert np.isnan(never.value).all()
     assert np.isnan(never.exponent).all()
 

@@ -15,7 +15,7 @@ def estimate(onset, ratio, *, reached=(3, 3, 3), exponent=(-1.1, -1.4, -0.8)) ->
     predicted, crosses = 2 / Q, np.array(reached)
     value = np.where(crosses > 0, ratio * predicted, np.nan)
     low, high = (np.where(crosses == 3, value * factor, np.nan) for factor in (0.8, 1.25))
-    return CrossingEstimate(onset, 20, Q, predicted, value, low, high, crosses, 3, exponent, -1.0)
+    return CrossingEstimate(onset, 20, Q, predicted, value, low, high, crosses, 1 * (crosses == 0), 3, exponent, -1.0)
 
 
 def test_the_figure_is_one_svg_and_the_same_twice():
@@ -30,9 +30,9 @@ def test_crossovers_that_are_not_reached_are_left_out_of_the_figure_and_said_in_
     partly = estimate(ONSETS[2], 20, reached=(0, 2, 3), exponent=nothing)
     assert draw_crossings([estimate(ONSETS[0], 1), partly]).startswith("<?xml")
     rows = crossing_table([partly]).rows
-    assert [row[3] for row in rows] == ["not reached", "2,000", "1,000", ""]
+    assert [row[3] for row in rows] == ["none", "2,000", "1,000", ""]
     assert [row[4] for row in rows] == ["", "20", "20 [16, 25]", ""]
-    assert [row[5] for row in rows] == ["0 of 3", "2 of 3", "3 of 3", ""]
+    assert [row[5] for row in rows] == ["0 of 3, 1 at every N", "2 of 3", "3 of 3", ""]
 
 
 def test_the_table_gives_the_slope_beside_the_predicted_one():
