@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, then moved into it in one step."""
+"""Files that are either whole or not there, written beside their place and moved into it; what is damaged is named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "write_text"]
+__all__ = ["FolderError", "atomic_path", "is_draft", "reading", "write_text"]
+
+
+class FolderError(ValueError):
+    """A folder does not hold what is needed from it, or cannot be written."""
 
 
 @contextmanager
@@ -22,7 +26,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def is_draft(path: Path) -> bool:
+    """Whether a file is what a killed process left of one that it was writing."""
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically."""
     with atomic_path(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Names the file, and what to do, when what the block reads from it is damaged or out of reach.
+
+    Args:
+        path: the file.
+        remedy: what the user can do, as the end of a sentence.
+
+    Raises:
+        FolderError: in place of any error of the library that reads the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = str(error).split("\n")[0]
+        raise FolderError(f"`{path}` cannot be read ({type(error).__name__}: {said}); {remedy}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +13,13 @@ import pandas as pd
 import yaml
 
 from gating.evaluation.table import make_table
-from gating.files import atomic_path, write_text
+from gating.files import FolderError, atomic_path, is_draft, reading, write_text
 from gating.training.runs import environment
 
 __all__ = ["FolderError", "StudyFolder", "find_studies", "tabulate"]
 
 
-class FolderError(ValueError):
-    """A folder does not hold what the command needs."""
+_MAKE_AGAIN = "remove it, and the command that ran the study makes it again"
 
 
 class StudyFolder:
@@ -38,6 +38,11 @@ class StudyFolder:
         return self.path / "config.yaml"
 
     @property
+    def environment_path(self) -> Path:
+        """What the run ran on, JSON."""
+        return self.path / "environment.json"
+
+    @property
     def table_path(self) -> Path:
         """The result table; it is written last, so a folder that has it is finished."""
         return self.path / "results.parquet"
@@ -46,7 +51,8 @@ class StudyFolder:
         """Checks that the folder holds the same study, or nothing; writes nothing.
 
         Raises:
-            FolderError: when the folder holds another study or other settings, naming each difference.
+            FolderError: when the folder holds another study or other settings, naming each difference, or cannot be
+                written.
         """
         if self.config_path.exists():
             settings = json.loads(json.dumps(asdict(config)))
@@ -56,35 +62,52 @@ class StudyFolder:
                     f"`{self.path}` holds a run with other settings ({'; '.join(differences)});"
                     " choose another folder, or remove this one"
                 )
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.is_dir() and any(not is_draft(file) for file in self.path.iterdir()):
             raise FolderError(f"`{self.path}` must be new, empty or the folder of a run; it holds other files")
+        place = next(p for p in (self.path.absolute(), *self.path.absolute().parents) if p.exists())
+        if not self.finished and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            raise FolderError(f"`{self.path}` must be a folder that can be written; '{place}' is not")
 
     def prepare(self, config: Any) -> None:
         """Writes config and environment, or checks that the folder holds the same study.
+
+        The config comes first and makes the folder that of a run, so that a stop between the two can be gone on from.
 
         Raises:
             FolderError: as `check` does.
         """
         self.check(config)
-        if self.config_path.exists():
-            return
-        settings = json.loads(json.dumps(asdict(config)))
-        write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_text(self.config_path, yaml.safe_dump(settings, sort_keys=False))
+        try:
+            if not self.config_path.exists():
+                settings = json.loads(json.dumps(asdict(config)))
+                write_text(self.config_path, yaml.safe_dump(settings, sort_keys=False))
+            if not self.environment_path.exists():
+                write_text(self.environment_path, json.dumps(environment(), indent=2) + "\n")
+        except OSError as error:
+            raise FolderError(f"`{self.path}` must be a folder that can be written; {error.strerror}") from error
 
     def settings(self) -> dict[str, Any]:
         """The resolved settings; ``study`` names the study.
 
         Raises:
-            FolderError: when the folder holds no run.
+            FolderError: when the folder holds no run, or its config is damaged.
         """
         if not self.config_path.is_file():
             raise FolderError(f"`{self.path}` must be the folder of a run; it has no config.yaml")
-        return yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+        with reading(self.config_path, "put the config of the run back, or remove the folder"):
+            settings = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+            if not isinstance(settings, dict):
+                raise ValueError(f"it must hold settings by name; it holds {type(settings).__name__}")
+        return settings
 
     def environment(self) -> dict[str, str]:
-        """What the run ran on."""
-        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        """What the run ran on.
+
+        Raises:
+            FolderError: when the file is missing or damaged.
+        """
+        with reading(self.environment_path, _MAKE_AGAIN):
+            return dict(json.loads(self.environment_path.read_text(encoding="utf-8")))
 
     @property
     def finished(self) -> bool:
@@ -100,12 +123,13 @@ class StudyFolder:
         """The result table.
 
         Raises:
-            FolderError: when the run is not finished.
+            FolderError: when the run is not finished, or its table is damaged.
         """
         self.settings()
         if not self.finished:
             raise FolderError(f"`{self.path}` must be a finished run; it has no results.parquet yet")
-        return make_table(pd.read_parquet(self.table_path))
+        with reading(self.table_path, _MAKE_AGAIN):
+            return make_table(pd.read_parquet(self.table_path))
 
 
 def tabulate(config: Any, out: Path | None, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -134,7 +158,7 @@ def tabulate(config: Any, out: Path | None, compute: Callable[[], pd.DataFrame])
 def find_studies(root: Path) -> list[StudyFolder]:
     """Folders of studies at or below `root`, by path."""
     folders = [StudyFolder(file.parent) for file in sorted(Path(root).rglob("config.yaml"))]
-    return [folder for folder in folders if (folder.path / "environment.json").exists()]
+    return [folder for folder in folders if folder.environment_path.exists()]
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

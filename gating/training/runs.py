@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gating.files import atomic_path
+from gating.files import atomic_path, reading
 
 __all__ = ["RunFolder", "environment"]
 
@@ -51,7 +51,11 @@ class RunFolder:
         self._save(f"step-{step:08d}.safetensors", parameters, {})
 
     def load_checkpoint(self, step: int) -> dict[str, Tensor]:
-        """Parameters of a checkpoint, each stacked over replicas."""
+        """Parameters of a checkpoint, each stacked over replicas.
+
+        Raises:
+            FolderError: when the file is missing or damaged.
+        """
         return self._load(f"step-{step:08d}.safetensors")[0]
 
     def save_state(self, step: int, tensors: dict[str, Tensor], metrics: pd.DataFrame) -> None:
@@ -61,21 +65,35 @@ class RunFolder:
         self._save("state.safetensors", tensors, {"step": str(step)})
 
     def load_state(self) -> tuple[int, dict[str, Tensor], pd.DataFrame] | None:
-        """Last saved step, its tensors, and the metrics up to it; None for a folder without a state."""
-        if not (self.path / "state.safetensors").exists():
+        """Last saved step, its tensors, and the metrics up to it; None for a folder without a state.
+
+        Raises:
+            FolderError: when a file is damaged, or the metrics are missing.
+        """
+        if not self.step:
             return None
         tensors, metadata = self._load("state.safetensors")
         step = int(metadata["step"])
-        metrics = pd.read_parquet(self.path / "metrics.parquet")
-        return step, tensors, metrics[metrics["step"] <= step]
+        with reading(self.path / "metrics.parquet", self._remedy):
+            metrics = pd.read_parquet(self.path / "metrics.parquet")
+            return step, tensors, metrics[metrics["step"] <= step]
 
     @property
     def step(self) -> int:
-        """Last saved step, 0 for a folder without a state."""
-        if not (self.path / "state.safetensors").exists():
+        """Last saved step, 0 for a folder without a state.
+
+        Raises:
+            FolderError: when the state is damaged.
+        """
+        path = self.path / "state.safetensors"
+        if not path.exists():
             return 0
-        with safe_open(self.path / "state.safetensors", framework="pt") as file:
+        with reading(path, self._remedy), safe_open(path, framework="pt") as file:
             return int(file.metadata()["step"])
+
+    @property
+    def _remedy(self) -> str:
+        return f"remove the folder '{self.path}' to train these models again"
 
     def _save(self, name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         held = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
@@ -83,5 +101,6 @@ class RunFolder:
             save_file(held, draft, metadata)
 
     def _load(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        with safe_open(self.path / name, framework="pt") as file:
+        path = self.path / name
+        with reading(path, self._remedy), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118

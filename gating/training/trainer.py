@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from gating.files import FolderError
 from gating.training.group import BatchSource, ReplicaGroup
 from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
@@ -50,7 +51,7 @@ class Trainer(Generic[Replica]):
         source: makes the batches of several replicas.
         settings: how to train.
         device: ``cpu`` or ``cuda``.
-        dtype: floating type of parameters and inputs.
+        dtype: floating type of the parameters; `source` makes inputs of the same.
         workers: worker threads on the CPU, >= 1; they change the speed, not the result.
     """
 
@@ -97,10 +98,19 @@ class Trainer(Generic[Replica]):
                 step = last
 
     def start(self) -> tuple[int, list[pd.DataFrame]]:
-        """Builds the replicas with their initial values or the saved ones; returns the step and metrics saved."""
+        """Builds the replicas with their initial values or the saved ones; returns the step and metrics saved.
+
+        Raises:
+            FolderError: when the folder holds another number of replicas, or a file in it is damaged.
+        """
         n = len(self._replicas)
         bounds = torch.linspace(0, n, n_groups(n, self._device) + 1).round().int().tolist()
         saved = self.folder.load_state()
+        held = {len(value) for value in saved[1].values()} if saved else {n}
+        if held != {n}:
+            raise FolderError(
+                f"`{self.folder.path}` must hold {n} replicas, as many as are trained; it holds {max(held)}"
+            )
         self._groups = []
         for start, end in pairwise(bounds):
             mine = self._replicas[start:end]

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from gating.files import atomic_path
+from gating.files import atomic_path, reading
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.measure import measure_replicas, theory_table
 from gating.studies.compare.systems import ENSEMBLES, Systems
@@ -44,7 +44,7 @@ def run_compare(
         The result table.
 
     Raises:
-        FolderError: `out` holds something else.
+        FolderError: `out` holds something else, cannot be written, or a file in it is damaged.
         Interrupted: on Ctrl-C; the same call goes on from the last save.
         TrainingDiverged: a loss stopped being finite.
 
@@ -56,11 +56,12 @@ def run_compare(
     if folder.finished:
         say(f"`{out}` is finished; its table is used as it is")
         return folder.read_table()
+    theory = theory_table(config)  # first, so that data which theory refuses is not trained on
     systems = Systems(config, out / "ensembles", torch.device(device))
     for ensemble in ENSEMBLES:
         _train(systems, ensemble, workers, say)
     parts = _measure(systems, out / "parts", workers, say)
-    table = pd.concat([*parts, theory_table(config)], ignore_index=True)
+    table = pd.concat([*parts, theory], ignore_index=True)
     folder.write_table(table)
     shutil.rmtree(out / "parts")
     return table
@@ -99,7 +100,8 @@ def _measure(systems: Systems, parts: Path, workers: int, say: Callable[[str], N
             table = measure_replicas(systems, by_size[n])
             with atomic_path(path) as draft:
                 table.to_parquet(draft, index=False)
-        return pd.read_parquet(path)
+        with reading(path, "remove it to measure again"):
+            return pd.read_parquet(path)
 
     start = time.perf_counter()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -1,8 +1,10 @@
 """Run folders: what is saved is loaded."""
 
 import pandas as pd
+import pytest
 import torch
 
+from gating.files import FolderError
 from gating.training.runs import RunFolder, environment
 
 
@@ -51,3 +53,17 @@ def test_a_state_loads_equal_with_the_metrics_up_to_its_step(tmp_path):
 def test_the_environment_names_versions():
     assert environment()["torch"] == torch.__version__
     assert all(isinstance(value, str) and value for value in environment().values())
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "metrics.parquet"])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path, name):
+    folder = RunFolder(tmp_path)
+    folder.save_state(20, _tensors(), pd.DataFrame({"step": [20], "replica": [0], "train_loss": [0.5]}))
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
+    with pytest.raises(FolderError, match=rf"^`{tmp_path / name}` cannot be read \(.*\); remove the folder "):
+        folder.load_state()
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FolderError, match=r"step-00000007.safetensors` cannot be read"):
+        RunFolder(tmp_path).load_checkpoint(7)

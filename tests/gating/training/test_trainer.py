@@ -10,7 +10,7 @@ import torch
 from small_run import BUILDERS, N_REPLICAS, source, trainer
 from torch import nn
 
-from gating.files import atomic_path
+from gating.files import FolderError, atomic_path
 from gating.training import runs
 from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
@@ -122,6 +122,15 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     trainer(tmp_path, source=lambda seeds: _Source(seeds, fail)).run()
     assert _contents(tmp_path) == before
     assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == times
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_folder_of_another_number_of_replicas_is_refused(tmp_path, n):
+    trainer(tmp_path, [0, 1], steps=2, checkpoints=1).run()
+    before = _contents(tmp_path)
+    with pytest.raises(FolderError, match=rf"must hold {n} replicas, as many as are trained; it holds 2$"):
+        trainer(tmp_path, range(n), steps=4, checkpoints=1).run()
+    assert _contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("saved", [0, 20])
