@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from gating.evaluation.table import json_rows
 from gating.report import short_table, write_report
 from gating.settings import load_settings, read_yaml
-from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.run import run_compare
+from gating.studies.catalogue import STUDIES
 from gating.studies.folder import FolderError, StudyFolder, find_studies
-from gating.training.threads import free_cores
 from gating.training.trainer import Interrupted, TrainingDiverged
 from theory.distribution import SpecError
 
 __all__ = ["main"]
 
-STUDIES: dict[str, tuple[type[Any], Callable[..., Any]]] = {"compare": (CompareConfig, run_compare)}
-"""Config and runner of each study."""
+Pairs = list[tuple[str, Any]]
 
 _DESCRIPTION = "When does a model answer from its weights, and when from its context?"
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """Where and how a study runs; nothing here changes its result.
-
-    Args:
-        out: folder of the run; the same folder and settings go on with an interrupted run.
-        device: where models train; ``auto`` takes a GPU when there is one.
-        workers: worker threads on the CPU; 0 takes the cores that are free.
-    """
-
-    out: str = "runs/compare"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = 0
-
-    def __post_init__(self) -> None:
-        problems = []
-        if self.workers < 0:
-            problems.append(f"`workers` must be an integer >= 0; got {self.workers}")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            problems.append("`device` must be one of 'auto' or 'cpu' on a machine without a CUDA device; got 'cuda'")
-        if Path(self.out).is_file():
-            problems.append(f"`out` must be a folder; got the file '{self.out}'")
-        if problems:
-            raise SpecError(problems)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 1 for a failed run, 2 for bad input, 130 when interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
+    given = _spelt_out(list(sys.argv[1:] if arguments is None else arguments))
     try:
         if given and given[0] in STUDIES and not {"-h", "--help", "--print_config"} & {g.split("=")[0] for g in given}:
             return _study(given[0], given[1:])
-        parsed = parser.parse_args(given)
+        parsed = _parser().parse_args(given)
         return _COMMANDS[parsed.command](parsed[parsed.command])
     except SpecError as error:
         return _fail(2, error.problems)
@@ -70,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(2, [str(error)])
     except Interrupted as stop:
         return _fail(130, [f"{stop}; the same command goes on from there"])
+    except KeyboardInterrupt:
+        return _fail(130, ["interrupted; nothing was written"])
     except TrainingDiverged as error:
         return _fail(1, [str(error)])
 
@@ -80,16 +53,24 @@ def _fail(status: int, problems: Sequence[str]) -> int:
     return status
 
 
+def _spelt_out(given: list[str]) -> list[str]:
+    """A bare ``--json`` as ``--json=true``."""
+    following = [*given[1:], "--"]
+    bare = [token == "--json" and after.startswith("--") for token, after in zip(given, following, strict=True)]
+    return ["--json=true" if is_bare else token for token, is_bare in zip(given, bare, strict=True)]
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="gating", description=_DESCRIPTION)
     commands = parser.add_subcommands(dest="command", required=True)
-    for name, (config_class, _) in STUDIES.items():
-        study = ArgumentParser(description=(config_class.__doc__ or "").split("\n")[0])
-        study.add_argument("--config", action="config", help="YAML file with any of the settings below")
-        study.add_class_arguments(RunOptions, as_group=True)
-        study.add_class_arguments(config_class, as_group=True)
-        commands.add_subcommand(name, study, help=f"run the study `{name}`")
-    report = ArgumentParser(description="Draws the report of a finished run again, without training.")
+    for name, study in STUDIES.items():
+        question = (study.config.__doc__ or "").split("\n")[0]
+        runner = ArgumentParser(description=question)
+        runner.add_argument("--config", action="config", help="YAML file with any of the settings below")
+        runner.add_class_arguments(study.options, as_group=True)
+        runner.add_class_arguments(study.config, as_group=True)
+        commands.add_subcommand(name, runner, help=question)
+    report = ArgumentParser(description="Draws the report of a finished run again, without running it.")
     report.add_argument("dir", type=str, help="folder of the run")
     commands.add_subcommand("report", report, help="draw the report of a finished run again")
     listing = ArgumentParser(description="Lists runs with their study and state.")
@@ -103,30 +84,31 @@ def _parser() -> ArgumentParser:
 
 def _study(name: str, given: Sequence[str]) -> int:
     """Runs a study from its flags and config file; every bad setting is reported before anything is written."""
-    config_class, run = STUDIES[name]
-    pairs, options, problems = _read_flags(given)
-    for build in (lambda: load_settings(config_class, pairs), lambda: load_settings(RunOptions, options)):
+    study = STUDIES[name]
+    pairs, options, problems = _read_flags(given, study.options)
+    built: list[Any] = []
+    for config_class, values in ((study.config, pairs), (study.options, options)):
         try:
-            build()
+            built.append(load_settings(config_class, values))
         except SpecError as error:
             problems += error.problems
     if problems:
         raise SpecError(problems)
-    config, how = load_settings(config_class, pairs), load_settings(RunOptions, options)
-    device = how.device if how.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    workers = how.workers or free_cores()
-    asked = "as asked" if how.workers else "as many as there are free cores"
-    print(f"running `{name}` in {how.out} on {device} with {workers} worker thread(s), {asked}", flush=True)
-    table = run(config, Path(how.out), device=device, workers=workers)
-    _report(StudyFolder(Path(how.out)))
-    print(short_table(table))
+    config, how = built
+    table = study.run(config, how)
+    if how.out:
+        _report(StudyFolder(Path(how.out)), sys.stderr if how.json else sys.stdout)
+    if how.json:
+        print(json.dumps({"study": name, "settings": asdict(config), "rows": json_rows(table)}, indent=1))
+    else:
+        print(short_table(table))
     return 0
 
 
-def _read_flags(given: Sequence[str]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]], list[str]]:
+def _read_flags(given: Sequence[str], options_class: type[Any]) -> tuple[Pairs, Pairs, list[str]]:
     """Settings (file first, then flags), run options, and what is wrong with them."""
-    from_file: list[tuple[str, Any]] = []
-    flags: list[tuple[str, Any]] = []
+    from_file: Pairs = []
+    flags: Pairs = []
     problems: list[str] = []
     rest = list(given)
     while rest:
@@ -145,16 +127,16 @@ def _read_flags(given: Sequence[str]) -> tuple[list[tuple[str, Any]], list[tuple
                     problems += error.problems
             else:
                 flags.append((name, yaml.safe_load(text)))
-    is_option = set(RunOptions.__dataclass_fields__).__contains__
+    is_option = set(options_class.__dataclass_fields__).__contains__
     pairs = from_file + flags
     return [p for p in pairs if not is_option(p[0])], [p for p in pairs if is_option(p[0])], problems
 
 
-def _report(folder: StudyFolder) -> None:
+def _report(folder: StudyFolder, stream: Any = None) -> None:
     table = folder.read_table()
     for path in write_report(folder.path, table, folder.settings(), folder.environment()):
         if path.suffix == ".html":
-            print(f"report: {path}")
+            print(f"report: {path}", file=stream)
 
 
 def _redraw(parsed: Any) -> int:
@@ -177,7 +159,7 @@ def _validate(parsed: Any) -> int:
     study = dict(pairs).get("study")
     if study not in STUDIES:
         raise SpecError([f"`study` must be one of {sorted(STUDIES)}; got {study!r}"])
-    load_settings(STUDIES[study][0], pairs)
+    load_settings(STUDIES[study].config, pairs)
     print(f"{parsed.file}: valid settings of `{study}`")
     return 0
 

@@ -8,13 +8,14 @@ carries that seed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 from scipy import stats
 
-__all__ = ["COLUMNS", "KEYS", "make_table", "read_setting", "setting_text", "summarise"]
+__all__ = ["COLUMNS", "KEYS", "json_rows", "make_table", "read_setting", "setting_text", "summarise"]
 
 COLUMNS: dict[str, str] = {
     "study": "string",
@@ -54,6 +55,22 @@ def make_table(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> pd.DataFrame:
     if unknown:
         raise ValueError(f"`rows` must have columns among {list(COLUMNS)}; got {unknown}")
     return table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the last step as JSON takes them: missing columns left out, a ``value`` that is infinite as null.
+
+    Example:
+        >>> json_rows(make_table([{"system": "theory", "measure": "crossover_error", "value": float("inf")}]))
+        [{'system': 'theory', 'measure': 'crossover_error', 'value': None}]
+    """
+    last = table["step"].isna() | (
+        table["step"] == table.groupby(["system", "n"], dropna=False)["step"].transform("max")
+    )
+    records = table[last.fillna(False)].astype(object).to_dict("records")
+    return [
+        {str(k): None if v in (math.inf, -math.inf) else v for k, v in row.items() if not pd.isna(v)} for row in records
+    ]
 
 
 def setting_text(values: Mapping[str, Any]) -> str | None:

@@ -33,15 +33,17 @@ def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings:
     data = shown.data
     drawn = {trace.measure for row in shown.rows for trace in row.traces if not trace.suffix}
     main = select(data, {"measure": tuple(drawn), "kind": "measured"})
-    mark = f"{INTERVALS[spec.x]}: " if int(main["seeds"].max()) > 1 else ""
-    interval = seeds_phrase(main)
-    sentences = [spec.look, mark + (interval[:1].lower() + interval[1:] if mark else interval)]
-    if spec.x == "n":
+    sentences = [spec.look]
+    if not main.empty:
+        mark = f"{INTERVALS[spec.x]}: " if int(main["seeds"].max()) > 1 else ""
+        interval = seeds_phrase(main)
+        sentences.append(mark + (interval[:1].lower() + interval[1:] if mark else interval))
+    if spec.x == "n" and not main.empty:
         sentences.append(f"Measured {steps_phrase(main)}.")
-    if spec.note and (data["kind"] != "measured").any():
-        sentences.append(spec.note)
-    elif spec.theory:
+    if spec.theory and not (data["kind"] != "measured").any():
         sentences.append("The table has no theory rows: none are drawn.")
+    elif spec.note:
+        sentences.append(spec.note)
     sentences += _reference_sentences(shown, settings)
     absent = [*missing_systems(spec.systems or systems, data), *shown.absent]
     if absent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
 
 from gating.report.figures import Facet, FigureSpec, Row, Settings, YAxis
-from gating.report.names import SYSTEMS, THEORY, in_order, system_of
+from gating.report.names import GATE_LEARNERS, SYSTEMS, THEORY, System, group_of, in_order, system_of
 from gating.report.query import at_last_step, select, sizes
 
 __all__ = ["PAPER", "THEORY_COLOURS", "Panels", "draw", "panels"]
@@ -27,7 +27,11 @@ THEORY_COLOURS = {"in_weight": "#0b2f5e", "in_context": "#6e2c00"}
 PAPER = "#fefefe"
 REFERENCE_COLOUR = "#8a8a92"
 THEORY_LINES = {"exact": "-", "upper": "--", "lower": "--"}
-SYSTEM_NAMES = tuple(system.name for system in SYSTEMS.values())
+LOOKS: dict[str, Callable[[str], System]] = {"system": system_of, "group": group_of}
+ORDER = (*SYSTEMS, *GATE_LEARNERS)
+SYSTEM_NAMES = tuple(system_of(key).name for key in ORDER)
+X_LABELS = {"n": "training sequences N", "step": "training steps"}
+MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
 PANEL_WIDTH, PANEL_HEIGHT = 2.9, 2.0  # inches
 
 
@@ -49,6 +53,8 @@ class Panels:
 def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
     """The panels of a figure, without rows and columns that have nothing measured; None where nothing is.
 
+    In a table of theory alone, panels that have any theory are kept.
+
     Args:
         spec: the figure.
         summary: rows as `gating.evaluation.table.summarise` returns them.
@@ -64,12 +70,15 @@ def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
         for i, row in enumerate(spec.rows)
         for j, column in enumerate(declared)
     }
-    filled = {place for place, cell in cells.items() if (cell["kind"] == "measured").any()}
+    theory_alone = spec.theory and not (summary["kind"] == "measured").any()
+    filled = {place for place, cell in cells.items() if theory_alone or (cell["kind"] == "measured").any()}
+    filled = {place for place in filled if not cells[place].empty}
     row_places = sorted({i for i, _ in filled})
     column_places = sorted({j for _, j in filled})
     if not filled:
         return None
-    absent = [spec.rows[i].label.replace("\n", ", ") for i in range(len(spec.rows)) if i not in row_places]
+    missing_rows = [row for i, row in enumerate(spec.rows) if i not in row_places and not row.optional]
+    absent = [row.label.replace("\n", ", ") for row in missing_rows]
     absent += [declared[j].label for j in range(len(declared)) if j not in column_places]
     return Panels(
         tuple(spec.rows[i] for i in row_places),
@@ -100,7 +109,7 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
             row = shown.rows[i]
             handles |= _reference(axes[i, j], row.axis, settings)
             handles |= _theory(axes[i, j], cell, spec.x)
-            handles |= _measured(axes[i, j], cell, row, spec.x, shift)
+            handles |= _measured(axes[i, j], cell, row, spec, shift)
         _label(axes, spec, shown)
         _legend(figure, handles)
         text = io.StringIO()
@@ -111,32 +120,33 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
 
 def _shifts(data: pd.DataFrame) -> dict[str, float]:
     """Factor on N for each system, so that intervals at one N stand side by side: at most a seventh of the gap."""
-    keys = in_order(data.loc[data["kind"] == "measured", "system"], SYSTEMS)
+    keys = in_order(data.loc[data["kind"] == "measured", "system"], ORDER)
     octaves = np.diff(np.log2(np.array(sizes(data), dtype=np.float64)))
     reach = min(octaves.min(initial=1.0), 1.0) / 7
-    places = np.linspace(-1, 1, len(keys)) if len(keys) > 1 else np.zeros(1)
+    places = np.linspace(-1, 1, len(keys)) if len(keys) != 1 else np.zeros(1)
     return {key: float(2 ** (reach * place)) for key, place in zip(keys, places, strict=True)}
 
 
-def _measured(axes: Axes, cell: pd.DataFrame, row: Row, x: str, shift: dict[str, float]) -> dict[str, Line2D]:
-    """Curves of every system and trace, in the fixed order of systems; returns their legend entries."""
+def _measured(axes: Axes, cell: pd.DataFrame, row: Row, spec: FigureSpec, shift: dict[str, float]) -> dict[str, Line2D]:
+    """Curves of every system (or class) and trace, in the fixed order of systems; returns their legend entries."""
     measured = cell[cell["kind"] == "measured"]
-    if measured.empty:
+    if measured.empty and cell.empty:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=REFERENCE_COLOUR)
     handles = {}
-    for key in in_order(measured["system"], SYSTEMS):
-        system = system_of(key)
+    for key in in_order(measured[spec.hue], ORDER):
+        system = LOOKS[spec.hue](key)
         for trace in row.traces:
-            curve = select(measured, {"system": key, "measure": trace.measure})
+            curve = select(measured, {spec.hue: key, "measure": trace.measure})
             if curve.empty:
                 continue
             look: dict[str, Any] = {
                 "color": system.colour,
-                "marker": "" if trace.suffix else system.marker,
+                "marker": "" if trace.suffix or len(curve) > MOST_MARKERS else system.marker,
+                "linewidth": 0.8 if spec.hue == "group" else None,
                 "linestyle": trace.line,
                 "markerfacecolor": system.colour if system.filled else PAPER,
             }
-            _curve(axes, curve, x, look, shift.get(key))
+            _curve(axes, curve, spec.x, look, shift.get(key))
             if trace.suffix:
                 handles[trace.suffix] = Line2D([], [], color=REFERENCE_COLOUR, linestyle=trace.line)
             else:
@@ -169,18 +179,20 @@ def _theory(axes: Axes, cell: pd.DataFrame, x: str) -> dict[str, Line2D]:
     """Exact risks and bounds, thin and without markers; over steps, horizontal lines."""
     handles = {}
     theory = cell[cell["kind"] != "measured"]
-    for (key, kind), curve in theory.sort_values("n").groupby(["system", "kind"], sort=True):
-        name = f"Theory, {THEORY.get(str(key), system_of(str(key)).name)} ({'exact' if kind == 'exact' else 'bounds'})"
+    for (key, kind), curve in theory.sort_values([x, "n"]).groupby(["system", "kind"], sort=True):
+        theory_of = THEORY.get(str(key), system_of(str(key)).name)
+        name = f"Theory, {theory_of} ({'exact' if kind == 'exact' else 'bounds'})"
+        name = "Regret bound" if key in GATE_LEARNERS else name
         look: dict[str, Any] = {
             "color": THEORY_COLOURS.get(str(key), REFERENCE_COLOUR),
             "linestyle": THEORY_LINES[str(kind)],
-            "linewidth": 0.9,
+            "linewidth": 1.4 if len(theory) == len(cell) else 0.9,
             "label": name,
         }
-        if x == "step":
+        if x == "step" and curve["step"].isna().all():
             axes.axhline(float(curve["value"].iloc[0]), zorder=1.7, **look)
         else:
-            at, value = curve["n"].to_numpy(dtype=np.float64), curve["value"].to_numpy()
+            at, value = curve[x].to_numpy(dtype=np.float64), curve["value"].to_numpy()
             axes.plot(at, value, zorder=1.7, marker="" if len(at) > 1 else "_", **look)
         handles[name] = Line2D([], [], **look)
     return handles
@@ -199,11 +211,11 @@ def _label(axes: Any, spec: FigureSpec, shown: Panels) -> None:
     """Headings, axis labels, scales and limits."""
     for j, column in enumerate(shown.columns):
         axes[0, j].set_title(column.label)
-        axes[-1, j].set_xlabel("training sequences N" if spec.x == "n" else "training steps")
+        axes[-1, j].set_xlabel(spec.x_label or X_LABELS[spec.x])
     for i, row in enumerate(shown.rows):
         axes[i, 0].set_ylabel(f"{row.label}\n{row.axis.label}")
         if row.axis.scale == "symlog":
-            axes[i, 0].set_yscale("symlog", linthresh=0.001, linscale=0.5)
+            axes[i, 0].set_yscale("symlog", linthresh=row.axis.linear_below, linscale=0.5)
         cells = [cell for (place, _), cell in shown.cells.items() if place == i]
         axes[i, 0].set_ylim(row.axis.low, _top(row.axis, cells) if row.axis.high is None else row.axis.high)
     found = {float(v) for cell in shown.cells.values() for v in cell[spec.x].dropna()}
@@ -217,8 +229,9 @@ def _top(axis: YAxis, cells: Iterable[pd.DataFrame]) -> float:
 
 
 def _scale_n(axes: Axes, found: Iterable[float]) -> None:
-    """A log2 axis with at most seven ticks, each a power of two."""
-    low, high = np.log2(min(found)), np.log2(max(found))
+    """A log2 axis from the first positive N, with at most seven ticks, each a power of two."""
+    positive = [n for n in found if n > 0] or [1.0]
+    low, high = np.log2(min(positive)), np.log2(max(positive))
     margin = max(0.05 * (high - low), 0.5 if high == low else 0.3)
     every = max(1, round(np.ceil((high - low) / 6)))
     axes.set_xscale("log", base=2)

@@ -8,10 +8,23 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from gating.report.names import CONDITIONS
+from gating.report.names import CONDITIONS, MIXTURE_TERMS
 from gating.report.query import few_sizes
+from gating.report.tables import Block, error_text, last_step_blocks
 
-__all__ = ["Columns", "Facet", "FigureSpec", "Row", "Study", "Trace", "YAxis", "by_size", "conditions"]
+__all__ = [
+    "Block",
+    "Columns",
+    "Facet",
+    "FigureSpec",
+    "MapSpec",
+    "Row",
+    "Study",
+    "Trace",
+    "YAxis",
+    "by_size",
+    "conditions",
+]
 
 Settings = Mapping[str, Any]
 
@@ -35,24 +48,32 @@ class Trace:
 
 @dataclass(frozen=True)
 class YAxis:
-    """A vertical axis: label with unit, limits, scale, and a horizontal reference line computed from the settings."""
+    """A vertical axis: label with unit, limits, scale, and a horizontal reference line computed from the settings.
+
+    A ``symlog`` scale is linear below `linear_below` and logarithmic above.
+    """
 
     label: str
     low: float | None = None
     high: float | None = None
     scale: Literal["linear", "symlog"] = "linear"
+    linear_below: float = 0.001
     reference: Callable[[Settings], float | None] | None = None
     reference_name: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of panels: its heading, the rows of the table that it shows, its measures and its axis."""
+    """A row of panels: its heading, the rows of the table that it shows, its measures and its axis.
+
+    An `optional` row is left out without a word where the table has nothing for it.
+    """
 
     label: str
     where: Mapping[str, Any]
     traces: tuple[Trace, ...]
     axis: YAxis
+    optional: bool = False
 
 
 Columns = Callable[[pd.DataFrame], tuple[Facet, ...]]
@@ -73,6 +94,8 @@ class FigureSpec:
         systems: systems to draw; an empty tuple draws every one in the table.
         theory: whether exact risks and bounds are drawn under the measured curves.
         note: a sentence for the caption about theory or reference lines.
+        hue: what colours tell apart, systems or groups of classes; in the latter case a class is a thin line.
+        x_label: label of the horizontal axis, where it is not what ``x`` says.
     """
 
     name: str
@@ -84,16 +107,44 @@ class FigureSpec:
     systems: tuple[str, ...] = ()
     theory: bool = False
     note: str = ""
+    hue: Literal["system", "group"] = "system"
+    x_label: str = ""
+
+
+@dataclass(frozen=True)
+class MapSpec:
+    """A map of certified phases over the two axes of the settings, one panel for each group."""
+
+    name: str
+    title: str
+    look: str
 
 
 @dataclass(frozen=True)
 class Study:
-    """The page of a study: its title, the question it answers, the systems it compares and its figures."""
+    """The page of a study.
+
+    Args:
+        title: its heading.
+        question: the question it answers.
+        systems: the systems it measures, in order; empty where nothing is measured.
+        figures: its figures.
+        terms: words a reader needs, and what they mean.
+        results_title: heading of its tables.
+        results: its tables, from the summarised table and the settings.
+        text: its tables in short for a terminal, from the result table.
+        all_rows: whether the page ends with every row of the last step.
+    """
 
     title: str
     question: str
     systems: tuple[str, ...]
-    figures: tuple[FigureSpec, ...]
+    figures: tuple[FigureSpec | MapSpec, ...]
+    terms: tuple[tuple[str, str], ...] = MIXTURE_TERMS
+    results_title: str = "Results at the last step"
+    results: Callable[[pd.DataFrame, Settings], list[Block]] = last_step_blocks
+    text: Callable[[pd.DataFrame], str] = error_text
+    all_rows: bool = True
 
 
 def conditions(*keys: tuple[str, str]) -> Columns:

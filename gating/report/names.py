@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 __all__ = [
     "CONDITIONS",
+    "GATE_LEARNERS",
     "GROUPS",
     "INK",
     "MEASURES",
+    "MIXTURE_TERMS",
     "SYSTEMS",
     "THEORY",
     "System",
     "condition_name",
+    "group_of",
     "in_order",
     "system_of",
 ]
@@ -63,6 +66,22 @@ SYSTEMS: dict[str, System] = {
 }
 """Systems in the order of legends and tables. Blue answers from weights, orange from context."""
 
+GATE_LEARNERS: dict[str, System] = {
+    "gradient_descent": System(
+        "Gradient descent", "Moves the weight against the last difference of losses.", "#0072b2", "o"
+    ),
+    "exponential_weights": System(
+        "Exponential weights", "Odds that fall with the summed difference of losses.", "#d55e00", "s"
+    ),
+    "adahedge": System("AdaHedge", "Exponential weights that tune their own rate.", "#009e73", "^"),
+    "bayes_mixture": System("Bayes mixture", "Posterior that g is right; log loss only.", "#cc79a7", "v"),
+    "universal_portfolio": System(
+        "Universal portfolio", "Average of all fixed mixtures by their success; log loss only.", "#7f6fbf", "D"
+    ),
+    "best_partition": System("Better predictor of each cell", "Chosen in hindsight, cell by cell.", INK, "*"),
+}
+"""Online gates in the order of legends and tables, and what they are measured against."""
+
 THEORY = {"in_weight": "tabular in-weight", "in_context": "softmax copying"}
 """Which predictor the theory of a system is about; both on clean inputs, with the query's class known."""
 
@@ -79,6 +98,9 @@ CONDITIONS: dict[tuple[str, str], str] = {
 }
 """Test conditions, (distribution, context), in the order of columns."""
 
+GROUP_COLOURS = {"high": "#0072b2", "low": "#d55e00", "all": INK}
+"""Where groups of classes are told apart in place of systems: frequent blue, rare orange."""
+
 GROUPS = {"high": "frequent classes", "low": "rare classes", "all": "all classes"}
 
 MEASURES = {
@@ -91,7 +113,45 @@ MEASURES = {
     "effective_gate_reference": "gate between reference Transformers",
     "effective_gate_reference_residual": "its residual (nats)",
     "mean_gate": "own mean gate",
+    "linear_loss": "linear loss",
+    "regret_log_loss": "regret, log loss (nats)",
+    "regret_linear_loss": "regret, linear loss",
+    "regret_ratio_log_loss": "regret over bound, log loss",
+    "regret_ratio_linear_loss": "regret over bound, linear loss",
+    "total_log_loss": "total log loss (nats)",
+    "total_linear_loss": "total linear loss",
+    "gate_log_loss": "gate, log loss",
+    "gate_linear_loss": "gate, linear loss",
 }
+
+
+MIXTURE_TERMS = (
+    (
+        "IBD, OOBD",
+        "In-base: test sequences follow the training distribution. Out-of-base: the labels of context and target are"
+        " moved to the next class of the same frequency group, so that only the context tells the answer; a model that"
+        " answers from its weights alone errs every time.",
+    ),
+    (
+        "Relevant, irrelevant, as trained",
+        "The context shows the query's class; it does not; it does as often as in training.",
+    ),
+    (
+        "Frequent and rare classes",
+        "The group of the query's class. Frequent classes share most of the training queries.",
+    ),
+    (
+        "Error, log loss",
+        "0-1 error and negative log-probability (nats) of the label that was drawn, on fresh sequences.",
+    ),
+    (
+        "Gate",
+        "The weight, from 0 to 1, of the in-weight predictor g in the mixture with the in-context predictor h. The"
+        " effective gate is the one whose mixture is nearest to a model's answers; its residual is the KL divergence"
+        " (nats) left.",
+    ),
+)
+"""Words that a reader of results on the class mixture needs."""
 
 
 def system_of(key: str) -> System:
@@ -101,11 +161,22 @@ def system_of(key: str) -> System:
         >>> system_of("transformer").name, system_of("my_model").name
         ('Transformer', 'My model')
     """
-    if key in SYSTEMS:
-        return SYSTEMS[key]
+    if key in SYSTEMS or key in GATE_LEARNERS:
+        return {**SYSTEMS, **GATE_LEARNERS}[key]
     turn = sum(key.encode()) % len(OTHER_COLOURS)
     name = key.replace("_", " ")
     return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[turn], OTHER_MARKERS[turn])
+
+
+def group_of(key: str) -> System:
+    """How a group, or a class of it, is shown where colours tell groups apart.
+
+    Example:
+        >>> group_of("low_7").name, group_of("low_7").colour == group_of("low").colour
+        ('rare classes', True)
+    """
+    group = key.partition("_")[0]
+    return System(GROUPS.get(group, group), "", GROUP_COLOURS.get(group, INK), "")
 
 
 def in_order(keys: Iterable[str], order: Iterable[str]) -> list[str]:

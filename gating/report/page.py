@@ -15,17 +15,28 @@ from markupsafe import Markup
 
 from gating.evaluation.table import summarise
 from gating.files import write_text
+from gating.report.bounds import BOUNDS
 from gating.report.captions import caption, missing_systems
 from gating.report.compare import COMPARE
+from gating.report.crossover import CROSSOVER
 from gating.report.draw import PAPER, THEORY_COLOURS, draw, panels
-from gating.report.figures import Settings, Study
+from gating.report.figures import FigureSpec, MapSpec, Settings, Study
 from gating.report.names import INK, in_order, system_of
-from gating.report.query import few_sizes, seeds_phrase, sizes
-from gating.report.tables import condition_table, summary_table
+from gating.report.phase_map import PHASE_COLOURS, draw_map
+from gating.report.phases import PHASES
+from gating.report.query import seeds_phrase
+from gating.report.regret import REGRET
+from gating.report.tables import summary_table
 
-__all__ = ["STUDIES", "write_report"]
+__all__ = ["STUDIES", "short_table", "write_report"]
 
-STUDIES: dict[str, Study] = {"compare": COMPARE}
+STUDIES: dict[str, Study] = {
+    "compare": COMPARE,
+    "crossover": CROSSOVER,
+    "bounds": BOUNDS,
+    "phases": PHASES,
+    "regret": REGRET,
+}
 """Pages by study name, the value of the column ``study``."""
 
 PAGE_COLOURS = {
@@ -34,17 +45,9 @@ PAGE_COLOURS = {
     "#dcdce0": "--grid",
     THEORY_COLOURS["in_weight"]: "--theory-weights",
     THEORY_COLOURS["in_context"]: "--theory-context",
+    PHASE_COLOURS[0]: "--undecided",
 }
 """Colours of the plots that follow the reader's light or dark mode on the page."""
-
-LAST_STEP_TABLES = (
-    ("Error (0-1), against the noisy label", ("error",)),
-    ("Log loss (nats), against the noisy label", ("log_loss",)),
-    ("Effective gate (0 = context, 1 = weights) and its residual", (
-        "effective_gate", "effective_gate_residual", "mean_gate",
-        "effective_gate_reference", "effective_gate_reference_residual",
-    )),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def write_report(folder: Path, table: pd.DataFrame, settings: Settings, environm
         The files written, the page last.
 
     Raises:
-        ValueError: when the table has no measured row, or its study has no page.
+        ValueError: when the table has no row, or none measured for a study that measures, or its study has no page.
     """
     study = _study_of(table)
     summary = summarise(table)
@@ -101,26 +104,47 @@ def write_report(folder: Path, table: pd.DataFrame, settings: Settings, environm
     return [*files, page]
 
 
+def short_table(table: pd.DataFrame) -> str:
+    """The main numbers of a result table as text for a terminal.
+
+    Raises:
+        ValueError: as `write_report` does.
+    """
+    return _study_of(table).text(table)
+
+
 def _study_of(table: pd.DataFrame) -> Study:
-    if not (table["kind"] == "measured").any():
-        raise ValueError("`table` must have at least one measured row; got none")
     names = sorted(table["study"].dropna().unique())
-    if len(names) != 1 or names[0] not in STUDIES:
+    study = STUDIES.get(names[0]) if len(names) == 1 else None
+    if table.empty or (study and study.systems and not (table["kind"] == "measured").any()):
+        raise ValueError("`table` must have at least one measured row; got none")
+    if study is None:
         raise ValueError(f"`table` must hold one study among {sorted(STUDIES)}; got {names}")
-    return STUDIES[names[0]]
+    return study
 
 
 def _plots(study: Study, summary: pd.DataFrame, settings: Settings) -> tuple[list[Plot], list[str]]:
     """Figures that the table has rows for, and titles of the others."""
     plots, undrawn = [], []
     for spec in study.figures:
-        shown = panels(spec, summary)
-        if shown is None:
+        plot = _map(spec, summary, settings) if isinstance(spec, MapSpec) else _curves(spec, study, summary, settings)
+        if plot is None:
             undrawn.append(spec.title)
         else:
-            sentences = caption(spec, study.systems, shown, settings)
-            plots.append(Plot(spec.name, spec.title, draw(spec, shown, settings), sentences))
+            plots.append(plot)
     return plots, undrawn
+
+
+def _map(spec: MapSpec, summary: pd.DataFrame, settings: Settings) -> Plot | None:
+    svg = draw_map(spec, summary, settings)
+    return Plot(spec.name, spec.title, svg, [spec.look]) if svg else None
+
+
+def _curves(spec: FigureSpec, study: Study, summary: pd.DataFrame, settings: Settings) -> Plot | None:
+    shown = panels(spec, summary)
+    if shown is None:
+        return None
+    return Plot(spec.name, spec.title, draw(spec, shown, settings), caption(spec, study.systems, shown, settings))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -143,8 +167,6 @@ def _render(
     settings: Settings,
     environment: Mapping[str, Any],
 ) -> str:
-    found = [(n, [(title, condition_table(summary, measures, n)) for title, measures in LAST_STEP_TABLES])
-             for n in sizes(summary)]  # fmt: skip
     source = (resources.files("gating.report") / "page.html.j2").read_text(encoding="utf-8")
     engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     measured = table.loc[table["kind"] == "measured", "system"]
@@ -159,7 +181,6 @@ def _render(
         interval=seeds_phrase(summary),
         settings=list(_flat(settings)),
         environment=list(_flat(environment)),
-        tables=found,
-        few=few_sizes(summary),
-        full=summary_table(summary),
+        blocks=study.results(summary, settings),
+        full=summary_table(summary) if study.all_rows else None,
     )

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from gating.evaluation.table import summarise
 from gating.report.names import CONDITIONS, GROUPS, MEASURES, SYSTEMS, THEORY, condition_name, in_order, system_of
-from gating.report.query import at_last_step, few_sizes, seeds_phrase, select, steps_phrase
+from gating.report.query import at_last_step, few_sizes, seeds_phrase, select, sizes, steps_phrase
 
-__all__ = ["TextTable", "condition_table", "number", "short_table", "summary_table"]
+__all__ = [
+    "Block",
+    "TextTable",
+    "condition_table",
+    "error_text",
+    "last_step_blocks",
+    "markdown_tables",
+    "number",
+    "summary_table",
+]
 
 KIND_WORDS = {"measured": "", "exact": "exact", "upper": "upper bound", "lower": "lower bound"}
-PROBABILITIES = ("error", "expected_error", "effective_gate", "effective_gate_reference", "mean_gate")
+PROBABILITIES = ("error", "expected_error", "effective_gate", "effective_gate_reference", "mean_gate", "linear_loss")
+LAST_STEP_TABLES = (
+    ("Error (0-1), against the noisy label", ("error",)),
+    ("Log loss (nats), against the noisy label", ("log_loss",)),
+    ("Effective gate (0 = context, 1 = weights) and its residual", (
+        "effective_gate", "effective_gate_residual", "mean_gate",
+        "effective_gate_reference", "effective_gate_reference_residual",
+    )),
+)  # fmt: skip
 SHORT_CONDITIONS = (("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd", "relevant"))
 
 
@@ -36,6 +54,20 @@ class TextTable:
             for row in rows
         ]
         return "\n".join(line.rstrip() for line in lines)
+
+    @property
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        lines = [self.header, ("---", *("---:" for _ in self.header[1:])), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tables of a page, each with its title, under one heading that folds."""
+
+    title: str
+    tables: tuple[tuple[str, TextTable], ...]
 
 
 def number(value: float, low: float, high: float, digits: int = 3) -> str:
@@ -131,7 +163,18 @@ def summary_table(summary: pd.DataFrame) -> TextTable:
     return TextTable(("system", "kind", "N", "distribution", "context", "group", *named), body)
 
 
-def short_table(table: pd.DataFrame) -> str:
+def last_step_blocks(summary: pd.DataFrame, settings: Mapping[str, Any]) -> list[Block]:
+    """Error, log loss and effective gate at the last step, a block for each N."""
+    return [
+        Block(
+            f"N = {n:,} training sequences",
+            tuple((title, condition_table(summary, measures, n)) for title, measures in LAST_STEP_TABLES),
+        )
+        for n in sizes(summary)
+    ]
+
+
+def error_text(table: pd.DataFrame) -> str:
     """Error at the last step for a few N, by system, condition and group, as text for a terminal.
 
     Args:
@@ -142,7 +185,7 @@ def short_table(table: pd.DataFrame) -> str:
         >>> key = {"system": "transformer", "n": 64, "distribution": "ibd", "context": "relevant", "group": "low"}
         >>> rows = [{**key, "seed": s, "measure": "error", "kind": "measured", "value": v}
         ...         for s, v in enumerate([0.1, 0.2, 0.3])]
-        >>> print(short_table(make_table(rows)))
+        >>> print(error_text(make_table(rows)))
         Error (0-1) after training. Mean over 3 seeds, with Student's 95% interval of that mean.
         <BLANKLINE>
         N = 64            ibd          ibd
@@ -157,3 +200,19 @@ def short_table(table: pd.DataFrame) -> str:
         found = condition_table(summary, ["error"], n, short=True)
         blocks.append(str(TextTable((f"N = {n:,}", *found.header[1:]), found.rows)))
     return "\n\n".join(blocks)
+
+
+def markdown_tables(table: pd.DataFrame) -> str:
+    """Error, log loss and effective gate at the last step for every N, as Markdown tables.
+
+    Args:
+        table: rows of the schema of `gating.evaluation.table`.
+    """
+    summary = summarise(table)
+    last = at_last_step(summary)
+    blocks = [f"Measured {steps_phrase(last)}. {seeds_phrase(last)}"]
+    for measure in ("error", "log_loss", "effective_gate", "effective_gate_residual"):
+        blocks.append(f"## {MEASURES.get(measure, measure)}")
+        for n in sorted(select(last, {"measure": measure})["n"].dropna().unique()):
+            blocks += [f"### N = {n:,}", condition_table(summary, [measure], int(n)).markdown]
+    return "\n\n".join(blocks) + "\n"

@@ -19,6 +19,7 @@ from theory.validation import LARGEST_COUNT
 
 __all__ = ["BoundsConfig", "bounds_table"]
 
+DECADES = (*(digit * 10**power for power in range(1, 6) for digit in (1, 2, 5)), 1_000_000)
 TEST_DISTRIBUTIONS = ("ibd", "oobd")
 
 
@@ -43,7 +44,7 @@ class BoundsConfig:
 
     study: Literal["bounds"] = "bounds"
     distribution: ClassMixture = field(default_factory=ClassMixture)
-    n_sequences: tuple[int, ...] = (10, 100, 1000, 10_000, 100_000, 1_000_000)
+    n_sequences: tuple[int, ...] = DECADES
     measures: tuple[str, ...] = ("error", "log_loss")
     contexts: tuple[str, ...] = ("relevant", "as_trained")
     groups: tuple[str, ...] = ("high", "low")

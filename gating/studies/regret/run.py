@@ -95,9 +95,9 @@ def regret_table(config: RegretConfig) -> pd.DataFrame:
         has, for each loss, ``regret_<loss>`` against the better predictor of each cell and its upper bound, summed over
         the cells of a group; ``gate_<loss>`` of every cell (``group`` high_0, low_7 ...); and at the end
         ``regret_ratio_<loss>``, measured over bound, and ``total_<loss>`` of the mixed predictions with the upper bound
-        of the composition. ``in_weight`` and ``in_context`` have their own totals, and, where there is a bound, regrets
-        against the best label distribution of each class and the best temperature; ``best_partition`` has the total
-        of the better predictor of each cell.
+        of the composition. g (``tabular`` or ``in_weight``) and h
+        (``in_context``) have their own totals, and, where there is a bound, regrets against the best label distribution
+        of each class and the best temperature; ``best_partition`` has the total of the better predictor of each cell.
 
     Example:
         >>> table = regret_table(RegretConfig(n_rounds=50, n_seeds=2, n_records=5))
@@ -183,10 +183,11 @@ def _composition_rows(
 
 def _predictor_rows(config: RegretConfig, rounds: Rounds, loss: str, totals: tuple[Floats, Floats]) -> Iterator[Row]:
     g, h = totals
-    for system, total in (("in_weight", g), ("in_context", h), ("best_partition", np.minimum(g, h))):
+    in_weight = "tabular" if config.in_weight == "tabular" else "in_weight"
+    for system, total in ((in_weight, g), ("in_context", h), ("best_partition", np.minimum(g, h))):
         yield from _seed_rows(config, total.sum(-1), system=system, measure=f"total_{loss}")
-    if loss == "log_loss" and config.in_weight == "tabular" and config.beta >= 0.5:
-        key = {"system": "in_weight", "measure": "regret_log_loss"}
+    if loss == "log_loss" and in_weight == "tabular" and config.beta >= 0.5:
+        key = {"system": in_weight, "measure": "regret_log_loss"}
         counts = _label_counts(config, rounds)
         labels = config.distribution.n_classes
         yield from _seed_rows(config, exact_add_beta_regret(counts, config.beta).sum(-1), **key)

@@ -69,7 +69,14 @@ def test_composed_model_is_within_the_best_partition_plus_regrets(run):
         gates = wide.loc[config.gates_of(loss)]
         assert (gates["measured"] <= gates["upper"] + SLACK).all()
         best = wide["measured"]["best_partition"]
-        assert (best <= np.minimum(wide["measured"]["in_weight"], wide["measured"]["in_context"]) + SLACK).all()
+        assert (
+            best
+            <= np.minimum(
+                wide["measured"]["in_weight" if config.in_weight == "mlp" else "tabular"],
+                wide["measured"]["in_context"],
+            )
+            + SLACK
+        ).all()
         bound = table[(table["measure"] == f"regret_{loss}") & (table["kind"] == "upper") & (table["group"] == "all")]
         bound = bound[bound["step"] == config.n_rounds].set_index(["system", "seed"])["value"]
         for name in config.gates_of(loss):
