@@ -7,10 +7,11 @@ first, so that a user sees every misspelt key and impossible value in one go. Pr
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
@@ -42,11 +43,15 @@ def load_settings(config_class: type[Config], given: Sequence[tuple[str, Any]]) 
         theory.distribution.SpecError: unknown key `dimm`; did you mean `dim`?; `n_low` must be int; got 'many'
     """
     types = dict(_leaf_types(config_class))
+    sections = {".".join(key.split(".")[:depth]): key for key in types for depth in range(1, key.count(".") + 1)}
     problems: list[str] = []
     values: dict[str, Any] = {}
     for key, value in given:
         if key not in types:
-            problems.append(_unknown(key, types))
+            if key not in sections:
+                problems.append(_unknown(key, types))
+            elif value != {}:
+                problems.append(f"`{key}` must hold settings such as `{sections[key]}`; got {value!r}")
             continue
         try:
             values[key] = _typed(types[key], value)
@@ -62,7 +67,7 @@ def read_yaml(path: str | Path) -> list[tuple[str, Any]]:
     """(dotted key, value) pairs of a YAML file.
 
     Raises:
-        SpecError: when the file is missing, is no YAML, or holds no mapping.
+        SpecError: when the file is missing, is no YAML, gives a key twice, or holds no mapping.
     """
     file = Path(path)
     if not file.is_file():
@@ -70,12 +75,23 @@ def read_yaml(path: str | Path) -> list[tuple[str, Any]]:
         hint = f"; did you mean `{file.parent / near[0]}`?" if near else ""
         raise SpecError([f"`config` must be an existing file; got '{file}'{hint}"])
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SpecError([f"`config` must be a YAML file; '{file}' is not: {' '.join(str(error).split())}"]) from None
     if not isinstance(data, dict):
         raise SpecError([f"`config` must hold `key: value` lines; '{file}' holds {type(data).__name__}"])
     return list(_flat(data))
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which a key that is given twice is an error, and not the last value's silent win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = [key.value for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"`{name}` is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _flat(data: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -97,12 +113,16 @@ def _leaf_types(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _typed(hint: Any, value: Any) -> Any:
+    if value is None and type(None) not in get_args(hint):
+        raise TypeError  # to the parser, null is "not given"
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
     return parser.parse_object({"value": value}).value
 
 
 def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {get_args(hint)}" if len(get_args(hint)) > 1 else repr(get_args(hint)[0])
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
@@ -128,5 +148,11 @@ def _build(config_class: Any, prefix: str, values: dict[str, Any], problems: lis
     try:
         return config_class(**arguments)
     except SpecError as error:
-        problems += error.problems
+        problems += [_placed(problem, prefix, config_class) for problem in error.problems]
     return None
+
+
+def _placed(problem: str, prefix: str, config_class: Any) -> str:
+    """A sentence about fields of a section, with each field's whole key."""
+    names = {field.name for field in fields(config_class)}
+    return re.sub(r"`(\w+)`", lambda name: f"`{prefix}{name[1]}`" if name[1] in names else name[0], problem)

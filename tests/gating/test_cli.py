@@ -72,7 +72,7 @@ def test_every_error_is_said_at_once_and_nothing_is_written(tmp_path, capsys):
         "unknown key `n_sedes`; did you mean `n_seeds`?",
         "`hidden` must be int; got 'many'",
         "unknown key `p_low`",
-        "`p_high` must be in (0, 1); got 1.5",
+        "`distribution.p_high` must be in (0, 1); got 1.5",
         "`n_seeds` must be an integer >= 1; got 0",
         "`workers` must be an integer >= 0; got -1",
     ]
