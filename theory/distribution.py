@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from theory.references import CHAN2025
+from theory.validation import is_integer
 
 __all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture", "SpecError"]
 
@@ -30,10 +31,6 @@ class SpecError(ValueError):
     def __init__(self, problems: list[str]):
         self.problems = problems
         super().__init__("; ".join(problems))
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _is_real(value: Any) -> bool:
@@ -108,14 +105,14 @@ class ClassMixture:
 
     def _field_problems(self) -> list[str]:
         checks: list[tuple[str, str, Callable[[Any], bool]]] = [
-            ("n_high", "an integer >= 0", lambda v: _is_integer(v) and v >= 0),
-            ("n_low", "an integer >= 0", lambda v: _is_integer(v) and v >= 0),
+            ("n_high", "an integer >= 0", lambda v: is_integer(v) and v >= 0),
+            ("n_low", "an integer >= 0", lambda v: is_integer(v) and v >= 0),
             ("p_high", "in (0, 1)", lambda v: _is_real(v) and 0 < v < 1),
             ("zipf", "None or a number >= 0", lambda v: v is None or (_is_real(v) and v >= 0)),
             ("p_relevant", "in [0, 1]", lambda v: _is_real(v) and 0 <= v <= 1),
-            ("context_length", "an integer >= 1", lambda v: _is_integer(v) and v >= 1),
-            ("n_relevant", "None or an integer >= 1", lambda v: v is None or (_is_integer(v) and v >= 1)),
-            ("dim", "an integer >= 1", lambda v: _is_integer(v) and v >= 1),
+            ("context_length", "an integer >= 1", lambda v: is_integer(v) and v >= 1),
+            ("n_relevant", "None or an integer >= 1", lambda v: v is None or (is_integer(v) and v >= 1)),
+            ("dim", "an integer >= 1", lambda v: is_integer(v) and v >= 1),
             ("input_noise", "a number >= 0", lambda v: _is_real(v) and v >= 0),
             ("label_noise", "in [0, 1)", lambda v: _is_real(v) and 0 <= v < 1),
             ("label_noise_kind", f"one of {LABEL_NOISE_KINDS}", lambda v: v in LABEL_NOISE_KINDS),

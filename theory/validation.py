@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "LARGEST_COUNT",
+    "is_integer",
     "require_choice",
     "require_count",
     "require_distribution",
@@ -21,6 +22,16 @@ __all__ = [
 ]
 
 LARGEST_COUNT = 2.0**53  # integers up to here are exact in float64
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer of Python or numpy; booleans and whole floats are not.
+
+    Example:
+        >>> is_integer(3), is_integer(3.0), is_integer(True)
+        (True, False, False)
+    """
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _fail(name: str, allowed: str, value: Any) -> ValueError:

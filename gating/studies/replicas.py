@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 
 from gating.tasks.class_mixture import ClassMixtureSampler
 from theory.distribution import ClassMixture
+from theory.validation import is_integer
 
 __all__ = ["Replica", "TransformerShape", "combined_seed", "sampler_of"]
 
@@ -20,7 +22,7 @@ class TransformerShape:
 
     Args:
         depth: number of blocks.
-        heads: attention heads, a divisor of the width.
+        heads: attention heads, a divisor of the width, which is even.
         width: width of the stream; equal to the input dimension.
         mlp_factor: hidden width of the perceptron over the width.
     """
@@ -34,12 +36,14 @@ class TransformerShape:
         """One sentence for each way in which the shape, or the out-of-base test, does not suit the data."""
         if self.width != spec.dim:
             yield f"`transformer.width` must equal `distribution.dim` = {spec.dim}; got {self.width}"
-        if self.heads < 1 or self.width % (2 * self.heads):
-            yield f"`transformer.heads` must divide half the width {self.width}; got {self.heads}"
-        if self.depth < 1:
+        if spec.dim % 2:
+            yield f"`distribution.dim` must be even, as it is the width of the Transformer; got {spec.dim}"
+        if not is_integer(self.heads) or self.heads < 1 or self.width % self.heads:
+            yield f"`transformer.heads` must divide the width {self.width}; got {self.heads}"
+        if not is_integer(self.depth) or self.depth < 1:
             yield f"`transformer.depth` must be an integer >= 1; got {self.depth}"
-        if not self.mlp_factor * self.width >= 1:
-            yield f"`transformer.mlp_factor` must be at least 1 / width; got {self.mlp_factor}"
+        if not 1 <= self.mlp_factor * self.width < math.inf:
+            yield f"`transformer.mlp_factor` must be a finite number of at least 1 / width; got {self.mlp_factor}"
         for group, count in (("high", spec.n_high), ("low", spec.n_low)):
             if count == 1:
                 yield f"`distribution.n_{group}` must be 0 or at least 2 for the out-of-base shift; got 1"

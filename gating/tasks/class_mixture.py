@@ -16,6 +16,7 @@ from torch import Tensor
 from gating.tasks import counter
 from gating.tasks.sequences import Sequences
 from theory.distribution import ClassMixture
+from theory.validation import is_integer
 
 __all__ = ["MAX_SEQUENCES", "ClassMixtureSampler"]
 
@@ -88,10 +89,10 @@ class ClassMixtureSampler:
                 raise ValueError(f"`distributions` must agree in `{name}`; got {values}")
         least = specs[0].n_classes if self.cover_classes else 1
         for n in sizes:
-            if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not least <= n <= MAX_SEQUENCES:
+            if not is_integer(n) or not least <= n <= MAX_SEQUENCES:
                 raise ValueError(f"`n_sequences` must be an integer in {least} .. 2^40; got {n!r}")
         for seed in seeds:
-            if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            if not is_integer(seed):
                 raise ValueError(f"`data_seeds` must be integers; got {seed!r}")
 
     def _draw_centres(self, seeds: list[int]) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from theory.distribution import SpecError
+from theory.validation import is_integer
 
 __all__ = ["TrainSettings", "square_root_schedule"]
 
@@ -32,7 +33,7 @@ class TrainSettings:
         problems = [
             f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}"
             for name in ("steps", "batch_size", "checkpoints", "save_every")
-            if getattr(self, name) < 1
+            if not is_integer(getattr(self, name)) or getattr(self, name) < 1
         ]
         if not 0 < self.learning_rate < math.inf:
             problems.append(f"`learning_rate` must be a number > 0; got {self.learning_rate!r}")

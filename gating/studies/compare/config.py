@@ -11,6 +11,7 @@ from gating.studies.replicas import Replica, TransformerShape, combined_seed
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings
 from theory.distribution import ClassMixture, SpecError
+from theory.validation import is_integer
 
 __all__ = ["CompareConfig"]
 
@@ -58,15 +59,15 @@ class CompareConfig:
 
     def _problems(self) -> Iterator[str]:
         least = self.distribution.n_classes if self.cover_classes else 1
-        if not self.n_sequences or any(not least <= n <= MAX_SEQUENCES for n in self.n_sequences):
+        if not self.n_sequences or any(not is_integer(n) or not least <= n <= MAX_SEQUENCES for n in self.n_sequences):
             yield f"`n_sequences` must be one or more integers in {least} .. 2^40; got {list(self.n_sequences)}"
         elif len(set(self.n_sequences)) < len(self.n_sequences):
             yield f"`n_sequences` must be distinct; got {list(self.n_sequences)}"
         for name in ("n_seeds", "evaluation_per_cell", "hidden"):
-            if getattr(self, name) < 1:
+            if not is_integer(getattr(self, name)) or getattr(self, name) < 1:
                 yield f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}"
         for name in ("seed", "init_seed", "evaluation_seed"):
-            if not 0 <= getattr(self, name) < 2**32:
+            if not is_integer(getattr(self, name)) or not 0 <= getattr(self, name) < 2**32:
                 yield f"`{name}` must be an integer in 0 .. 2^32 - 1; got {getattr(self, name)!r}"
         if self.gate_inputs not in GATE_INPUTS:
             yield f"`gate_inputs` must be one of {GATE_INPUTS}; got {self.gate_inputs!r}"

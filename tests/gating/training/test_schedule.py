@@ -32,6 +32,7 @@ def test_an_impossible_schedule_is_refused(arguments):
 
 BAD_SETTINGS = [
     *[(name, 0, "an integer >= 1") for name in ("steps", "batch_size", "checkpoints", "save_every")],
+    *[("steps", value, "an integer >= 1") for value in (1.5, 10.0, True, None)],
     *[("learning_rate", value, "a number > 0") for value in (0.0, -1e-3, float("inf"), float("nan"))],
 ]
 
