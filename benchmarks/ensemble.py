@@ -83,15 +83,16 @@ def plain_loop() -> Callable[[int], None]:
     def steps(count: int) -> None:
         done = 0
         while done < count:  # sixteen batches are drawn at a time, as the ensemble of one does
-            block = source.batches(state["step"], 16, BATCH)
-            for k in range(16):
+            drawn = min(16, count - done)
+            block = source.batches(state["step"], drawn, BATCH)
+            for k in range(drawn):
                 batch = Sequences(*(field[0, k * BATCH : (k + 1) * BATCH] for field in block))
                 loss = functional.cross_entropy(model(batch), batch.target)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            state["step"] += 16
-            done += 16
+            state["step"] += drawn
+            done += drawn
 
     return steps
 

@@ -55,8 +55,7 @@ class StudyFolder:
                 written.
         """
         if self.config_path.exists():
-            settings = json.loads(json.dumps(asdict(config)))
-            differences = _differences(self.settings(), settings)
+            differences = _differences(self.settings(), _plain(config))
             if differences:
                 raise FolderError(
                     f"`{self.path}` holds a run with other settings ({'; '.join(differences)});"
@@ -79,8 +78,7 @@ class StudyFolder:
         self.check(config)
         try:
             if not self.config_path.exists():
-                settings = json.loads(json.dumps(asdict(config)))
-                write_text(self.config_path, yaml.safe_dump(settings, sort_keys=False))
+                write_text(self.config_path, yaml.safe_dump(_plain(config), sort_keys=False))
             if not self.environment_path.exists():
                 write_text(self.environment_path, json.dumps(environment(), indent=2) + "\n")
         except OSError as error:
@@ -159,6 +157,11 @@ def find_studies(root: Path) -> list[StudyFolder]:
     """Folders of studies at or below `root`, by path."""
     folders = [StudyFolder(file.parent) for file in sorted(Path(root).rglob("config.yaml"))]
     return [folder for folder in folders if folder.environment_path.exists()]
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """A config as lists, numbers and text, with numpy's numbers as Python's."""
+    return json.loads(json.dumps(asdict(config), default=lambda number: number.item()))
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

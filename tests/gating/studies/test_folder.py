@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gating.evaluation.table import make_table
@@ -33,6 +34,13 @@ def test_a_folder_holds_settings_environment_and_table(finished):
     assert "python" in finished.environment()
     assert finished.read_table().equals(TABLE)
     assert [found.path for found in find_studies(finished.path.parent)] == [finished.path]
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path):
+    folder = StudyFolder(tmp_path / "run")
+    folder.prepare(Settings(n_seeds=np.int64(3)))
+    assert folder.settings() == {"study": "compare", "n_seeds": 3}
+    folder.check(Settings())
 
 
 @pytest.mark.parametrize("stopped_at", [0, 1])
