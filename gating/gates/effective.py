@@ -39,13 +39,14 @@ def effective_gate(
         h: log-probabilities of the in-context predictor, same shape.
         weights: non-negative weights w of the n sequences, shape (n,) or (..., n); uniform when None. They are
             normalised to sum to 1.
-        tolerance: width of the bracket, or length of a Newton step, at which the search stops.
+        tolerance: the minimum lies within this distance of the returned weight.
 
     Returns:
         `EffectiveGate` with tensors of shape (...), float64.
 
     Raises:
         ValueError: when shapes differ or a log-probability is NaN.
+        ArithmeticError: when the search does not end.
 
     Example:
         >>> g = torch.tensor([[0.9, 0.1], [0.9, 0.1]]).log()
@@ -77,9 +78,18 @@ def effective_gate(
         step = torch.where(inside, newton, (low + high) / 2)
         moved = (step - alpha).abs()
         alpha = torch.where(done, alpha, step)
-        done |= (high - low < tolerance) | (moved < tolerance)
+        short = (moved < tolerance) & ~done
+        if bool(short.any()):  # beside an edge a step can be short far from the minimum: the slope must change its sign
+            beyond = torch.where(first < 0, step + tolerance, step - tolerance).clamp(0, 1)
+            before = (slopes(beyond)[0] < 0) == (first < 0)
+            low = torch.where(short & before & (first < 0), beyond, low)
+            high = torch.where(short & before & (first >= 0), beyond, high)
+            done |= short & ~before
+        done |= high - low < tolerance
         if bool(done.all()):
             break
+    else:
+        raise ArithmeticError(f"the effective gate was not found for {int((~done).sum())} of {done.numel()} cells")
     alpha = torch.where(at_zero >= 0, 0.0, torch.where(at_one <= 0, 1.0, alpha))
     mixture = torch.addcmul(p_h, gap, alpha[..., None, None]).clamp_min(1e-300).log()
     residual = torch.where(mass > 0, mass * (log_t - mixture), 0.0).sum((-2, -1))

@@ -59,6 +59,25 @@ def test_the_derivative_vanishes_to_tolerance_inside(rng):
     assert float((slope / curvature)[inside].abs().max()) < 1e-9
 
 
+def test_the_minimum_is_within_the_tolerance_beside_an_edge():
+    """Second route: bisection of the slope, for predictors with probabilities down to 1e-30 and weights down to 1e-12,
+    where the steps of a search are short long before its end."""
+    for seed in range(12):
+        rng = torch.Generator().manual_seed(6 * seed)
+        model, g, h = (log_simplex(rng, 400, 3, 4, spread=20.0) for _ in range(3))
+        if seed % 2:
+            weight = 10 ** (-12 * torch.rand(400, 1, 1, generator=rng, dtype=torch.float64))
+            model = (weight * g.exp() + (1 - weight) * h.exp()).log().log_softmax(-1)
+        gap = g.exp() - h.exp()
+        low, high = torch.zeros(400, dtype=torch.float64), torch.ones(400, dtype=torch.float64)
+        for _ in range(100):
+            middle = (low + high) / 2
+            mixture = (h.exp() + middle[:, None, None] * gap).clamp_min(1e-300)
+            right = (model.exp() * gap / mixture).sum((-2, -1)) > 0
+            low, high = torch.where(right, middle, low), torch.where(right, high, middle)
+        np.testing.assert_allclose(effective_gate(model, g, h).alpha, low, atol=1.1e-10, rtol=0)
+
+
 def test_clipped_one_hot_predictors_and_zero_probabilities(rng):
     """h is a clipped one-hot answer and the model puts probability 0 on some labels: the fit stays finite."""
     g = log_simplex(rng, N, C)
