@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from gating.evaluation.crossing import CrossingEstimate
+from gating.evaluation.crossing import CrossingEstimate, estimate_crossings
 from gating.report.compare import ERROR, GATE, RESIDUAL
 from gating.report.draw import PAPER, REFERENCE_COLOUR, THEORY_COLOURS
-from gating.report.figures import Facet, FigureSpec, Row, Study, Trace
+from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Study, Trace
 from gating.report.names import system_of
 from gating.report.tables import TextTable
 
@@ -28,6 +28,27 @@ PREDICTED = {"crossover_expected_error": ("0-1 loss", "-"), "crossover_expected_
 """Loss and line style of each predicted N*."""
 
 FILLED = ("Label counts, 0-1 loss", "Transformer, gate rises past 1/2")
+TITLE = "Crossover N* of a rare class against its frequency q"
+LOOK = (
+    "Left, the training-set size at which weights take over a rare class; theory says that it is inverse to the"
+    " frequency of the class, a slope of -1. Right, the same over the predicted N* of its loss (of 0-1 loss for the"
+    " Transformers), with a band of 10%. A fraction beside a point says how many seeds cross among the sizes measured,"
+    " where not all do."
+)
+INTERVALS = (
+    "Label counts: 95% bootstrap interval over training sets. Transformers: geometric mean over seeds with Student's"
+    " 95% interval of the mean logarithm, where every seed crosses."
+)
+TERMS = (
+    ("N*", "The smallest number of training sequences from which a curve stays on the far side of its level."),
+    ("Label counts", "Add-beta counts of the labels of each class on clean inputs. N* is where their mean risk falls to"
+     " that of copying from contexts as trained, by the same loss."),
+    ("Gate rises past 1/2", "The effective gate of a Transformer, between label counts of its own training set and"
+     " copying from the context, on out-of-base sequences with a relevant context."),
+    ("In-weight error falls past 1/2", "The error of a Transformer on in-base sequences with an irrelevant context,"
+     " which only its weights can answer."),
+    ("Frequency q", "Probability that the query is of one given rare class: (1 - p_high) / n_low."),
+)  # fmt: skip
 SHIFT = 0.025  # octaves of q to either side, between points that stand side by side
 
 
@@ -40,33 +61,6 @@ def by_setting(summary: pd.DataFrame) -> tuple[Facet, ...]:
 def _rare(label: str, distribution: str, context: str, measure: str, axis: Any) -> Row:
     where = {"distribution": distribution, "context": context, "group": "low"}
     return Row(label, where, (Trace(measure),), axis)
-
-
-CROSSOVER = Study(
-    title="How many training sequences until weights take over a rare class",
-    question="Is the training-set size N* at which a rare class is answered from weights inverse to its frequency q, as"
-    " the theory has it, for counted labels and for Transformers?",
-    systems=("transformer", "in_context", "tabular"),
-    figures=(
-        FigureSpec(
-            name="handover-by-n",
-            title="Rare classes: who answers, against the number of training sequences N",
-            look="The first N* is where the effective gate stays above 1/2, the second where the in-weight error stays"
-            " below it. Where the gate is high and its residual is large at small N, neither label counts nor copying"
-            " describe the model: it has not yet learned to copy for rare classes.",
-            x="n",
-            rows=(
-                _rare("OOBD, relevant", "oobd", "relevant", "effective_gate", GATE),
-                _rare("OOBD, relevant", "oobd", "relevant", "effective_gate_residual", RESIDUAL),
-                _rare("IBD, irrelevant", "ibd", "irrelevant", "error", ERROR),
-                _rare("OOBD, relevant", "oobd", "relevant", "error", ERROR),
-            ),
-            columns=by_setting,
-            systems=("transformer",),
-        ),
-    ),
-)
-"""The page of the study `crossover`; `draw_crossings` draws what it is about."""
 
 
 def draw_crossings(estimates: Sequence[CrossingEstimate]) -> str:
@@ -84,7 +78,7 @@ def draw_crossings(estimates: Sequence[CrossingEstimate]) -> str:
     with resources.as_file(style) as path, matplotlib.style.context(path):
         figure = Figure(figsize=(10.0, 5.2), layout="constrained")
         sizes, ratios = figure.subplots(1, 2, sharex=True)
-        figure.suptitle("Crossover N* of a rare class against its frequency q")
+        figure.suptitle(TITLE)
         handles = _predicted(sizes, estimates)
         for place, estimate in enumerate(estimates):
             handles.append(_measured(sizes, ratios, estimate, place - (len(estimates) - 1) / 2))
@@ -164,3 +158,53 @@ def _with_ends(value: float, low: float, high: float) -> str:
     if np.isnan(value):
         return ""
     return f"{value:.3g}" if np.isnan(low) or np.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _by_seed(table: pd.DataFrame) -> tuple[list[Drawing], list[Block]]:
+    estimates = estimate_crossings(table)
+    drawing = Drawing("crossover-by-frequency", TITLE, draw_crossings(estimates), [LOOK, INTERVALS])
+    tables = tuple((f"{estimate.onset.name}{_after(estimate)}", crossing_table([estimate])) for estimate in estimates)
+    return [drawing], [Block("Predicted and measured N*", tables)]
+
+
+def _after(estimate: CrossingEstimate) -> str:
+    return "" if estimate.step is None else f", after {estimate.step:,} steps"
+
+
+def _text(table: pd.DataFrame) -> str:
+    estimates = estimate_crossings(table)
+    steps = [_after(estimate) for estimate in estimates if estimate.step is not None]
+    return f"Transformers{steps[0] if steps else ' are not in the table'}. {INTERVALS}\n\n{crossing_table(estimates)}"
+
+
+CROSSOVER = Study(
+    title="How many training sequences until weights take over a rare class",
+    question="Is the training-set size N* at which a rare class is answered from weights inverse to its frequency q, as"
+    " the theory has it, for counted labels and for Transformers?",
+    systems=("transformer", "in_context", "tabular"),
+    figures=(
+        FigureSpec(
+            name="handover-by-n",
+            title="Rare classes: who answers, against the number of training sequences N",
+            look="The first N* is where the effective gate stays above 1/2, the second where the in-weight error stays"
+            " below it. Where the gate is high and its residual is large at small N, neither label counts nor copying"
+            " describe the model: it has not yet learned to copy for rare classes.",
+            x="n",
+            rows=(
+                _rare("OOBD, relevant", "oobd", "relevant", "effective_gate", GATE),
+                _rare("OOBD, relevant", "oobd", "relevant", "effective_gate_residual", RESIDUAL),
+                _rare("IBD, irrelevant", "ibd", "irrelevant", "error", ERROR),
+                _rare("OOBD, relevant", "oobd", "relevant", "error", ERROR),
+            ),
+            columns=by_setting,
+            systems=("transformer",),
+        ),
+    ),
+    terms=TERMS,
+    results_title="Crossovers",
+    results=lambda summary, settings: [],
+    by_seed=_by_seed,
+    text=_text,
+    all_rows=False,
+)
+"""The page of the study `crossover`."""

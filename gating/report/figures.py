@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from gating.report.tables import Block, error_text, last_step_blocks
 __all__ = [
     "Block",
     "Columns",
+    "Drawing",
     "Facet",
     "FigureSpec",
     "MapSpec",
@@ -120,6 +121,15 @@ class MapSpec:
     look: str
 
 
+class Drawing(NamedTuple):
+    """A figure that is drawn already: file name without ending, title, SVG text, and sentences of its caption."""
+
+    name: str
+    title: str
+    svg: str
+    sentences: list[str]
+
+
 @dataclass(frozen=True)
 class Study:
     """The page of a study.
@@ -132,6 +142,7 @@ class Study:
         terms: words a reader needs, and what they mean.
         results_title: heading of its tables.
         results: its tables, from the summarised table and the settings.
+        by_seed: figures and tables that single seeds are needed for, from the result table; they come first.
         text: its tables in short for a terminal, from the result table.
         all_rows: whether the page ends with every row of the last step.
     """
@@ -143,6 +154,7 @@ class Study:
     terms: tuple[tuple[str, str], ...] = MIXTURE_TERMS
     results_title: str = "Results at the last step"
     results: Callable[[pd.DataFrame, Settings], list[Block]] = last_step_blocks
+    by_seed: Callable[[pd.DataFrame], tuple[list[Drawing], list[Block]]] = lambda table: ([], [])
     text: Callable[[pd.DataFrame], str] = error_text
     all_rows: bool = True
 

@@ -20,7 +20,7 @@ from gating.report.captions import caption, missing_systems
 from gating.report.compare import COMPARE
 from gating.report.crossover import CROSSOVER
 from gating.report.draw import PAPER, THEORY_COLOURS, draw, panels
-from gating.report.figures import FigureSpec, MapSpec, Settings, Study
+from gating.report.figures import Block, FigureSpec, MapSpec, Settings, Study
 from gating.report.names import INK, in_order, system_of
 from gating.report.phase_map import PHASE_COLOURS, draw_map
 from gating.report.phases import PHASES
@@ -95,12 +95,15 @@ def write_report(folder: Path, table: pd.DataFrame, settings: Settings, environm
     """
     study = _study_of(table)
     summary = summarise(table)
+    drawings, blocks = study.by_seed(table)
     plots, undrawn = _plots(study, summary, settings)
+    plots = [*(Plot(*drawing) for drawing in drawings), *plots]
+    blocks = [*blocks, *study.results(summary, settings)]
     files = [folder / "plots" / f"{plot.name}.svg" for plot in plots]
     for path, plot in zip(files, plots, strict=True):
         write_text(path, plot.svg)
     page = folder / "report.html"
-    write_text(page, _render(study, table, summary, plots, undrawn, settings, environment))
+    write_text(page, _render(study, table, summary, plots, undrawn, blocks, settings, environment))
     return [*files, page]
 
 
@@ -164,6 +167,7 @@ def _render(
     summary: pd.DataFrame,
     plots: list[Plot],
     undrawn: list[str],
+    blocks: list[Block],
     settings: Settings,
     environment: Mapping[str, Any],
 ) -> str:
@@ -181,6 +185,6 @@ def _render(
         interval=seeds_phrase(summary),
         settings=list(_flat(settings)),
         environment=list(_flat(environment)),
-        blocks=study.results(summary, settings),
+        blocks=blocks,
         full=summary_table(summary) if study.all_rows else None,
     )

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from gating.evaluation.crossing import ONSETS, CrossingEstimate
+from gating.evaluation.table import make_table, setting_text
+from gating.report import short_table, write_report
 from gating.report.crossover import crossing_table, draw_crossings
 
 Q = np.array([0.01, 0.02, 0.04])
@@ -44,3 +46,23 @@ def test_the_table_gives_the_slope_beside_the_predicted_one():
 def test_nothing_to_draw_is_an_error():
     with pytest.raises(ValueError, match="`estimates` must hold at least one crossover; got none"):
         draw_crossings([])
+
+
+def test_a_page_of_the_study_needs_no_transformer(tmp_path):
+    """Label counts alone, as a table of the schema: figure, tables and text for a terminal."""
+    rows = []
+    for p_high, size in ((0.8, 40), (0.9, 80), (0.95, 160)):
+        where = {"study": "crossover", "setting": setting_text({"p_high": p_high}), "context": "as_trained"}
+        place = {**where, "distribution": "ibd", "group": "low"}
+        theory = {**place, "system": "theory", "kind": "exact"}
+        measured = {**place, "measure": "expected_error", "kind": "measured"}
+        rows += [{**theory, "measure": "query_frequency", "value": (1 - p_high) / 5},
+                 {**theory, "measure": "crossover_expected_error", "value": size}]  # fmt: skip
+        for seed in range(3):
+            rows += [{**measured, "system": "tabular", "seed": seed, "n": n, "value": size / n} for n in (32, 64, 512)]
+            rows.append({**measured, "system": "in_context", "seed": seed, "n": 32, "value": 1.0})
+    table = make_table(rows)
+    files = write_report(tmp_path, table, {"distribution": {"n_high": 5, "n_low": 5}}, {})
+    assert {file.name for file in files} == {"crossover-by-frequency.svg", "report.html"}
+    assert "Label counts, 0-1 loss" in files[-1].read_text()
+    assert "3 of 3" in short_table(table)
