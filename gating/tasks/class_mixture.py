@@ -95,6 +95,13 @@ class ClassMixtureSampler:
             if not is_integer(seed):
                 raise ValueError(f"`data_seeds` must be integers; got {seed!r}")
 
+    def _check_index(self, index: Tensor) -> None:
+        outside = ((index < 0) | (index >= self._sizes)).nonzero()
+        if len(outside):
+            replica, place = outside[0].tolist()
+            n, row = self.n_sequences[replica], index[replica, place].item()
+            raise ValueError(f"`index` must be in 0 .. {n - 1} for replica {replica}; got {row}")
+
     def _draw_centres(self, seeds: list[int]) -> Tensor:
         """Uniform on the unit sphere, shape (R, K, d)."""
         keys = counter.row_keys(
@@ -126,17 +133,29 @@ class ClassMixtureSampler:
         return len(self.distributions)
 
     def training_rows(self, index: Tensor) -> Sequences:
-        """Rows of the training sets: `index` of shape (R, B), each in 0 .. N_r - 1."""
+        """Rows of the training sets.
+
+        Args:
+            index: which rows, integers in 0 .. N_r - 1, shape (R, B).
+
+        Raises:
+            ValueError: for a row that a training set does not have.
+        """
+        self._check_index(index)
+        return self._rows(index)
+
+    def _rows(self, index: Tensor) -> Sequences:
         keys = counter.row_keys(self._training_keys, index)
         classes, y = self._labels(keys, self._training_queries(keys, index))
         return Sequences(self._inputs(keys, classes), y, classes)
 
     def batches(self, first_step: int, n_steps: int, batch_size: int) -> Sequences:
         """Training batches of several steps, rows drawn uniformly: shape (R, n_steps * batch_size, ...)."""
-        return self.training_rows(self.batch_index(first_step, n_steps, batch_size))
+        return self._rows(self.batch_index(first_step, n_steps, batch_size))
 
     def training_labels(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Classes and labels of training rows, each of shape (R, B, L + 1), without their inputs."""
+        """Classes and labels of the rows `index`, as in `training_rows`, each of shape (R, B, L + 1), without inputs."""
+        self._check_index(index)
         keys = counter.row_keys(self._training_keys, index)
         return self._labels(keys, self._training_queries(keys, index))
 

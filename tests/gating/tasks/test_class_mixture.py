@@ -206,6 +206,15 @@ def test_evaluation_sequences_that_cannot_be_are_refused(query, relevant, senten
         _sampler().fresh(0, torch.tensor(query), torch.tensor(relevant))
 
 
+@pytest.mark.parametrize(("row", "sentence"), [(100, "0 .. 99 for replica 1; got 100"), (-1, "for replica 0; got -1")])
+def test_rows_that_a_training_set_does_not_have_are_refused(row, sentence):
+    sampler = ClassMixtureSampler([SPEC, SPEC], [2**40, 100], [7, 7])
+    index = torch.tensor([[0, row], [99, row]])
+    for draw in (sampler.training_rows, sampler.training_labels):
+        with pytest.raises(ValueError, match=rf"^`index` must be in .*{sentence}$"):
+            draw(index)
+
+
 def test_indices_of_any_integer_type_name_the_same_rows():
     wanted = _sampler().training_rows(torch.arange(20)[None])
     for dtype in (torch.int32, torch.int16, torch.uint8):
