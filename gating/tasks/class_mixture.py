@@ -154,7 +154,7 @@ class ClassMixtureSampler:
         return self._rows(self.batch_index(first_step, n_steps, batch_size))
 
     def training_labels(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Classes and labels of the rows `index`, as in `training_rows`, each of shape (R, B, L + 1), without inputs."""
+        """Classes and labels, each (R, B, L + 1), of rows named as in `training_rows`, without their inputs."""
         self._check_index(index)
         keys = counter.row_keys(self._training_keys, index)
         return self._labels(keys, self._training_queries(keys, index))

@@ -18,7 +18,7 @@ from gating.studies.compare.measure import measure_replicas, theory_table
 from gating.studies.compare.systems import ENSEMBLES, Systems
 from gating.studies.folder import StudyFolder
 from gating.studies.replicas import Replica
-from gating.training.trainer import Trainer
+from gating.training.trainer import Interrupted, Trainer
 
 __all__ = ["run_compare"]
 
@@ -105,6 +105,11 @@ def _measure(systems: Systems, parts: Path, workers: int, say: Callable[[str], N
 
     start = time.perf_counter()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        tables = list(tqdm(pool.map(measured, by_size), total=len(by_size), desc="measuring", unit="N", disable=None))
+        try:
+            found = pool.map(measured, by_size)
+            tables = list(tqdm(found, total=len(by_size), desc="measuring", unit="N", disable=None))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise Interrupted(f"interrupted while measuring; `{parts}` holds what is measured") from None
     say(f"measured {len(by_size)} training-set sizes in {time.perf_counter() - start:.0f} s")
     return tables

@@ -1,6 +1,9 @@
 """The comparison as a whole: one tiny study, its table, and what happens when it is killed or started again."""
 
+import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,12 +14,14 @@ import pandas as pd
 import pytest
 
 from gating.evaluation.table import COLUMNS, summarise
+from gating.studies.compare import run
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.run import run_compare
 from gating.studies.compare.systems import ENSEMBLES
 from gating.studies.folder import FolderError
 from gating.studies.replicas import TransformerShape
 from gating.training.schedule import TrainSettings
+from gating.training.trainer import Interrupted
 from theory.distribution import ClassMixture, SpecError
 
 SYSTEMS = {"in_weight", "in_context", "stylized", "stylized_frozen", "tabular"} | {
@@ -76,6 +81,25 @@ def test_a_finished_run_is_read_not_run_again(whole):
     pd.testing.assert_frame_equal(again, table)
     assert len(said) == 1
     assert "is finished" in said[0]
+
+
+def test_ctrl_c_while_measuring_raises_interrupted_and_the_same_call_goes_on(whole, tmp_path, monkeypatch):
+    out, measured = tmp_path / "run", []
+    shutil.copytree(whole[0], out)
+    (out / "results.parquet").unlink()
+
+    def interrupted(*_):
+        measured.append(len(measured))
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        raise RuntimeError("not asked for any more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "measure_replicas", interrupted)
+        with pytest.raises(Interrupted, match="interrupted while measuring"):
+            run_compare(tiny(), out, say=lambda line: None)
+    assert measured == [0]
+    pd.testing.assert_frame_equal(run_compare(tiny(), out, say=lambda line: None), whole[1])
 
 
 def test_other_settings_in_the_same_folder_are_refused(whole):
