@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -11,9 +9,9 @@ from gating.report.compare import ERROR, LOG_LOSS
 from gating.report.figures import Facet, FigureSpec, Row, Settings, Study, Trace, YAxis
 from gating.report.names import CONDITIONS, GROUPS, MEASURES, condition_name, in_order
 from gating.report.query import select
-from gating.report.tables import Block, TextTable
+from gating.report.tables import Block, TextTable, whole
 
-__all__ = ["BOUNDS", "crossover_table", "whole"]
+__all__ = ["BOUNDS", "crossover_table"]
 
 PREDICTORS = {"in_weight": "in-weight g", "in_context": "in-context h"}
 KINDS = {"lower": "lower bound", "exact": "exact", "upper": "upper bound"}
@@ -30,18 +28,6 @@ def by_condition(summary: pd.DataFrame) -> tuple[Facet, ...]:
     return tuple(
         Facet(name, {"distribution": key[0], "context": key[1]}) for key, name in CONDITIONS.items() if key in held
     )
-
-
-def whole(value: float) -> str:
-    """A number of sequences for a table.
-
-    Example:
-        >>> whole(12345.0), whole(float("inf")), whole(2e12)
-        ('12,345', 'never', '2e+12')
-    """
-    if math.isinf(value):
-        return "never"
-    return f"{value:,.0f}" if value < 1e9 else f"{value:.3g}"
 
 
 def risk_table(rows: pd.DataFrame, measure: str, distribution: str, context: str, most: int = 1000) -> TextTable:

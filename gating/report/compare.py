@@ -6,6 +6,7 @@ import math
 
 from gating.report.figures import FigureSpec, Row, Settings, Study, Trace, YAxis, by_size, conditions
 from gating.report.names import GROUPS, SYSTEMS, condition_name
+from gating.report.predicted import compare_blocks
 from gating.report.query import find_setting
 
 __all__ = ["COMPARE"]
@@ -138,5 +139,6 @@ COMPARE = Study(
             systems=GATED,
         ),
     ),
+    results=compare_blocks,
 )
 """The page of the study `compare`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "markdown_tables",
     "number",
     "summary_table",
+    "whole",
 ]
 
 KIND_WORDS = {"measured": "", "exact": "exact", "upper": "upper bound", "lower": "lower bound"}
@@ -81,6 +83,18 @@ def number(value: float, low: float, high: float, digits: int = 3) -> str:
         return ""
     mean = f"{round(value, digits) + 0.0:.{digits}f}"  # adding 0.0 turns -0.0 into 0.0
     return mean if pd.isna(low) or pd.isna(high) else f"{mean} ± {(high - low) / 2:.{digits}f}"
+
+
+def whole(value: float) -> str:
+    """A number of sequences for a table.
+
+    Example:
+        >>> whole(12345.0), whole(float("inf")), whole(2e12)
+        ('12,345', 'never', '2e+12')
+    """
+    if math.isinf(value):
+        return "never"
+    return f"{value:,.0f}" if value < 1e9 else f"{value:.3g}"
 
 
 def _cells(rows: pd.DataFrame) -> list[str]:
