@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,15 @@ __all__ = ["RunFolder", "environment"]
 
 
 def environment() -> dict[str, str]:
-    """What a run ran on: versions and machine."""
+    """Versions and machine of this process, as a run folder keeps them."""
     return {
+        "icl-gating": version("icl-gating"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": platform.machine(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
 
 

@@ -1,5 +1,7 @@
 """Run folders: what is saved is loaded."""
 
+from importlib.metadata import version
+
 import pandas as pd
 import pytest
 import torch
@@ -52,6 +54,8 @@ def test_a_state_loads_equal_with_the_metrics_up_to_its_step(tmp_path):
 
 def test_the_environment_names_versions():
     assert environment()["torch"] == torch.__version__
+    assert environment()["icl-gating"] == version("icl-gating")
+    assert (environment()["gpu"] == "none") == (not torch.cuda.is_available())
     assert all(isinstance(value, str) and value for value in environment().values())
 
 
