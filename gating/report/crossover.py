@@ -115,7 +115,7 @@ def _measured(sizes: Axes, ratios: Axes, estimate: CrossingEstimate, place: floa
         axes.plot(x, estimate.value / unit, **look)
     for x, y, reached in zip(at, estimate.value, estimate.reached, strict=True):
         if 0 < reached < estimate.seeds:
-            sizes.annotate(f"{reached}/{estimate.seeds}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+            sizes.annotate(f"{reached}/{estimate.seeds} ", (x, y), ha="right", va="top", fontsize=7)
     slope, low, high = estimate.exponent
     fitted = "" if np.isnan(slope) else f": slope {slope:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
     return Line2D([], [], label=f"{estimate.onset.name}{fitted}", **look)
