@@ -19,7 +19,7 @@ from gating.training.runs import environment
 __all__ = ["FolderError", "StudyFolder", "find_studies", "tabulate"]
 
 
-_MAKE_AGAIN = "remove it, and the command that ran the study makes it again"
+_MAKE_AGAIN = "where it is missing, the command that ran the study makes it again"
 
 
 class StudyFolder:
