@@ -123,7 +123,7 @@ REGRET = Study(
             name="regret-by-round",
             title="Regret against rounds, beside its bound",
             look="The curve must stay below the dashed bound. The axis is linear between -1 and 1 and logarithmic"
-            " beyond; a negative regret means that the gate beat both predictors, by moving between them or blending them.",
+            " beyond; a negative regret means that the gate beat both predictors, by moving between or blending them.",
             x="step",
             rows=_regret_rows(),
             columns=by_gate,
