@@ -47,14 +47,14 @@ class Axis:
     def __post_init__(self) -> None:
         problems = []
         if self.field not in FIELDS:
-            problems.append(f"`field` of an axis must be one of {FIELDS}; got {self.field!r}")
+            problems.append(f"`field` must be one of {FIELDS}; got {self.field!r}")
         if self.values is not None and not 1 <= len(set(self.values)) == len(self.values) <= MOST_VALUES:
-            problems.append(f"`values` of an axis must be 1 .. 1000 distinct values; got {list(self.values)}")
+            problems.append(f"`values` must be 1 .. 1000 distinct values; got {list(self.values)}")
         if not -math.inf < self.low < self.high < math.inf or (self.scale == "log" and self.low <= 0):
             allowed = "0 < low < high" if self.scale == "log" else "low < high"
-            problems.append(f"`low` and `high` of an axis must satisfy {allowed}; got {self.low} and {self.high}")
+            problems.append(f"`low` and `high` must satisfy {allowed}; got {self.low} and {self.high}")
         if not 2 <= self.count <= MOST_VALUES:
-            problems.append(f"`count` of an axis must be an integer in 2 .. 1000; got {self.count!r}")
+            problems.append(f"`count` must be an integer in 2 .. 1000; got {self.count!r}")
         if problems:
             raise SpecError(problems)
 

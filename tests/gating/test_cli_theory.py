@@ -114,7 +114,7 @@ def test_phases_over_two_fields_of_the_data_with_words_for_values(tmp_path, caps
         ),
         (
             ["phases", "--x.count", "1", "--distribution.p_high=2", "--json"],
-            ["`p_high` must be in (0, 1); got 2", "`count` of an axis must be an integer in 2 .. 1000; got 1"],
+            ["`distribution.p_high` must be in (0, 1); got 2", "`x.count` must be an integer in 2 .. 1000; got 1"],
         ),
         (
             ["phases", "--y.field", "n", "--measure", "hinge"],
