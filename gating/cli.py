@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as stop:
         return _fail(130, [f"{stop}; the same command goes on from there"])
     except KeyboardInterrupt:
-        return _fail(130, ["interrupted; nothing was written"])
+        return _fail(130, ["interrupted; what is saved stays, and the same command goes on from it"])
     except TrainingDiverged as error:
         return _fail(1, [str(error)])
 
@@ -54,10 +54,12 @@ def _fail(status: int, problems: Sequence[str]) -> int:
 
 
 def _spelt_out(given: list[str]) -> list[str]:
-    """A bare ``--json`` as ``--json=true``."""
+    """A bare ``--json`` or ``--again`` as ``--json=true`` or ``--again=true``."""
     following = [*given[1:], "--"]
-    bare = [token == "--json" and after.startswith("--") for token, after in zip(given, following, strict=True)]
-    return ["--json=true" if is_bare else token for token, is_bare in zip(given, bare, strict=True)]
+    return [
+        f"{token}=true" if token in ("--json", "--again") and after.startswith("--") else token
+        for token, after in zip(given, following, strict=False)
+    ]
 
 
 def _parser() -> ArgumentParser:
@@ -110,6 +112,7 @@ def _read_flags(given: Sequence[str], options_class: type[Any]) -> tuple[Pairs, 
     from_file: Pairs = []
     flags: Pairs = []
     problems: list[str] = []
+    texts = {name for name, hint in get_type_hints(options_class).items() if hint in (str, str | None)}
     rest = list(given)
     while rest:
         token = rest.pop(0)
@@ -125,8 +128,13 @@ def _read_flags(given: Sequence[str], options_class: type[Any]) -> tuple[Pairs, 
                     from_file += read_yaml(text)
                 except SpecError as error:
                     problems += error.problems
+            elif name in texts:
+                flags.append((name, text))
             else:
-                flags.append((name, yaml.safe_load(text)))
+                try:
+                    flags.append((name, yaml.safe_load(text)))
+                except yaml.YAMLError:
+                    problems.append(f"`{name}` must be a YAML value; got '{text}'")
     is_option = set(options_class.__dataclass_fields__).__contains__
     pairs = from_file + flags
     return [p for p in pairs if not is_option(p[0])], [p for p in pairs if is_option(p[0])], problems
@@ -149,8 +157,11 @@ def _list(parsed: Any) -> int:
     if not root.is_dir():
         raise FolderError(f"`dir` must be an existing folder; got '{root}'")
     for folder in find_studies(root):
-        state = "finished" if folder.finished else "not finished"
-        print(f"{folder.path}\t{folder.settings().get('study', '?')}\t{state}")
+        try:
+            study = folder.settings().get("study", "?")
+        except FolderError:
+            study = "unreadable"
+        print(f"{folder.path}\t{study}\t{'finished' if folder.finished else 'not finished'}")
     return 0
 
 

@@ -16,7 +16,7 @@ from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.run import run_compare
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.run import run_crossover
-from gating.studies.folder import tabulate
+from gating.studies.folder import StudyFolder, tabulate
 from gating.studies.phases import PhasesConfig, phases_table
 from gating.studies.regret.config import RegretConfig
 from gating.studies.regret.run import regret_table
@@ -33,10 +33,12 @@ class TableOptions:
     Args:
         out: folder for the table, the plots and the report; without it, nothing is written.
         json: print the rows as JSON in place of a text table; `--json` alone means true.
+        again: remove what a former run left in `out` and run anew; `--again` alone means true.
     """
 
     out: str | None = None
     json: bool = False
+    again: bool = False
 
     def __post_init__(self) -> None:
         problems = list(self.problems())
@@ -56,6 +58,7 @@ class KeptTableOptions(TableOptions):
     Args:
         out: folder for the table, the plots and the report; a finished run of the same settings is read from there.
         json: print the last rows as JSON in place of a text table; `--json` alone means true.
+        again: remove what a former run left in `out` and run anew; `--again` alone means true.
     """
 
     out: str | None = "runs/regret"
@@ -70,6 +73,7 @@ class RunOptions(TableOptions):
         device: where models train; ``auto`` takes a GPU when there is one.
         workers: worker threads on the CPU; 0 takes the cores that are free.
         json: print the last rows as JSON in place of a text table; `--json` alone means true.
+        again: remove what a former run left in `out` and run anew; `--again` alone means true.
     """
 
     out: str = "runs/compare"
@@ -94,6 +98,7 @@ class CrossoverOptions(RunOptions):
         device: where models train; ``auto`` takes a GPU when there is one.
         workers: worker threads on the CPU; 0 takes the cores that are free.
         json: print the last rows as JSON in place of a text table; `--json` alone means true.
+        again: remove what a former run left in `out` and run anew; `--again` alone means true.
     """
 
     out: str = "runs/crossover"
@@ -125,6 +130,10 @@ def _trained(run: Callable[..., pd.DataFrame]) -> Callable[[Any, RunOptions], pd
         def say(line: str) -> None:
             print(line, flush=True, file=sys.stderr if how.json else sys.stdout)
 
+        folder = StudyFolder(Path(how.out))
+        if how.again:
+            folder.remove()
+        folder.check(config)
         say(f"running `{config.study}` in {how.out} on {device} with {workers} worker thread(s), {asked}")
         return run(config, Path(how.out), device=device, workers=workers, say=say)
 
@@ -143,6 +152,8 @@ def _tabulated(compute: Callable[[Any], pd.DataFrame]) -> Callable[[Any, TableOp
             raise SpecError([str(refused)]) from refused
 
     def run(config: Any, how: TableOptions) -> pd.DataFrame:
+        if how.out and how.again:
+            StudyFolder(Path(how.out)).remove()
         return tabulate(config, Path(how.out) if how.out else None, lambda: computed(config))
 
     return run

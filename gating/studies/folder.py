@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -59,7 +60,7 @@ class StudyFolder:
             if differences:
                 raise FolderError(
                     f"`{self.path}` holds a run with other settings ({'; '.join(differences)});"
-                    " choose another folder, or remove this one"
+                    " choose another folder, or remove that run with --again"
                 )
         elif self.path.is_dir() and any(not is_draft(file) for file in self.path.iterdir()):
             raise FolderError(f"`{self.path}` must be new, empty or the folder of a run; it holds other files")
@@ -83,6 +84,16 @@ class StudyFolder:
                 write_text(self.environment_path, json.dumps(environment(), indent=2) + "\n")
         except OSError as error:
             raise FolderError(f"`{self.path}` must be a folder that can be written; {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Removes what a run left in the folder, and nothing else; a folder without a run is left alone."""
+        if not self.config_path.exists():
+            return
+        self.table_path.unlink(missing_ok=True)
+        for name in ("ensembles", "parts", "plots"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for path in (self.path / "report.html", self.environment_path, self.config_path):
+            path.unlink(missing_ok=True)
 
     def settings(self) -> dict[str, Any]:
         """The resolved settings; ``study`` names the study.

@@ -57,6 +57,13 @@ def test_a_study_from_file_and_flags_to_report_and_back(config, tmp_path, capsys
     assert main(["validate", str(out / "config.yaml")]) == 0
     assert main(["compare", *flags]) == 2
     assert "stylized_training.steps is 5 there, 4 here" in capsys.readouterr().err
+    (out / "notes.txt").write_text("mine")
+    assert main(["compare", *flags, "--again"]) == 2
+    assert "it holds other files" in capsys.readouterr().err
+    assert [file.name for file in out.iterdir()] == ["notes.txt"]
+    (out / "notes.txt").unlink()
+    assert main(["compare", *flags, "--again"]) == 0
+    assert yaml.safe_load((out / "config.yaml").read_text())["stylized_training"]["steps"] == 4
 
 
 def test_every_error_is_said_at_once_and_nothing_is_written(tmp_path, capsys):
@@ -95,6 +102,29 @@ def test_a_bad_file_is_named(tmp_path, capsys, text, said):
     file.write_text(text)
     assert main(["validate", str(file)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_flags_that_are_no_yaml_and_folders_named_by_numbers(tmp_path, monkeypatch, capsys):
+    """Text options are taken as they are; a value that is no YAML is one more problem, not a traceback."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["bounds", "--n_sequences", "[16", "--out", "2026", "--distribution.dim=0"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "gating: `n_sequences` must be a YAML value; got '[16'"
+    assert len(said) == 2
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+
+
+def test_a_damaged_run_is_listed_beside_the_others(tmp_path, capsys):
+    for name, text in (("a", "study: compare"), ("b", "study: [")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(text)
+        (tmp_path / name / "environment.json").write_text("{}")
+    assert main(["ls", str(tmp_path)]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in listed] == ["compare", "unreadable"]
 
 
 def test_folders_without_a_run_are_named(tmp_path, capsys):

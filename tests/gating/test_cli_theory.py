@@ -165,4 +165,4 @@ def test_a_study_that_was_interrupted_leaves_nothing(tmp_path, monkeypatch, caps
     monkeypatch.setattr("gating.studies.regret.run.play_predictors", stop)
     assert main(["regret", *TINY["regret"], "--out", str(tmp_path / "out")]) == 130
     assert list(tmp_path.iterdir()) == []
-    assert "nothing was written" in capsys.readouterr().err
+    assert "what is saved stays" in capsys.readouterr().err

@@ -5,20 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
-from gating.files import atomic_path, reading
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.measure import measure_replicas, theory_table
 from gating.studies.compare.systems import ENSEMBLES, Systems
 from gating.studies.folder import StudyFolder
+from gating.studies.parts import finished_parts
 from gating.studies.replicas import Replica
-from gating.training.trainer import Interrupted, Trainer
+from gating.training.trainer import Trainer
 
 __all__ = ["run_compare"]
 
@@ -89,27 +88,12 @@ def _train(systems: Systems, ensemble: str, workers: int, say: Callable[[str], N
     say(f"trained {ensemble}: {len(replicas)} replicas, {left} steps in {seconds:.0f} s, {rate:.0f} replica-steps/s")
 
 
-def _measure(systems: Systems, parts: Path, workers: int, say: Callable[[str], None]) -> list[pd.DataFrame]:
+def _measure(systems: Systems, folder: Path, workers: int, say: Callable[[str], None]) -> list[pd.DataFrame]:
     by_size: dict[int, list[Replica]] = {}
     for replica in systems.config.replicas:
         by_size.setdefault(replica.n_sequences, []).append(replica)
-
-    def measured(n: int) -> pd.DataFrame:
-        path = parts / f"n-{n}.parquet"
-        if not path.exists():
-            table = measure_replicas(systems, by_size[n])
-            with atomic_path(path) as draft:
-                table.to_parquet(draft, index=False)
-        with reading(path, "remove it to measure again"):
-            return pd.read_parquet(path)
-
+    parts = {f"n-{n}": partial(measure_replicas, systems, replicas) for n, replicas in by_size.items()}
     start = time.perf_counter()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            found = pool.map(measured, by_size)
-            tables = list(tqdm(found, total=len(by_size), desc="measuring", unit="N", disable=None))
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            raise Interrupted(f"interrupted while measuring; `{parts}` holds what is measured") from None
+    tables = finished_parts(parts, folder, workers, "measuring")
     say(f"measured {len(by_size)} training-set sizes in {time.perf_counter() - start:.0f} s")
     return tables

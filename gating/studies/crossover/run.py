@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import nn
-from tqdm import tqdm
 
-from gating.files import atomic_path
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import LOSSES, tabular_table, theory_table, transformer_table
 from gating.studies.folder import StudyFolder
+from gating.studies.parts import finished_parts
 from gating.studies.replicas import Replica, sampler_of
 from gating.training.runs import RunFolder
 from gating.training.trainer import Trainer
@@ -62,12 +60,12 @@ def run_crossover(
         say(f"`{out}` is finished; its table is used as it is")
         return folder.read_table()
     theory = theory_table(config)
-    measured = _finished_parts(list(_tabular_parts(config, theory)), out / "parts", workers, "counting labels")
+    measured = finished_parts(dict(_tabular_parts(config, theory)), out / "parts", workers, "counting labels")
     say(f"counted labels of {config.tabular_seeds} training sets at {len(config.p_high)} frequencies")
     transformers = RunFolder(out / "ensembles" / "transformer")
     _train(config, transformers, device, workers)
     say(f"trained {len(config.replicas)} Transformers for {config.transformer_training.steps} steps")
-    measured += _finished_parts(list(_transformer_parts(config, transformers)), out / "parts", workers, "measuring")
+    measured += finished_parts(dict(_transformer_parts(config, transformers)), out / "parts", workers, "measuring")
     table = pd.concat([theory, *measured], ignore_index=True)
     folder.write_table(table)
     shutil.rmtree(out / "parts")
@@ -119,19 +117,3 @@ def _measure_transformers(config: CrossoverConfig, folder: RunFolder, rows: slic
             yield step, model
 
     return transformer_table(config, mine, checkpoints())
-
-
-def _finished_parts(parts: Sequence[Part], folder: Path, workers: int, label: str) -> list[pd.DataFrame]:
-    """Tables of the parts in order; a part that is on disk is read, the others are computed and kept there."""
-
-    def finished(part: Part) -> pd.DataFrame:
-        name, compute = part
-        path = folder / f"{name}.parquet"
-        if not path.exists():
-            table = compute()
-            with atomic_path(path) as draft:
-                table.to_parquet(draft, index=False)
-        return pd.read_parquet(path)
-
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(tqdm(pool.map(finished, parts), total=len(parts), desc=label, unit="part", disable=None))
