@@ -88,7 +88,7 @@ def test_2_1_to_2_3_exact_risks_agree_with_simulation() -> None:
     for i in range(200):
         spec, temperature = random_spec(generator), 10 ** generator.uniform(-1, 1)
         label, context = int(generator.integers(spec.n_classes)), CONTEXTS[i % 2]
-        classes, y = sampled_tokens(spec, label, context, generator, 8_000)
+        classes, y = sampled_tokens(spec, label, context, generator, 100_000)
         draws = losses(np.where(classes[:, :-1] == label, 0.0, 2.0), y, spec.n_classes, temperature)
         for measure, exact in exact_risks(spec, context, temperature).items():
             assert_mean(draws[measure], exact[label])

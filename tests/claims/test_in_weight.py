@@ -92,7 +92,7 @@ def test_1_2_to_1_4_exact_risks_agree_with_simulation() -> None:
         law = random_law(generator)
         n, q, sure = int(10 ** generator.uniform(0, 2.5)), generator.uniform(0.01, 0.5), int(generator.integers(2))
         beta = 10 ** generator.uniform(-2, 1)
-        draws = sampled_losses(law, n, q, sure, beta, generator, 20_000)
+        draws = sampled_losses(law, n, q, sure, beta, generator, 100_000)
         assert_mean(draws["log"], in_weight.exact_log_loss(n, q, law, beta=beta, n_sure=sure))
         assert_mean(draws["linear"], in_weight.exact_linear_loss(n, q, law, beta=beta, n_sure=sure))
         assert_mean(draws["error"], in_weight.exact_error(n, q, law, n_sure=sure))
