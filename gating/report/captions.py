@@ -8,6 +8,7 @@ from gating.report.draw import Panels
 from gating.report.figures import FigureSpec, Settings
 from gating.report.names import in_order, system_of
 from gating.report.query import seeds_phrase, select, steps_phrase
+from gating.report.tables import whole
 
 __all__ = ["caption", "missing_systems"]
 
@@ -45,6 +46,7 @@ def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings:
     elif spec.note:
         sentences.append(spec.note)
     sentences += _reference_sentences(shown, settings)
+    sentences += _mark_sentences(spec, shown, settings)
     absent = [*missing_systems(spec.systems or systems, data), *shown.absent]
     if absent:
         sentences.append(f"Not in the table, so not drawn: {'; '.join(absent)}.")
@@ -59,4 +61,18 @@ def _reference_sentences(shown: Panels, settings: Settings) -> list[str]:
         if value is not None
         else f"The line of {name} is left out: the settings do not give the number of classes."
         for name, value in found.items()
+    ]
+
+
+def _mark_sentences(spec: FigureSpec, shown: Panels, settings: Settings) -> list[str]:
+    """Where the vertical lines stand, and which are left out because they lie outside the drawn range."""
+    found: dict[tuple[bool, str], list[str]] = {}
+    for mark in spec.marks(settings) if spec.marks else ():
+        rows = dict.fromkeys(shown.rows[i].label for i, _ in shown.places(mark))
+        places = [f"{row.replace(chr(10), ', ')} {whole(mark.at)}" for row in rows]
+        found.setdefault((shown.spans(mark, spec.x), mark.name), []).extend(places)
+    return [
+        f"{'Vertical line' if inside else 'Outside the drawn range, so without a line'}: {name}: {', '.join(places)}."
+        for (inside, name), places in found.items()
+        if places
     ]

@@ -6,7 +6,7 @@ import math
 
 from gating.report.figures import FigureSpec, Row, Settings, Study, Trace, YAxis, by_size, conditions
 from gating.report.names import GROUPS, SYSTEMS, condition_name
-from gating.report.predicted import compare_blocks
+from gating.report.predicted import compare_blocks, crossover_marks
 from gating.report.query import find_setting
 
 __all__ = ["COMPARE"]
@@ -90,6 +90,7 @@ COMPARE = Study(
             columns=CONDITIONS_SHOWN,
             theory=True,
             note=THEORY_NOTE,
+            marks=crossover_marks("error"),
         ),
         FigureSpec(
             name="log-loss-by-n",
@@ -101,6 +102,7 @@ COMPARE = Study(
             columns=CONDITIONS_SHOWN,
             theory=True,
             note=THEORY_NOTE,
+            marks=crossover_marks("log_loss"),
         ),
         FigureSpec(
             name="error-by-step",
@@ -126,6 +128,7 @@ COMPARE = Study(
             rows=(*_by_group(GATE, *GATE_TRACES), *_by_group(RESIDUAL, *RESIDUAL_TRACES)),
             columns=CONDITIONS_SHOWN,
             systems=GATED,
+            marks=crossover_marks("error"),
         ),
         FigureSpec(
             name="gate-by-step",

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
 
-from gating.report.figures import Facet, FigureSpec, Row, Settings, YAxis
-from gating.report.names import GATE_LEARNERS, SYSTEMS, THEORY, System, group_of, in_order, system_of
+from gating.report.figures import Facet, FigureSpec, Mark, Row, Settings, YAxis
+from gating.report.names import GATE_LEARNERS, INK, SYSTEMS, THEORY, System, group_of, in_order, system_of
 from gating.report.query import at_last_step, select, sizes
 
 __all__ = ["PAPER", "THEORY_COLOURS", "Panels", "draw", "panels"]
@@ -48,6 +48,16 @@ class Panels:
     def data(self) -> pd.DataFrame:
         """Rows of every panel together."""
         return pd.concat(self.cells.values()).drop_duplicates()
+
+    def places(self, mark: Mark) -> list[tuple[int, int]]:
+        """The panels that a mark belongs to."""
+        shown = {(i, j): {**self.rows[i].where, **self.columns[j].where} for i, j in self.cells}
+        return [place for place, where in shown.items() if mark.where.items() <= where.items()]
+
+    def spans(self, mark: Mark, x: str) -> bool:
+        """Whether a mark lies between the least and the largest ``x`` drawn."""
+        found = self.data[x].dropna()
+        return bool(len(found)) and bool(found.min() <= mark.at <= found.max())
 
 
 def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
@@ -110,6 +120,9 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
             handles |= _reference(axes[i, j], row.axis, settings)
             handles |= _theory(axes[i, j], cell, spec.x)
             handles |= _measured(axes[i, j], cell, row, spec, shift)
+        for mark in spec.marks(settings) if spec.marks else ():
+            if shown.spans(mark, spec.x):
+                handles |= _mark([axes[place] for place in shown.places(mark)], mark)
         _label(axes, spec, shown)
         _legend(figure, handles)
         text = io.StringIO()
@@ -205,6 +218,15 @@ def _reference(axes: Axes, axis: YAxis, settings: Settings) -> dict[str, Line2D]
     look: dict[str, Any] = {"color": REFERENCE_COLOUR, "linestyle": (0, (1, 2)), "linewidth": 1.2}
     axes.axhline(value, zorder=1.5, **look)
     return {axis.reference_name: Line2D([], [], label=axis.reference_name, **look)}
+
+
+def _mark(panels: Iterable[Axes], mark: Mark) -> dict[str, Line2D]:
+    """A vertical line; its legend entry is upright too."""
+    handles = {}
+    for axes in panels:
+        axes.axvline(mark.at, color=INK, linestyle=mark.line, linewidth=0.8, zorder=1.6)
+        handles[mark.name] = Line2D([], [], color=INK, linestyle="", marker="|", markersize=11, markeredgewidth=0.8)
+    return handles
 
 
 def _label(axes: Any, spec: FigureSpec, shown: Panels) -> None:

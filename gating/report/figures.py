@@ -19,6 +19,7 @@ __all__ = [
     "Facet",
     "FigureSpec",
     "MapSpec",
+    "Mark",
     "Row",
     "Study",
     "Trace",
@@ -77,6 +78,16 @@ class Row:
     optional: bool = False
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A thin vertical line: where it stands, its legend entry, and the panels that it belongs to."""
+
+    at: float
+    name: str
+    where: Mapping[str, Any]
+    line: Literal["-.", ":"] = "-."
+
+
 Columns = Callable[[pd.DataFrame], tuple[Facet, ...]]
 """Columns of a figure, which may depend on what the table holds."""
 
@@ -97,6 +108,7 @@ class FigureSpec:
         note: a sentence for the caption about theory or reference lines.
         hue: what colours tell apart, systems or groups of classes; in the latter case a class is a thin line.
         x_label: label of the horizontal axis, where it is not what ``x`` says.
+        marks: vertical lines, from the settings; those outside the drawn range are named in the caption instead.
     """
 
     name: str
@@ -110,6 +122,7 @@ class FigureSpec:
     note: str = ""
     hue: Literal["system", "group"] = "system"
     x_label: str = ""
+    marks: Callable[[Settings], tuple[Mark, ...]] | None = None
 
 
 @dataclass(frozen=True)
