@@ -14,6 +14,7 @@ __all__ = [
     "require_choice",
     "require_count",
     "require_distribution",
+    "require_integer",
     "require_nonnegative",
     "require_positive",
     "require_probability",
@@ -32,6 +33,20 @@ def is_integer(value: Any) -> bool:
         (True, False, False)
     """
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def require_integer(name: str, value: Any, *, least: int = 0) -> int:
+    """The value as a Python integer from ``least`` on; unlike :func:`require_count`, whole floats are refused.
+
+    Example:
+        >>> require_integer("width", 64.0, least=1)
+        Traceback (most recent call last):
+        ...
+        ValueError: `width` must be an integer >= 1; got 64.0
+    """
+    if not is_integer(value) or value < least:
+        raise ValueError(f"`{name}` must be an integer >= {least}; got {value!r}")
+    return int(value)
 
 
 def _fail(name: str, allowed: str, value: Any) -> ValueError:

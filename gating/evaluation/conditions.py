@@ -16,6 +16,7 @@ from torch import Tensor
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
 from theory.distribution import GROUPS, ClassMixture
+from theory.validation import require_integer
 
 __all__ = ["CONTEXTS", "DISTRIBUTIONS", "Condition", "TestSet", "conditions", "draw_test_set"]
 
@@ -67,8 +68,9 @@ def draw_test_set(sampler: ClassMixtureSampler, *, seed: int, per_cell: int) -> 
     Raises:
         ValueError: when `per_cell` is below 1, or a frequency group has a single class.
     """
-    if per_cell < 1:
-        raise ValueError(f"`per_cell` must be an integer >= 1; got {per_cell!r}")
+    require_integer("per_cell", per_cell, least=1)
+    if not isinstance(sampler, ClassMixtureSampler):
+        raise TypeError(f"`sampler` must be a ClassMixtureSampler; got {sampler!r}")
     k = sampler.n_classes
     query = torch.arange(k).repeat_interleave(2 * per_cell)
     relevant = torch.tensor([True, False]).repeat_interleave(per_cell).repeat(k)
@@ -89,6 +91,8 @@ def conditions(spec: ClassMixture) -> Iterator[Condition]:
         >>> [c.weights.sum(0).numpy().round(9).tolist() for c in conditions(ClassMixture()) if c.group == "all"]
         [[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]]
     """
+    if not isinstance(spec, ClassMixture):
+        raise TypeError(f"`spec` must be a ClassMixture; got {spec!r}")
     shares = {"relevant": (1.0, 0.0), "irrelevant": (0.0, 1.0), "as_trained": (spec.p_relevant, 1 - spec.p_relevant)}
     for context in CONTEXTS:
         for group in GROUPS:

@@ -38,12 +38,16 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
         target: labels, shape (R, B).
         law: label distribution of the query, shape (R, B, C).
 
+    Raises:
+        ValueError: when shapes do not fit, a log-probability is NaN, a target is no label or `law` is not in [0, 1].
+
     Example:
         >>> log_p = torch.tensor([[[0.5, 0.5, 0.0]]]).log()
         >>> law = torch.tensor([[[1.0, 0.0, 0.0]]])
         >>> answer_measures(log_p, torch.tensor([[0]]), law)["error"].item()
         0.5
     """
+    _check_answers(log_p, target, law)
     best = (log_p == log_p.amax(-1, keepdim=True)).double()
     choice = best / best.sum(-1, keepdim=True)
     target = target.unsqueeze(-1)
@@ -53,6 +57,20 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
         "expected_error": 1 - (choice * law).sum(-1),
         "expected_log_loss": -torch.where(law > 0, law * log_p, 0.0).sum(-1),
     }
+
+
+def _check_answers(log_p: Tensor, target: Tensor, law: Tensor) -> None:
+    for name, value in (("log_p", log_p), ("target", target), ("law", law)):
+        if not isinstance(value, Tensor) or value.is_complex():
+            raise TypeError(f"`{name}` must be a tensor of real numbers; got {value!r}")
+    if log_p.dim() != 3 or log_p.shape[-1] == 0 or bool(log_p.isnan().any() | log_p.isposinf().any()):
+        raise ValueError(f"`log_p` must be log-probabilities of shape (R, B, C) without NaN; got {log_p!r}")
+    labels = target.dtype == torch.int64 and target.shape == log_p.shape[:-1]
+    if not labels or bool(((target < 0) | (target >= log_p.shape[-1])).any()):
+        wanted = f"int64 labels in 0 .. {log_p.shape[-1] - 1} of shape {tuple(log_p.shape[:-1])}"
+        raise ValueError(f"`target` must be {wanted}; got {target!r}")
+    if law.shape != log_p.shape or not bool(((law >= 0) & (law <= 1 + 1e-9)).all()):
+        raise ValueError(f"`law` must be probabilities of shape {tuple(log_p.shape)}; got {law!r}")
 
 
 def loss_rows(log_p: dict[str, Tensor], test_set: TestSet, by_condition: list[Condition]) -> Iterator[Row]:
@@ -93,6 +111,8 @@ def gate_rows(
 def mean_gate_rows(alpha: dict[str, Tensor], test_set: TestSet, by_condition: list[Condition]) -> Iterator[Row]:
     """Mean of a gate's own alpha, given per sequence as (R, B), in every condition."""
     for distribution, values in alpha.items():
+        if not bool(((values >= 0) & (values <= 1)).all()):  # NaN fails too
+            raise ValueError(f"`alpha` must be in [0, 1]; got {values!r}")
         cells = values.double().unflatten(1, (-1, 2, test_set.per_cell)).mean(-1)
         for condition in by_condition:
             yield _row(distribution, condition, "mean_gate", (cells * condition.weights.to(cells.device)).sum((1, 2)))

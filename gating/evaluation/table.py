@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+from theory.validation import require_probability, require_scalar
+
 __all__ = ["COLUMNS", "KEYS", "json_rows", "make_table", "read_setting", "setting_text", "summarise"]
 
 COLUMNS: dict[str, str] = {
@@ -43,18 +45,35 @@ def make_table(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a table with exactly the columns of `COLUMNS`; absent ones are missing values.
 
     Raises:
-        ValueError: naming a column that the schema does not have.
+        ValueError: naming a column that the schema does not have, or one with a value of another type.
 
     Example:
         >>> table = make_table([{"system": "transformer", "n": 64, "measure": "error", "value": 0.25}])
         >>> list(table.columns) == list(COLUMNS)
         True
     """
-    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    try:
+        table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`rows` must be a table or dictionaries; got {rows!r}") from error
     unknown = sorted(set(table.columns) - set(COLUMNS))
     if unknown:
         raise ValueError(f"`rows` must have columns among {list(COLUMNS)}; got {unknown}")
-    return table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    table = table.reindex(columns=list(COLUMNS))
+    try:
+        return table.astype(COLUMNS)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`rows` must have values of the types of `COLUMNS`: {_misfit(table)}") from error
+
+
+def _misfit(table: pd.DataFrame) -> str:
+    """The first column that cannot take its type, and what it holds."""
+    for name, kind in COLUMNS.items():
+        try:
+            table[[name]].astype({name: kind})
+        except (TypeError, ValueError):
+            return f"column `{name}` is {kind}; got {table[name].tolist()[:8]}"
+    return "none was found"
 
 
 def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -111,8 +130,8 @@ def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
         >>> summarise(make_table(rows))[["value", "low", "high", "seeds"]].round(3).values.tolist()
         [[0.2, -0.048, 0.448, 3.0]]
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"`confidence` must be in (0, 1); got {confidence!r}")
+    checked = require_probability("confidence", confidence, above_zero=True, below_one=True)
+    confidence = require_scalar("confidence", checked)
     seeded = (table["kind"] == "measured") | table["seed"].notna()
     measured = table[seeded]
     keys = [name for name in KEYS if name != "seed"]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from theory.validation import require_positive, require_scalar
+
 __all__ = ["EffectiveGate", "effective_gate", "effective_gate_squared"]
 
 
@@ -45,7 +47,8 @@ def effective_gate(
         `EffectiveGate` with tensors of shape (...), float64.
 
     Raises:
-        ValueError: when shapes differ or a log-probability is NaN.
+        ValueError: when shapes differ, a log-probability is NaN or plus infinity, weights are not finite, negative or
+            sum to zero, or `tolerance` is not > 0.
         ArithmeticError: when the search does not end.
 
     Example:
@@ -56,6 +59,10 @@ def effective_gate(
         0.25
     """
     _check(model, g, h)
+    for name, value in (("model", model), ("g", g), ("h", h)):
+        if bool(value.isposinf().any()):
+            raise ValueError(f"`{name}` must be log-probabilities; got inf")
+    tolerance = require_scalar("tolerance", require_positive("tolerance", tolerance))
     log_t, p_g, p_h = model.double(), g.double().exp(), h.double().exp()
     w = _normalised(weights, log_t)
     mass = w.unsqueeze(-1) * log_t.exp()
@@ -112,12 +119,18 @@ def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor 
     Returns:
         `EffectiveGate`; the residual is the weighted mean of the squared distance.
 
+    Raises:
+        ValueError: when shapes differ, an output is not finite, or weights are not finite, negative or sum to zero.
+
     Example:
         >>> g, h = torch.ones(5, 1), torch.zeros(5, 1)
         >>> effective_gate_squared(0.25 * g, g, h).alpha.item()
         0.25
     """
     _check(model, g, h)
+    for name, value in (("model", model), ("g", g), ("h", h)):
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"`{name}` must be finite; got an infinite output")
     t, g, h = model.double(), g.double(), h.double()
     w = _normalised(weights, t)
     gap = g - h
@@ -128,9 +141,12 @@ def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor 
 
 
 def _check(model: Tensor, g: Tensor, h: Tensor) -> None:
-    if not model.shape == g.shape == h.shape or model.dim() < 2:
+    for name, value in (("model", model), ("g", g), ("h", h)):
+        if not isinstance(value, Tensor) or value.is_complex():
+            raise TypeError(f"`{name}` must be a tensor of real numbers; got {value!r}")
+    if not model.shape == g.shape == h.shape or model.dim() < 2 or 0 in model.shape[-2:]:
         raise ValueError(
-            "`model`, `g` and `h` must have one shape (..., n, C);"
+            "`model`, `g` and `h` must have one shape (..., n, C), n and C >= 1;"
             f" got {tuple(model.shape)}, {tuple(g.shape)} and {tuple(h.shape)}"
         )
     for name, value in (("model", model), ("g", g), ("h", h)):
@@ -140,7 +156,17 @@ def _check(model: Tensor, g: Tensor, h: Tensor) -> None:
 
 def _normalised(weights: Tensor | None, like: Tensor) -> Tensor:
     shape = like.shape[:-1]
+    if weights is not None and (not isinstance(weights, Tensor) or weights.is_complex()):
+        raise TypeError(f"`weights` must be a tensor of real numbers or None; got {weights!r}")
     w = torch.ones(shape[-1:], device=like.device) if weights is None else weights.to(like.device)
+    if (
+        w.dim() < 1
+        or w.dim() > len(shape)
+        or any(a not in (1, b) for a, b in zip(w.shape[::-1], shape[::-1], strict=False))
+    ):
+        raise ValueError(f"`weights` must broadcast to {tuple(shape)}; got shape {tuple(w.shape)}")
+    if not bool(w.isfinite().all()):
+        raise ValueError("`weights` must be finite; got NaN or an infinite weight")
     if bool((w < 0).any()) or not bool((w.sum(-1) > 0).all()):
         raise ValueError("`weights` must be >= 0 with a positive sum; got a negative weight or a zero sum")
     w = w.double()

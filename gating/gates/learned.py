@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gating.models.layers import Linear
 from gating.tasks.sequences import Sequences
+from theory.validation import require_choice, require_integer
 
 __all__ = ["GATE_INPUTS", "MLPGate"]
 
@@ -25,6 +26,9 @@ class MLPGate(nn.Module):
         hidden: width of the hidden layer (ReLU).
         rngs: one source of initial weights per replica.
 
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
     Example:
         >>> from gating.models.layers import generators
         >>> gate = MLPGate(64, 1, inputs="query", rngs=generators([0]))
@@ -39,9 +43,10 @@ class MLPGate(nn.Module):
         self, dim: int, context_length: int, *, inputs: str, hidden: int = 64, rngs: Sequence[torch.Generator]
     ):
         super().__init__()
-        if inputs not in GATE_INPUTS:
-            raise ValueError(f"`inputs` must be one of {GATE_INPUTS}; got {inputs!r}")
-        self.inputs = inputs
+        require_integer("dim", dim, least=1)
+        require_integer("context_length", context_length)
+        require_integer("hidden", hidden, least=1)
+        self.inputs = require_choice("inputs", inputs, GATE_INPUTS)
         n_in = dim if inputs == "query" else dim * (context_length + 1)
         self.layers = nn.Sequential(Linear(n_in, hidden, rngs), nn.ReLU(), Linear(hidden, 1, rngs))
 

@@ -11,12 +11,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from theory.validation import is_integer, require_integer
+
 __all__ = ["LayerNorm", "Linear", "affine", "generators"]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """One source of initial weights per replica, never torch's global state."""
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
+    """One source of initial weights per replica, never torch's global state; seeds in -2^63 .. 2^64 - 1."""
+    if not isinstance(seeds, Sequence):
+        raise ValueError(f"`seeds` must be one integer per replica; got {seeds!r}")
+    for seed in seeds:
+        if not is_integer(seed) or not -(2**63) <= seed < 2**64:
+            raise ValueError(f"`seeds` must be integers in -2^63 .. 2^64 - 1; got {seed!r}")
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
 
 class Linear(nn.Module):
@@ -27,6 +34,9 @@ class Linear(nn.Module):
         n_out: output width.
         rngs: one generator per replica; a replica's initial weights depend on its own alone.
         bias: whether to add a bias.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
 
     Attributes:
         weight: shape (R, n_in, n_out).
@@ -40,6 +50,10 @@ class Linear(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, rngs: Sequence[torch.Generator], *, bias: bool = True):
         super().__init__()
+        require_integer("n_in", n_in, least=1)
+        require_integer("n_out", n_out, least=1)
+        if not isinstance(rngs, Sequence) or not rngs or not all(isinstance(rng, torch.Generator) for rng in rngs):
+            raise ValueError(f"`rngs` must be one torch.Generator per replica, at least one; got {rngs!r}")
         drawn = [torch.randn(n_in, n_out, generator=rng) for rng in rngs]
         self.weight = nn.Parameter(torch.stack(drawn) * n_in**-0.5)
         self.bias = nn.Parameter(torch.zeros(len(drawn), 1, n_out)) if bias else None
@@ -63,6 +77,9 @@ class LayerNorm(nn.Module):
         width: number of features.
         n_replicas: R.
 
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
     Example:
         >>> LayerNorm(4, 2)(torch.ones(2, 3, 4)).abs().max().item()
         0.0
@@ -70,6 +87,8 @@ class LayerNorm(nn.Module):
 
     def __init__(self, width: int, n_replicas: int):
         super().__init__()
+        require_integer("width", width, least=1)
+        require_integer("n_replicas", n_replicas, least=1)
         self.scale = nn.Parameter(torch.ones(n_replicas, 1, width))
         self.shift = nn.Parameter(torch.zeros(n_replicas, 1, width))
 

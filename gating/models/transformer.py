@@ -11,8 +11,12 @@ from torch.nn.functional import gelu, one_hot, scaled_dot_product_attention
 
 from gating.models.layers import LayerNorm, Linear, affine
 from gating.tasks.sequences import Sequences
+from theory.validation import require_integer, require_positive, require_scalar
 
 __all__ = ["Transformer", "sinusoidal_positions"]
+
+
+LARGEST_HIDDEN = 2**20
 
 
 class Attention(nn.Module):
@@ -100,13 +104,18 @@ class Transformer(nn.Module):
         rngs: Sequence[torch.Generator],
     ):
         super().__init__()
+        for name, value in (("dim", dim), ("n_labels", n_labels), ("width", width)):
+            require_integer(name, value, least=1)
+        require_integer("context_length", context_length)
         if dim != width:
             raise ValueError(f"`width` must equal `dim` = {dim}, as inputs enter the stream unchanged; got {width}")
-        if depth < 1:
-            raise ValueError(f"`depth` must be an integer >= 1; got {depth!r}")
-        if heads < 1 or width % heads or width % 2:
+        require_integer("depth", depth, least=1)
+        if require_integer("heads", heads) < 1 or width % heads or width % 2:
             raise ValueError(f"`width` must be even and a multiple of `heads` = {heads}; got {width!r}")
-        if not mlp_factor * width >= 1:
+        hidden = require_scalar("mlp_factor", require_positive("mlp_factor", mlp_factor)) * width
+        if hidden > LARGEST_HIDDEN:
+            raise ValueError(f"`mlp_factor` must be at most {LARGEST_HIDDEN} / `width`; got {mlp_factor!r}")
+        if hidden < 1:
             raise ValueError(f"`mlp_factor` must be at least 1 / `width`; got {mlp_factor!r}")
         self.n_labels = n_labels
         self.embed_label = Linear(n_labels, width, rngs, bias=False)
@@ -135,12 +144,18 @@ class Transformer(nn.Module):
 def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
     """Sines and cosines of wavelengths 2 pi to 10,000 * 2 pi, shape (n_positions, width).
 
+    Raises:
+        ValueError: when a count is no integer >= 1, or `width` is odd.
+
     Example:
         >>> sinusoidal_positions(2, 4)[0].tolist()
         [0.0, 0.0, 1.0, 1.0]
 
     Source: A. Vaswani et al. Attention Is All You Need. NeurIPS 2017, section 3.5.
     """
+    require_integer("n_positions", n_positions, least=1)
+    if require_integer("width", width, least=1) % 2:
+        raise ValueError(f"`width` must be even; got {width!r}")
     rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     angle = torch.arange(n_positions).unsqueeze(-1) * rate
     return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gating.tasks.sequences import Sequences
+from theory.validation import require_integer, require_positive, require_probability, require_scalar
 
 __all__ = ["SoftmaxSimilarity"]
 
@@ -24,6 +25,9 @@ class SoftmaxSimilarity(nn.Module):
         temperature: initial tau > 0 (learned through its logarithm).
         clip: least probability, in (0, 1).
 
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
     Example:
         >>> h = SoftmaxSimilarity(3, 1, temperature=0.1)
         >>> x, y = torch.tensor([[[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]]]), torch.tensor([[[2, 0, 2]]])
@@ -35,11 +39,11 @@ class SoftmaxSimilarity(nn.Module):
 
     def __init__(self, n_labels: int, n_replicas: int, *, temperature: float = 1.0, clip: float = 1e-7):
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be > 0; got {temperature!r}")
-        if not 0 < clip < 1:
-            raise ValueError(f"`clip` must be in (0, 1); got {clip!r}")
-        self.n_labels, self.clip = n_labels, clip
+        require_integer("n_labels", n_labels, least=1)
+        require_integer("n_replicas", n_replicas, least=1)
+        temperature = require_scalar("temperature", require_positive("temperature", temperature))
+        self.n_labels = n_labels
+        self.clip = require_scalar("clip", require_probability("clip", clip, above_zero=True, below_one=True))
         self.log_temperature = nn.Parameter(torch.full((n_replicas, 1, 1), math.log(temperature)))
 
     def forward(self, sequences: Sequences) -> Tensor:

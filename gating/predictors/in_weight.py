@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gating.models.layers import Linear
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
+from theory.validation import require_integer, require_positive, require_scalar
 
 __all__ = ["InWeightMLP", "TabularInWeight"]
 
@@ -23,6 +24,9 @@ class InWeightMLP(nn.Module):
         hidden: width of the hidden layer (ReLU).
         rngs: one source of initial weights per replica.
 
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
     Example:
         >>> from gating.models.layers import generators
         >>> g = InWeightMLP(64, 10, rngs=generators([0]))
@@ -35,6 +39,8 @@ class InWeightMLP(nn.Module):
 
     def __init__(self, dim: int, n_labels: int, *, hidden: int = 64, rngs: Sequence[torch.Generator]):
         super().__init__()
+        for name, value in (("dim", dim), ("n_labels", n_labels), ("hidden", hidden)):
+            require_integer(name, value, least=1)
         self.layers = nn.Sequential(Linear(dim, hidden, rngs), nn.ReLU(), Linear(hidden, n_labels, rngs))
 
     def forward(self, sequences: Sequences) -> Tensor:
@@ -53,6 +59,9 @@ class TabularInWeight:
         centres: class centres, shape (R, K, d).
         beta: pseudo-count > 0.
 
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
     Example:
         >>> from theory.distribution import ClassMixture
         >>> sampler = ClassMixtureSampler([ClassMixture(input_noise=0.0)], [1000], [0])
@@ -62,13 +71,24 @@ class TabularInWeight:
     """
 
     def __init__(self, counts: Tensor, centres: Tensor, *, beta: float = 1.0):
-        if not beta > 0:
-            raise ValueError(f"`beta` must be > 0; got {beta!r}")
-        self.counts, self.centres, self.beta = counts, centres, beta
+        self.beta = _require_beta(beta)
+        for name, value in (("counts", counts), ("centres", centres)):
+            if not isinstance(value, Tensor) or value.dim() != 3 or not bool(value.isfinite().all()):
+                raise ValueError(f"`{name}` must be a tensor of finite numbers with three dimensions; got {value!r}")
+        if bool((counts < 0).any()):
+            raise ValueError(f"`counts` must be >= 0; got {counts.min().item()}")
+        if counts.shape[:2] != centres.shape[:2]:
+            shapes = f"{tuple(counts.shape)} and {tuple(centres.shape)}"
+            raise ValueError(f"`counts` and `centres` must agree in replicas and classes; got shapes {shapes}")
+        self.counts, self.centres = counts, centres
 
     @classmethod
     def fit(cls, sampler: ClassMixtureSampler, *, beta: float = 1.0, chunk: int = 2**16) -> TabularInWeight:
         """Counts the query labels of every training row, `chunk` rows at a time; replicas must share one N."""
+        _require_beta(beta)
+        require_integer("chunk", chunk, least=1)
+        if not isinstance(sampler, ClassMixtureSampler):
+            raise TypeError(f"`sampler` must be a ClassMixtureSampler; got {sampler!r}")
         if len(set(sampler.n_sequences)) > 1:
             raise ValueError(f"`sampler` must hold training sets of one size; got sizes {sampler.n_sequences}")
         n, n_labels = sampler.n_sequences[0], sampler.n_classes
@@ -85,3 +105,7 @@ class TabularInWeight:
         nearest = torch.cdist(sequences.query, self.centres).argmin(-1)
         counts = self.counts.gather(1, nearest.unsqueeze(-1).expand(-1, -1, self.counts.shape[-1])) + self.beta
         return (counts / counts.sum(-1, keepdim=True)).log()
+
+
+def _require_beta(beta: float) -> float:
+    return require_scalar("beta", require_positive("beta", beta))

@@ -16,7 +16,7 @@ from torch import Tensor
 from gating.tasks import counter
 from gating.tasks.sequences import Sequences
 from theory.distribution import ClassMixture
-from theory.validation import is_integer
+from theory.validation import is_integer, require_integer
 
 __all__ = ["MAX_SEQUENCES", "ClassMixtureSampler"]
 
@@ -63,10 +63,17 @@ class ClassMixtureSampler:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ):
-        self.distributions, self.n_sequences = list(distributions), list(n_sequences)
-        seeds = list(data_seeds)
+        self.distributions, self.n_sequences = (
+            _listed("distributions", distributions),
+            _listed("n_sequences", n_sequences),
+        )
+        seeds = _listed("data_seeds", data_seeds)
+        if not isinstance(cover_classes, bool):
+            raise ValueError(f"`cover_classes` must be True or False; got {cover_classes!r}")
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(f"`dtype` must be a floating type of torch; got {dtype!r}")
         self.cover_classes = cover_classes
-        self.device, self.dtype = torch.device(device), dtype
+        self.device, self.dtype = _device(device), dtype
         self._check(seeds)
         spec = self.distributions[0]
         self.n_classes, self.context_length, self.dim = spec.n_classes, spec.context_length, spec.dim
@@ -83,6 +90,9 @@ class ClassMixtureSampler:
                 "`distributions`, `n_sequences` and `data_seeds` must have one entry per replica, at least one;"
                 f" got {len(specs)}, {len(sizes)} and {len(seeds)}"
             )
+        for spec in specs:
+            if not isinstance(spec, ClassMixture):
+                raise ValueError(f"`distributions` must be ClassMixture; got {spec!r}")
         for name in ("n_classes", "context_length", "dim"):
             values = sorted({getattr(spec, name) for spec in specs})
             if len(values) > 1:
@@ -96,6 +106,8 @@ class ClassMixtureSampler:
                 raise ValueError(f"`data_seeds` must be integers; got {seed!r}")
 
     def _check_index(self, index: Tensor) -> None:
+        if not _holds_integers(index) or index.dim() != 2 or len(index) != self.n_replicas:
+            raise ValueError(f"`index` must be integers of shape ({self.n_replicas}, B); got {index!r}")
         outside = ((index < 0) | (index >= self._sizes)).nonzero()
         if len(outside):
             replica, place = outside[0].tolist()
@@ -161,6 +173,9 @@ class ClassMixtureSampler:
 
     def batch_index(self, first_step: int, n_steps: int, batch_size: int) -> Tensor:
         """Rows of the batches of `n_steps` steps, uniform over the N rows: shape (R, n_steps * batch_size)."""
+        require_integer("first_step", first_step)
+        require_integer("n_steps", n_steps, least=1)
+        require_integer("batch_size", batch_size, least=1)
         slots = torch.arange(
             first_step * batch_size, (first_step + n_steps) * batch_size, dtype=torch.int64, device=self.device
         )
@@ -178,16 +193,22 @@ class ClassMixtureSampler:
         Raises:
             ValueError: for a class that the mixture does not have, or shapes that differ.
         """
+        if not is_integer(seed) or not -(2**63) <= seed < 2**63:
+            raise ValueError(f"`seed` must be an integer in -2^63 .. 2^63 - 1; got {seed!r}")
+        if not _holds_integers(query_class):
+            raise ValueError(f"`query_class` must be a tensor of integers; got {query_class!r}")
+        if not isinstance(relevant, Tensor) or relevant.dtype != torch.bool:
+            raise ValueError(f"`relevant` must be a tensor of booleans; got {relevant!r}")
         outside = query_class[(query_class < 0) | (query_class >= self.n_classes)]
         if len(outside):
             raise ValueError(f"`query_class` must be in 0 .. {self.n_classes - 1}; got {outside[0].item()}")
         if query_class.dim() != 1 or query_class.shape != relevant.shape:
             shapes = f"{tuple(query_class.shape)} and {tuple(relevant.shape)}"
             raise ValueError(f"`query_class` and `relevant` must have one shape (B,); got {shapes}")
-        draw = torch.full((self.n_replicas, 1), seed, dtype=torch.int64, device=self.device)
+        draw = torch.full((self.n_replicas, 1), int(seed), dtype=torch.int64, device=self.device)
         keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
         keys = counter.row_keys(keys, torch.arange(len(query_class), device=self.device).expand(len(keys), -1))
-        query = query_class.to(self.device).expand_as(keys)
+        query = query_class.to(self.device, torch.int64).expand_as(keys)
         classes, y = self._labels(keys, query, relevant.to(self.device).expand_as(keys))
         return Sequences(self._inputs(keys, classes), y, classes)
 
@@ -244,3 +265,23 @@ class ClassMixtureSampler:
         replica = torch.arange(self.n_replicas, device=self.device).view(-1, 1, 1)
         noise = counter.normals(keys, start, tokens * self.dim).to(self.dtype)
         return torch.addcmul(self.centres[replica, classes], noise.unflatten(-1, (tokens, self.dim)), self._input_noise)
+
+
+def _listed(name: str, values: Iterable[Any]) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError as scalar:
+        raise ValueError(f"`{name}` must have one entry per replica; got {values!r}") from scalar
+
+
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as unknown:
+        raise ValueError(f"`device` must be a device of torch; got {device!r}") from unknown
+
+
+def _holds_integers(value: Any) -> bool:
+    if not isinstance(value, Tensor) or value.dtype == torch.bool:
+        return False
+    return not value.is_floating_point() and not value.is_complex()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from theory.distribution import SpecError
-from theory.validation import is_integer
+from theory.validation import is_integer, require_positive, require_scalar
 
 __all__ = ["TrainSettings", "square_root_schedule"]
 
@@ -35,7 +34,9 @@ class TrainSettings:
             for name in ("steps", "batch_size", "checkpoints", "save_every")
             if not is_integer(getattr(self, name)) or getattr(self, name) < 1
         ]
-        if not 0 < self.learning_rate < math.inf:
+        try:
+            require_scalar("learning_rate", require_positive("learning_rate", self.learning_rate))
+        except ValueError:
             problems.append(f"`learning_rate` must be a number > 0; got {self.learning_rate!r}")
         if problems:
             raise SpecError(problems)
@@ -49,14 +50,17 @@ class TrainSettings:
 def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
     """Steps evenly spaced in their square root from `first` to `last`, at most `count` distinct ones.
 
+    Raises:
+        ValueError: when `last` or `count` is no integer >= 1, or `first` none >= 0.
+
     Example:
         >>> square_root_schedule(2000, 4)
         [20, 320, 980, 2000]
         >>> square_root_schedule(10, 3)
         [10]
     """
-    if last < 1 or count < 1 or first < 0:
-        raise ValueError(f"`last` and `count` must be >= 1 and `first` >= 0; got {last}, {count} and {first}")
+    if not (is_integer(last) and is_integer(count) and is_integer(first)) or last < 1 or count < 1 or first < 0:
+        raise ValueError(f"`last` and `count` must be >= 1 and `first` >= 0; got {last!r}, {count!r} and {first!r}")
     if count == 1 or first >= last:
         return [last]
     low, high = first**0.5, last**0.5

@@ -157,8 +157,8 @@ BAD_ARGUMENTS = [
     ({"heads": 0}, "`width` must be even and a multiple of `heads` = 0; got 64"),
     ({"heads": 5}, "`width` must be even and a multiple of `heads` = 5; got 64"),
     ({"dim": 3, "width": 3, "heads": 3}, "`width` must be even and a multiple of `heads` = 3; got 3"),
-    ({"mlp_factor": 0.0}, "`mlp_factor` must be at least 1 / `width`; got 0.0"),
-    ({"mlp_factor": float("nan")}, "`mlp_factor` must be at least 1 / `width`; got nan"),
+    ({"mlp_factor": 0.01}, "`mlp_factor` must be at least 1 / `width`; got 0.01"),
+    ({"mlp_factor": float("nan")}, "`mlp_factor` must be a finite number > 0; got nan"),
 ]
 
 

@@ -61,9 +61,9 @@ def test_softmax_similarity_at_a_vanishing_temperature_copies_the_nearest_label(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"temperature": 0.0}, "`temperature` must be > 0; got 0.0"),
-        ({"temperature": float("nan")}, "`temperature` must be > 0; got nan"),
-        ({"clip": 0.0}, r"`clip` must be in \(0, 1\); got 0.0"),
+        ({"temperature": 0.0}, "`temperature` must be a finite number > 0; got 0."),
+        ({"temperature": float("nan")}, "`temperature` must be a finite number > 0; got nan"),
+        ({"clip": 0.0}, r"`clip` must be in \(0, 1\); got 0."),
         ({"clip": 1}, r"`clip` must be in \(0, 1\); got 1"),
     ],
 )
@@ -111,5 +111,5 @@ def test_tabular_predictor_refuses_sizes_that_differ_and_no_pseudo_count():
     spec = ClassMixture(dim=2)
     with pytest.raises(ValueError, match=r"^`sampler` must hold training sets of one size; got sizes \[64, 65\]$"):
         TabularInWeight.fit(ClassMixtureSampler([spec, spec], [64, 65], [0, 0]))
-    with pytest.raises(ValueError, match=r"^`beta` must be > 0; got 0$"):
+    with pytest.raises(ValueError, match=r"^`beta` must be a finite number > 0; got 0$"):
         TabularInWeight.fit(ClassMixtureSampler([spec], [64], [0]), beta=0)
