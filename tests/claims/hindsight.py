@@ -9,7 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gating.gates import OnlineGate
+
 FloatArray = NDArray[np.float64]
+
+ROUNDING = 1e-9  # absolute slack for sums of some hundred float64 terms
+
+
+def never_above_bound(gate: OnlineGate, regret: torch.Tensor) -> None:
+    excess = (regret - gate.bound()).max().item()
+    assert excess <= ROUNDING, f"regret above its bound by {excess}"
 
 
 def best_mixture_loss(in_weight: Tensor, in_context: Tensor) -> FloatArray:
