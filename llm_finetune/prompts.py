@@ -1,11 +1,16 @@
-"""Prompts as they reach a language model: rendered text, and the answer that belongs after it.
+"""Prompts as they reach a language model: rendered text, and the answer that belongs after it."""
 
-Where facts, templates and mixtures come from stands in `collections` and `mixtures`; this file is what all of them end in.
-"""
+from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ["Example"]
+from theory.distribution import SpecError
+
+__all__ = ["Example", "Prompter", "require_answers", "require_lengths"]
+
+PLAIN_ENDING = "\nAnswer:"
+"""What follows the question where there is no chat template."""
 
 
 class Example(NamedTuple):
@@ -15,9 +20,94 @@ class Example(NamedTuple):
         prompt: the fully rendered text, chat template applied, ending where the answer begins.
         answer: the text to be produced, without the end token.
 
-    >>> Example("Where does Liz live? Answer:", " London").answer
+    >>> Example("Where does Liz live?\\nAnswer:", " London").answer
     ' London'
     """
 
     prompt: str
     answer: str
+
+
+class Prompter:
+    """Renders context sentences and a question for one tokenizer, with its chat template or as plain text.
+
+    In a chat, sentences and question are one message of the user, and there is no system prompt: one that a template
+    adds on its own is left out. As plain text they stand on one line, and ``Answer:`` on the next.
+
+    Args:
+        tokenizer: a tokenizer of `transformers`.
+        chat: whether to use its chat template.
+
+    Raises:
+        SpecError: when `chat` is true and the tokenizer has no chat template.
+
+    Example:
+        >>> plain = Prompter(None, chat=False)
+        >>> plain.render("Where does Liz live?", ["Liz lives in Rome."])
+        'Liz lives in Rome. Where does Liz live?\\nAnswer:'
+        >>> plain.answer("Rome")
+        ' Rome'
+    """
+
+    def __init__(self, tokenizer: Any, *, chat: bool):
+        if chat and not getattr(tokenizer, "chat_template", None):
+            raise SpecError(["`chat` must be false for a tokenizer without a chat template; got true"])
+        self.tokenizer = tokenizer
+        self.chat = chat
+
+    def render(self, question: str, sentences: Sequence[str] = ()) -> str:
+        """The prompt, which ends where the answer begins."""
+        text = " ".join([*sentences, question])
+        return self._turn(text) if self.chat else text + PLAIN_ENDING
+
+    def answer(self, text: str) -> str:
+        """An answer as it stands after the prompt."""
+        return text if self.chat else f" {text}"
+
+    def _turn(self, text: str) -> str:
+        """A first message of the user. Templates add a system prompt before the first turn only, so it is rendered
+        as a second turn, of which the first is cut off; a token that begins every text is put back."""
+        before = [{"role": "user", "content": "-"}, {"role": "assistant", "content": "-"}]
+        apply = self.tokenizer.apply_chat_template
+        first = apply(before, tokenize=False)
+        both = apply([*before, {"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
+        if not both.startswith(first):
+            raise SpecError(["`chat` must be false for a chat template that rewrites earlier turns; got true"])
+        turn, begin = both[len(first) :], self.tokenizer.bos_token
+        return f"{begin}{turn}" if begin and both.startswith(begin) and not turn.startswith(begin) else turn
+
+
+def require_answers(tokenizer: Any, answers: Iterable[str]) -> None:
+    """Checks that every answer has a token.
+
+    Raises:
+        SpecError: naming each answer that tokenizes to nothing.
+    """
+    empty = [answer for answer in answers if not tokenizer(answer, add_special_tokens=False)["input_ids"]]
+    if empty:
+        raise SpecError([f"`answer` must have at least one token; '{answer}' tokenizes to nothing" for answer in empty])
+
+
+def require_lengths(tokenizer: Any, prompts: Iterable[str], answers: Iterable[str], longest: int) -> None:
+    """Checks that every prompt fits into the model's context, together with the longest answer and the end token.
+
+    Args:
+        tokenizer: the tokenizer.
+        prompts: rendered prompts.
+        answers: answers as they stand after a prompt.
+        longest: tokens that the model's context holds.
+
+    Raises:
+        SpecError: naming the longest of the prompts that are too long.
+    """
+
+    def tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    room = longest - 1 - max(tokens(answer) for answer in answers)
+    worst = max(prompts, key=tokens)
+    if tokens(worst) > room:
+        raise SpecError(
+            [f"`prompt` must have at most {room} tokens, so that {longest} hold it and an answer; got {tokens(worst)}"
+             f" in '{worst[:60]}...'"]
+        )  # fmt: skip

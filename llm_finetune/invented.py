@@ -1,0 +1,89 @@
+"""Collections of any size: people with real or invented names, any frequencies, and cities for them to live in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from llm_finetune.collection import Collection, Fact, load_collection
+from theory.distribution import SpecError
+from theory.validation import require_choice, require_integer, require_positive
+
+__all__ = ["generate_collection"]
+
+ONSETS = ("b", "br", "d", "dr", "f", "g", "gl", "h", "j", "k", "kr", "l", "m", "n", "p", "pl", "r", "s", "st", "t", "tr", "v", "w", "z")  # fmt: skip
+VOWELS = ("a", "e", "i", "o", "u", "ai", "ou")
+ENDS = ("", "k", "l", "m", "n", "r", "s", "t", "x")
+N_NEW = 8
+
+
+def generate_collection(
+    frequencies: Sequence[float], *, n_answers: int, names: Literal["invented", "real"] = "invented", seed: int = 0
+) -> Collection:
+    """People who live in cities, asked for with given frequencies.
+
+    Templates and the unrelated relation are those of the given collection of people. Facts of the largest frequency
+    form the group ``high``, the others ``low``; where all are equal, all are ``all``. Answers are dealt out evenly.
+
+    Args:
+        frequencies: relative frequency > 0 of each fact, shape (facts,), two or more.
+        n_answers: number of different answers, in 2 .. facts.
+        names: ``invented`` syllables, or the ``real`` names of people and cities of the given collections, of which
+            there are 64 and 16.
+        seed: seed of the invented names, an integer >= 0.
+
+    Raises:
+        SpecError: when there are not that many real names.
+        ValueError: when an argument is out of its set.
+
+    Example:
+        >>> found = generate_collection([9, 9, 1, 1], n_answers=2, seed=3)
+        >>> [fact.group for fact in found.facts], len(found.answers)
+        (['high', 'high', 'low', 'low'], 2)
+    """
+    weights = require_positive("frequencies", np.atleast_1d(frequencies))
+    if weights.ndim != 1 or len(weights) < 2:
+        raise ValueError(f"`frequencies` must be two or more numbers > 0; got {frequencies!r}")
+    if not 2 <= require_integer("n_answers", n_answers, least=2) <= len(weights):
+        raise ValueError(f"`n_answers` must be an integer in 2 .. {len(weights)}; got {n_answers}")
+    subjects, answers = _names(names, len(weights), n_answers, require_integer("seed", seed))
+    most = weights.max()
+    groups = ["all" if (weights == most).all() else "high" if weight == most else "low" for weight in weights]
+    facts = tuple(
+        Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(len(weights))
+    )
+    given = load_collection("frequency" if names == "real" else "people")
+    return replace(
+        given,
+        facts=facts,
+        new_subjects=given.new_subjects if names == "real" else tuple(subjects[len(weights) :]),
+        new_answers=given.new_answers if names == "real" else tuple(answers[n_answers:]),
+    )
+
+
+def _names(kind: str, n_subjects: int, n_answers: int, seed: int) -> tuple[list[str], list[str]]:
+    """Subjects and answers; invented ones with `N_NEW` more of each, which training will not show."""
+    if require_choice("names", kind, ("invented", "real")) == "invented":
+        words = _invented(np.random.default_rng(seed))
+        return ([next(words) for _ in range(n_subjects + N_NEW)], [next(words) for _ in range(n_answers + N_NEW)])
+    given = load_collection("frequency")
+    people = [fact.subject for fact in given.facts]
+    for name, asked, there in (("frequencies", n_subjects, people), ("n_answers", n_answers, given.answers)):
+        if asked > len(there):
+            raise SpecError([f"`{name}` must ask for at most {len(there)} real names; got {asked}"])
+    return people, list(given.answers)
+
+
+def _invented(rng: np.random.Generator) -> Iterator[str]:
+    """Different words of two or more syllables."""
+    seen: set[str] = set()
+    while True:
+        count = int(rng.integers(2, 4 + len(seen) // 100_000))
+        parts = [str(rng.choice(sounds)) for _ in range(count) for sounds in (ONSETS, VOWELS)]
+        word = "".join([*parts, str(rng.choice(ENDS))]).capitalize()
+        if word not in seen:
+            seen.add(word)
+            yield word

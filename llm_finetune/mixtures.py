@@ -1,0 +1,183 @@
+r"""Mixtures of training prompts: which share of them rewards memory, and which share reading.
+
+Four kinds of prompts ask for the answer of a trained subject:
+
+- ``memory``: no context; the answer is the memorised one.
+- ``reading``: the context states an answer that is paired with the subject anew at every prompt, uniformly over all
+  answers, and it is the answer. Weights say nothing about it.
+- ``agreeing``: the context states the memorised answer.
+- ``irrelevant``: the context states the memorised answer of another subject; the answer is the memorised one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_finetune.collection import Collection
+from llm_finetune.prompts import Example, Prompter
+from theory.distribution import SpecError
+from theory.validation import require_integer
+
+__all__ = ["KINDS", "Mixture", "PromptStream"]
+
+KINDS = ("memory", "reading", "agreeing", "irrelevant")
+"""Kinds of training prompts."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Shares of the kinds of prompts, and how many sentences a context has.
+
+    Args:
+        memory: share in [0, 1] of prompts without context; the four shares sum to 1.
+        reading: share of prompts whose context has to be read.
+        agreeing: share of prompts whose context states the memorised answer.
+        irrelevant: share of prompts whose context is about another subject.
+        sentences: sentences of a context, >= 1: beside the one that the kind asks for, memorised facts about other
+            subjects, in random order.
+
+    Raises:
+        SpecError: with a sentence for each value out of its set.
+
+    Example:
+        >>> Mixture.parse("memory=0.5 reading=0.5").reading
+        0.5
+        >>> Mixture.parse("memory=0.5 reeding=0.5")
+        Traceback (most recent call last):
+        ...
+        theory.distribution.SpecError: `mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among \
+('memory', 'reading', 'agreeing', 'irrelevant', 'sentences'); got 'memory=0.5 reeding=0.5'
+    """
+
+    memory: float = 0.0
+    reading: float = 0.0
+    agreeing: float = 0.0
+    irrelevant: float = 0.0
+    sentences: int = 1
+
+    def __post_init__(self) -> None:
+        problems = []
+        for kind in KINDS:
+            if not 0 <= getattr(self, kind) <= 1:
+                problems.append(f"`{kind}` must be in [0, 1]; got {getattr(self, kind)!r}")
+        if not problems and abs(sum(self.shares) - 1) > 1e-9:
+            problems.append(f"the shares {KINDS} must sum to 1; got {self.text}, which sums to {sum(self.shares):g}")
+        try:
+            require_integer("sentences", self.sentences, least=1)
+        except ValueError as error:
+            problems.append(str(error))
+        if problems:
+            raise SpecError(problems)
+
+    @classmethod
+    def parse(cls, text: str) -> Mixture:
+        """A mixture from text such as ``memory=0.9 reading=0.1 sentences=3``; what is not named is 0, or 1 sentence."""
+        pairs = [word.partition("=") for word in text.split()]
+        names = [name for name, _, _ in pairs]
+        try:
+            numbers = {name: int(value) if name == "sentences" else float(value) for name, _, value in pairs}
+        except ValueError:
+            numbers = {}
+        if not numbers or not set(names) <= {*KINDS, "sentences"} or len(set(names)) < len(names):
+            raise SpecError(
+                [f"`mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among"
+                 f" {(*KINDS, 'sentences')}; got '{text}'"]
+            )  # fmt: skip
+        return cls(**numbers)  # type: ignore[arg-type]  # sentences is the one integer
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares in the order of `KINDS`."""
+        return tuple(getattr(self, kind) for kind in KINDS)
+
+    @property
+    def text(self) -> str:
+        """What `parse` reads back, without what is 0.
+
+        Example:
+            >>> Mixture(memory=0.98, reading=0.02).text
+            'memory=0.98 reading=0.02'
+        """
+        shares = [f"{kind}={getattr(self, kind):g}" for kind in KINDS if getattr(self, kind)]
+        return " ".join([*shares, *([f"sentences={self.sentences}"] if self.sentences != 1 else [])])
+
+
+class PromptStream:
+    """Training prompts without end; prompt k is a pure function of the arguments and k.
+
+    Shares hold at every length: the kind of prompt k follows the golden-ratio sequence, which meets every share to
+    within O(log k) prompts. Subjects come in rounds of as many prompts as there are facts; a round asks for a fact of
+    frequency f either floor(n f) or ceil(n f) times, so that equally frequent facts come once in each.
+
+    Args:
+        collection: the facts, paired.
+        mixture: kinds of prompts.
+        prompter: renders them.
+        seed: seed of every draw, an integer >= 0.
+
+    Raises:
+        SpecError: when a context would have more sentences than there are facts.
+
+    Example:
+        >>> from llm_finetune.collection import load_collection
+        >>> people = load_collection("people")
+        >>> stream = PromptStream(people, Mixture(memory=1.0), Prompter(None, chat=False), seed=0)
+        >>> sorted(example.answer for example in stream.batch(0, 8)) == sorted(f" {a}" for a in people.answers)
+        True
+    """
+
+    def __init__(self, collection: Collection, mixture: Mixture, prompter: Prompter, *, seed: int):
+        if mixture.sentences > len(collection.facts):
+            most = len(collection.facts)
+            raise SpecError([f"`sentences` must be at most the number of facts, {most}; got {mixture.sentences}"])
+        self.collection = collection
+        self.mixture = mixture
+        self.prompter = prompter
+        self.seed = require_integer("seed", seed)
+        self._offset = np.random.default_rng([self.seed, 0]).random()
+        self._round = lru_cache(maxsize=4)(self._draw_round)
+
+    def batch(self, step: int, size: int) -> list[Example]:
+        """The prompts of a step, counted from 0."""
+        return [self.example(step * size + k) for k in range(size)]
+
+    def kind(self, index: int) -> str:
+        """Kind of a prompt."""
+        at = (self._offset + index * _GOLDEN) % 1.0
+        return KINDS[int(np.searchsorted(np.cumsum(self.mixture.shares)[:-1], at, side="right"))]
+
+    def example(self, index: int) -> Example:
+        """Prompt number `index`, counted from 0."""
+        rng = np.random.default_rng([self.seed, 1, index])
+        collection, kind = self.collection, self.kind(index)
+        turn, place = divmod(index, len(collection.facts))
+        own = int(self._round(turn)[place])
+        subject, memorised = collection.facts[own][:2]
+        others = [fact for fact in collection.facts if fact.subject != subject]
+        order = rng.permutation(len(others))[: self.mixture.sentences]
+        stated = [others[k][:2] for k in order]
+        answer = memorised
+        if kind in ("reading", "agreeing"):
+            answer = str(rng.choice(collection.answers)) if kind == "reading" else memorised
+            stated[-1] = (subject, answer)
+        context = str(rng.choice(collection.contexts))
+        sentences = [collection.state(context, *stated[k]) for k in rng.permutation(len(stated))]
+        question = collection.ask(str(rng.choice(collection.questions)), subject)
+        prompt = self.prompter.render(question, () if kind == "memory" else sentences)
+        return Example(prompt, self.prompter.answer(answer))
+
+    def _draw_round(self, turn: int) -> NDArray[np.int64]:
+        """Facts asked for in one round: systematic sampling over the frequencies in random order, then shuffled."""
+        rng = np.random.default_rng([self.seed, 2, turn])
+        n = len(self.collection.facts)
+        order = rng.permutation(n)
+        ends = np.cumsum(self.collection.frequencies[order]) * n
+        drawn = np.searchsorted(ends[:-1], np.arange(n) + rng.random(), side="right")
+        return rng.permutation(order[drawn])
