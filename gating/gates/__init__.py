@@ -5,6 +5,7 @@ from gating.gates.bayes_mixture import BayesMixtureGate
 from gating.gates.exponential_weights import ExponentialWeightsGate
 from gating.gates.gradient_descent import GradientDescentGate
 from gating.gates.online import LinearLossGate, LogLossGate, OnlineGate
+from gating.gates.posterior import PosteriorGate, PosteriorParameters
 from gating.gates.universal_portfolio import UniversalPortfolioGate
 
 __all__ = [
@@ -15,5 +16,7 @@ __all__ = [
     "LinearLossGate",
     "LogLossGate",
     "OnlineGate",
+    "PosteriorGate",
+    "PosteriorParameters",
     "UniversalPortfolioGate",
 ]

@@ -98,8 +98,11 @@ class ExponentialWeightsGate(LinearLossGate):
             return (8 * math.log(2) / self.horizon[index]).sqrt() / self.loss_range
         return 2 * math.sqrt(math.log(2)) / self.loss_range * (rounds + 1).rsqrt()
 
+    def _log_odds(self, index: Index) -> Tensor:
+        return self.log_prior_odds[index] - self.coming_rate[index] * self.lead[index]
+
     def _alpha(self, index: Index) -> Tensor:
-        return torch.sigmoid(self.log_prior_odds[index] - self.coming_rate[index] * self.lead[index])
+        return torch.sigmoid(self._log_odds(index))
 
     def _learn(self, index: Index, alpha: Tensor, difference: Tensor) -> None:
         played = self.coming_rate[index]
