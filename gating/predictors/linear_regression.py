@@ -1,0 +1,130 @@
+"""Memorizing and generalizing predictor of linear regression, at every position of a sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gating.predictors.tables import finite_table, require_pairs, row_blocks
+from gating.tasks.sequences import Sequences
+from theory.validation import require_integer, require_positive, require_scalar
+
+__all__ = ["RegressionGeneralizer", "RegressionMemorizer"]
+
+
+class RegressionMemorizer:
+    r"""Posterior mean over D known weight vectors, each equally likely at first (dMMSE).
+
+    .. math:: M(x_t) = \sum_d \pi_d(t) \langle w_d, x_t \rangle, \qquad
+        \pi_d(t) \propto \exp\Bigl(-\sum_{s<t} \frac{(y_s - \langle w_d, x_s \rangle)^2}{2 \sigma^2}\Bigr)
+
+    Args:
+        weights: the weight vectors, shape (D, m).
+        noise_variance: variance of the noise of y, > 0; m / 256 when None.
+        chunk: numbers held at once for a block of sequences, >= 1; changes speed and memory alone.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0], [1.0]]), torch.tensor([1.0, 1.0])
+        >>> M = RegressionMemorizer(torch.tensor([[1.0], [-1.0]]))
+        >>> M(Sequences(x, y, y)).tolist()
+        [0.0, 1.0]
+
+    Source: Wurgaft et al. (2025), linear regression, memorizing predictor; Raventos et al. (2023), dMMSE.
+    """
+
+    def __init__(self, weights: Tensor, *, noise_variance: float | None = None, chunk: int = 2**18):
+        self.weights = finite_table("weights", weights)
+        self.noise_variance = _variance(noise_variance, self.weights.shape[1])
+        self.chunk = require_integer("chunk", chunk, least=1)
+
+    @torch.no_grad()
+    def __call__(self, sequences: Sequences) -> Tensor:
+        """Mean of every y given the pairs before it and its own x, float64, (..., T, m) -> (..., T).
+
+        Raises:
+            ValueError: inputs and answers do not fit each other or the weights, or are not finite.
+        """
+        x, y = _pairs(sequences, self.weights.shape[1])
+        means = torch.empty_like(y)
+        for block in row_blocks(len(y), max(len(self.weights), x.shape[1:].numel()), self.chunk):
+            self._answer(x[block].double(), y[block], means[block])
+        return means.reshape(sequences.y.shape)
+
+    def _answer(self, x: Tensor, y: Tensor, means: Tensor) -> None:
+        """Writes the means (rows, T) of the pairs x (rows, T, m), y (rows, T), position after position."""
+        weights = self.weights.T.to(x.device)
+        score = torch.zeros(len(y), weights.shape[1], dtype=torch.float64, device=y.device)
+        for t in range(y.shape[1]):
+            given = x[:, t] @ weights
+            means[:, t] = torch.linalg.vecdot(score.softmax(-1), given)
+            score.sub_(given.sub_(y[:, t, None]).square_(), alpha=0.5 / self.noise_variance)
+
+
+class RegressionGeneralizer:
+    r"""Posterior mean under the prior w ~ N(0, I): ridge regression on the pairs before each position.
+
+    .. math:: G(x_t) = x_t^\top (\sigma^2 I + X^\top X)^{-1} X^\top y, \qquad X = x_{<t}, \; y = y_{<t}
+
+    Computed from one Cholesky factor for the whole sequence. Before any pair is seen y has covariance
+    :math:`K_{st} = \langle x_s, x_t \rangle + \sigma^2 [s = t] = (L L^\top)_{st}`; with :math:`e = L^{-1} y` the
+    innovations, :math:`G(x_t) = \sum_{s<t} L_{ts} e_s`. The error of rounding grows as
+    :math:`10^{-16} \max_t \|x_t\|^2 / \sigma^2`.
+
+    Args:
+        dim: dimension m >= 1 of x.
+        noise_variance: variance of the noise of y, > 0; m / 256 when None.
+        chunk: numbers held at once for a block of sequences, >= 1; changes speed and memory alone.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0], [1.0]]), torch.tensor([1.0, 1.0])
+        >>> G = RegressionGeneralizer(1, noise_variance=1.0)
+        >>> G(Sequences(x, y, y)).round(decimals=12).tolist()
+        [0.0, 0.5]
+
+    Source: Wurgaft et al. (2025), linear regression, generalizing predictor; the factor is that of Gaussian processes,
+    Rasmussen and Williams (2006), algorithm 2.1.
+    """
+
+    def __init__(self, dim: int, *, noise_variance: float | None = None, chunk: int = 2**22):
+        self.dim = require_integer("dim", dim, least=1)
+        self.noise_variance = _variance(noise_variance, self.dim)
+        self.chunk = require_integer("chunk", chunk, least=1)
+
+    @torch.no_grad()
+    def __call__(self, sequences: Sequences) -> Tensor:
+        """Mean of every y given the pairs before it and its own x, float64, (..., T, m) -> (..., T).
+
+        Raises:
+            ValueError: inputs and answers do not fit each other or `dim`, or are not finite.
+            torch.linalg.LinAlgError: the noise is too small beside the inputs for float64.
+        """
+        x, y = _pairs(sequences, self.dim)
+        means = torch.empty_like(y)
+        for block in row_blocks(len(y), y.shape[1] ** 2, self.chunk):
+            inputs = x[block].double()
+            covariance = inputs @ inputs.mT
+            covariance.diagonal(dim1=-2, dim2=-1).add_(self.noise_variance)
+            factor = torch.linalg.cholesky(covariance)
+            innovations = torch.linalg.solve_triangular(factor, y[block].unsqueeze(-1), upper=False)
+            means[block] = (factor.tril(-1) @ innovations).squeeze(-1)
+        return means.reshape(sequences.y.shape)
+
+
+def _variance(noise_variance: float | None, dim: int) -> float:
+    if noise_variance is None:
+        return dim / 256
+    return require_scalar("noise_variance", require_positive("noise_variance", noise_variance))
+
+
+def _pairs(sequences: Sequences, dim: int) -> tuple[Tensor, Tensor]:
+    """Inputs (rows, T, m) and answers (rows, T; float64), leading dimensions made one."""
+    x, y = require_pairs(sequences, dim), sequences.y.double()
+    if not bool(y.isfinite().all()):
+        raise ValueError(f"`sequences.y` must be finite; got {int((~y.isfinite()).sum())} of {y.numel()} that are not")
+    return x.reshape(-1, *x.shape[-2:]), y.reshape(-1, y.shape[-1])
