@@ -27,13 +27,14 @@ def generators(seeds: Sequence[int]) -> list[torch.Generator]:
 
 
 class Linear(nn.Module):
-    """Linear maps of R replicas: weights N(0, 1 / n_in) (LeCun), zero biases.
+    """Linear maps of R replicas: normal weights, zero biases.
 
     Args:
         n_in: input width.
         n_out: output width.
         rngs: one generator per replica; a replica's initial weights depend on its own alone.
         bias: whether to add a bias.
+        std: standard deviation of the initial weights; n_in^(-1/2) (LeCun) when None.
 
     Raises:
         ValueError: naming the argument, the allowed set and the value.
@@ -48,14 +49,22 @@ class Linear(nn.Module):
         torch.Size([3, 5, 10])
     """
 
-    def __init__(self, n_in: int, n_out: int, rngs: Sequence[torch.Generator], *, bias: bool = True):
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        rngs: Sequence[torch.Generator],
+        *,
+        bias: bool = True,
+        std: float | None = None,
+    ):
         super().__init__()
         require_integer("n_in", n_in, least=1)
         require_integer("n_out", n_out, least=1)
         if not isinstance(rngs, Sequence) or not rngs or not all(isinstance(rng, torch.Generator) for rng in rngs):
             raise ValueError(f"`rngs` must be one torch.Generator per replica, at least one; got {rngs!r}")
         drawn = [torch.randn(n_in, n_out, generator=rng) for rng in rngs]
-        self.weight = nn.Parameter(torch.stack(drawn) * n_in**-0.5)
+        self.weight = nn.Parameter(torch.stack(drawn) * (n_in**-0.5 if std is None else std))
         self.bias = nn.Parameter(torch.zeros(len(drawn), 1, n_out)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,57 +7,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, one_hot, scaled_dot_product_attention
+from torch.nn.functional import one_hot
 
-from gating.models.layers import LayerNorm, Linear, affine
+from gating.models.blocks import Block, require_shape
+from gating.models.layers import LayerNorm, Linear
 from gating.tasks.sequences import Sequences
-from theory.validation import require_integer, require_positive, require_scalar
+from theory.validation import require_integer
 
 __all__ = ["Transformer", "sinusoidal_positions"]
-
-
-LARGEST_HIDDEN = 2**20
-
-
-class Attention(nn.Module):
-    """Causal multi-head self-attention; `last_only` asks for the output at the last position alone.
-
-    Queries and values have biases. Keys have none: it would cancel in the softmax, and an optimizer that normalises
-    gradients, as Adam does, would turn the rounding errors of its zero gradient into steps.
-    """
-
-    def __init__(self, width: int, heads: int, rngs: Sequence[torch.Generator]):
-        super().__init__()
-        self.heads = heads
-        self.query_key_value = Linear(width, 3 * width, rngs, bias=False)
-        self.query_bias, self.value_bias = (nn.Parameter(torch.zeros(len(rngs), 1, width)) for _ in range(2))
-        self.out = Linear(width, width, rngs)
-
-    def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
-        """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
-        bias = torch.cat([self.query_bias, torch.zeros_like(self.query_bias), self.value_bias], dim=-1)
-        split = affine(x, self.query_key_value.weight, bias).unflatten(-1, (3, self.heads, -1)).flatten(0, 1)
-        q, k, v = split.permute(2, 0, 3, 1, 4)  # (R B, heads, T, width / heads) each
-        q = q[:, :, -1:] if last_only else q
-        mixed = scaled_dot_product_attention(q, k, v, is_causal=not last_only)
-        return self.out(mixed.transpose(1, 2).flatten(2).unflatten(0, x.shape[:2]))
-
-
-class Block(nn.Module):
-    """Pre-norm block: attention, then a GELU perceptron, each added to the stream."""
-
-    def __init__(self, width: int, heads: int, mlp_factor: float, rngs: Sequence[torch.Generator]):
-        super().__init__()
-        hidden = round(mlp_factor * width)
-        self.norm_attention, self.norm_mlp = LayerNorm(width, len(rngs)), LayerNorm(width, len(rngs))
-        self.attention = Attention(width, heads, rngs)
-        self.up, self.down = Linear(width, hidden, rngs), Linear(hidden, width, rngs)
-
-    def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
-        """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
-        mixed = self.attention(self.norm_attention(x), last_only=last_only)
-        x = (x[:, :, -1:] if last_only else x) + mixed
-        return x + self.down(gelu(self.up(self.norm_mlp(x))))
 
 
 class Transformer(nn.Module):
@@ -109,14 +66,7 @@ class Transformer(nn.Module):
         require_integer("context_length", context_length)
         if dim != width:
             raise ValueError(f"`width` must equal `dim` = {dim}, as inputs enter the stream unchanged; got {width}")
-        require_integer("depth", depth, least=1)
-        if require_integer("heads", heads) < 1 or width % heads or width % 2:
-            raise ValueError(f"`width` must be even and a multiple of `heads` = {heads}; got {width!r}")
-        hidden = require_scalar("mlp_factor", require_positive("mlp_factor", mlp_factor)) * width
-        if hidden > LARGEST_HIDDEN:
-            raise ValueError(f"`mlp_factor` must be at most {LARGEST_HIDDEN} / `width`; got {mlp_factor!r}")
-        if hidden < 1:
-            raise ValueError(f"`mlp_factor` must be at least 1 / `width`; got {mlp_factor!r}")
+        require_shape(width, depth, heads, mlp_factor)
         self.n_labels = n_labels
         self.embed_label = Linear(n_labels, width, rngs, bias=False)
         self.blocks = nn.ModuleList([Block(width, heads, mlp_factor, rngs) for _ in range(depth)])

@@ -15,8 +15,8 @@ from torch import Tensor
 
 __all__ = ["STREAMS", "hashes", "normals", "row_keys", "seed_keys", "uniforms"]
 
-STREAMS = ("training", "evaluation", "order", "centres")
-"""Independent uses of one seed: training rows, evaluation rows, the order of rows in batches, class centres."""
+STREAMS = ("training", "evaluation", "order", "centres", "tasks")
+"""Independent uses of one seed: training rows, evaluation rows, the order of rows in batches, class centres, tasks."""
 
 
 def _signed(value: int) -> int:

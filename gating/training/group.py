@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -11,7 +12,10 @@ from torch import Tensor, nn
 from gating.tasks.sequences import Sequences
 from gating.training.schedule import TrainSettings
 
-__all__ = ["BatchSource", "ReplicaGroup", "target_log_loss"]
+__all__ = ["BatchSource", "Loss", "ReplicaGroup", "clip_norms", "narrowed", "target_log_loss", "widened"]
+
+Loss = Callable[[Tensor, Sequences], Tensor]
+"""From a model's answers to a batch, and the batch, to one loss per replica, (R,)."""
 
 
 class BatchSource(Protocol):
@@ -26,6 +30,19 @@ def target_log_loss(log_probabilities: Tensor, sequences: Sequences) -> Tensor:
     return -log_probabilities.gather(-1, sequences.target.unsqueeze(-1)).squeeze(-1).mean(-1)
 
 
+def clip_norms(gradients: list[Tensor], largest: float) -> list[Tensor]:
+    """Gradients of R replicas, each replica's scaled down to the norm `largest` where it is longer.
+
+    Example:
+        >>> [clipped] = clip_norms([torch.tensor([[3.0, 4.0], [0.3, 0.4]])], 1.0)
+        >>> clipped.norm(dim=1).tolist()
+        [1.0, 0.5]
+    """
+    norm = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
+    scale = (largest / norm.clamp_min(1e-30)).clamp_max(1.0)
+    return [gradient * scale.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
+
+
 class ReplicaGroup:
     """Some replicas of an ensemble: their model, optimizer and batches.
 
@@ -34,10 +51,18 @@ class ReplicaGroup:
         model: their model, whose parameters have a leading replica dimension.
         source: their training batches.
         settings: how to train.
+        loss: what is minimised.
     """
 
-    def __init__(self, rows: slice, model: nn.Module, source: BatchSource, settings: TrainSettings):
-        self.rows, self.model, self.source, self.settings = rows, model, source, settings
+    def __init__(
+        self,
+        rows: slice,
+        model: nn.Module,
+        source: BatchSource,
+        settings: TrainSettings,
+        loss: Loss = target_log_loss,
+    ):
+        self.rows, self.model, self.source, self.settings, self.loss = rows, model, source, settings, loss
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.Adam(self.trained.values(), lr=settings.learning_rate, fused=True)
         self.step = 0
@@ -60,9 +85,13 @@ class ReplicaGroup:
         return torch.stack(losses)
 
     def _update(self, batch: Sequences) -> Tensor:
-        loss = target_log_loss(self.model(batch), batch)
+        loss = self.loss(self.model(batch), batch)
         leaves = list(self.trained.values())
-        for leaf, gradient in zip(leaves, torch.autograd.grad(loss.sum(), leaves), strict=True):
+        gradients = list(torch.autograd.grad(loss.sum(), leaves))
+        if self.settings.clip is not None:
+            gradients = clip_norms(gradients, self.settings.clip)
+        self.optimizer.param_groups[0]["lr"] = self.settings.rate(self.step)
+        for leaf, gradient in zip(leaves, gradients, strict=True):
             leaf.grad = gradient.contiguous()  # fused Adam on the CPU reads memory as if gradients were dense
         self.optimizer.step()
         return loss.detach()
@@ -80,11 +109,32 @@ class ReplicaGroup:
         mine = {key: value[self.rows] for key, value in tensors.items()}
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.copy_(mine[f"parameters.{name}"])
+                parameter.copy_(narrowed(mine[f"parameters.{name}"], parameter))
         for name, leaf in self.trained.items():
-            moments = {key: mine[f"{key}.{name}"].to(leaf.device).clone() for key in ("exp_avg", "exp_avg_sq")}
+            moments = {
+                key: narrowed(mine[f"{key}.{name}"], leaf).to(leaf.device).clone() for key in ("exp_avg", "exp_avg_sq")
+            }
             self.optimizer.state[leaf] = {"step": torch.tensor(float(step), device=leaf.device), **moments}
         self.step = step
+
+
+def widened(parts: list[Tensor]) -> Tensor:
+    """Replicas of several groups in one tensor; those of narrower models are filled up with zeros.
+
+    Hidden units whose weights are zero answer zero and stay zero, so the wider model is the same model.
+    """
+    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    whole = parts[0].new_zeros(sum(len(part) for part in parts), *shape)
+    first = 0
+    for part in parts:
+        narrowed(whole[first : first + len(part)], part).copy_(part)
+        first += len(part)
+    return whole
+
+
+def narrowed(whole: Tensor, like: Tensor) -> Tensor:
+    """The part of a tensor that a narrower model has: the first entries along each dimension but the replicas'."""
+    return whole[(slice(None), *(slice(size) for size in like.shape[1:]))]
 
 
 def _batch(block: Sequences, k: int, size: int) -> Sequences:

@@ -7,9 +7,10 @@ that is killed and resumed ends with the same bits as one that was not.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from itertools import pairwise
+from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import Generic, TypeVar
 
 import pandas as pd
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from gating.files import FolderError
-from gating.training.group import BatchSource, ReplicaGroup
+from gating.training.group import BatchSource, Loss, ReplicaGroup, target_log_loss, widened
 from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
 
@@ -53,6 +54,12 @@ class Trainer(Generic[Replica]):
         device: ``cpu`` or ``cuda``.
         dtype: floating type of the parameters; `source` makes inputs of the same.
         workers: worker threads on the CPU, >= 1; they change the speed, not the result.
+        loss: what is minimised; the log loss of the query's label by default.
+        group_sizes: how many consecutive replicas train as one group; models of one group have one shape. About 16
+            each by default, whose short sequences fit a core's cache together; 1 suits models of many tokens.
+
+    Raises:
+        ValueError: `group_sizes` does not add up to the number of replicas.
     """
 
     def __init__(
@@ -66,10 +73,19 @@ class Trainer(Generic[Replica]):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         workers: int = 1,
+        loss: Loss = target_log_loss,
+        group_sizes: Sequence[int] | None = None,
     ):
-        self.folder, self.settings, self.workers = folder, settings, workers
+        self.folder, self.settings, self.workers, self._loss = folder, settings, workers, loss
         self._replicas, self._build, self._source = replicas, build, source
         self._device, self._dtype = torch.device(device), dtype
+        n, sizes = len(replicas), list(group_sizes or [])
+        if group_sizes is None:
+            self._bounds = torch.linspace(0, n, n_groups(n, self._device) + 1).round().int().tolist()
+        elif sum(sizes) != n or min(sizes, default=0) < 1:
+            raise ValueError(f"`group_sizes` must be integers >= 1 that add up to {n} replicas; got {sizes}")
+        else:
+            self._bounds = [0, *accumulate(sizes)]
         self._groups: list[ReplicaGroup] = []
 
     def run(self, label: str = "training") -> None:
@@ -104,7 +120,6 @@ class Trainer(Generic[Replica]):
             FolderError: when the folder holds another number of replicas, or a file in it is damaged.
         """
         n = len(self._replicas)
-        bounds = torch.linspace(0, n, n_groups(n, self._device) + 1).round().int().tolist()
         saved = self.folder.load_state()
         held = {len(value) for value in saved[1].values()} if saved else {n}
         if held != {n}:
@@ -112,12 +127,13 @@ class Trainer(Generic[Replica]):
                 f"`{self.folder.path}` must hold {n} replicas, as many as are trained; it holds {max(held)}"
             )
         self._groups = []
-        for start, end in pairwise(bounds):
+        for start, end in pairwise(self._bounds):
             mine = self._replicas[start:end]
             model = self._build(mine).to(self._device, self._dtype)
-            self._groups.append(ReplicaGroup(slice(start, end), model, self._source(mine), self.settings))
+            group = ReplicaGroup(slice(start, end), model, self._source(mine), self.settings, self._loss)
+            self._groups.append(group)
             if saved is not None:
-                self._groups[-1].restore(saved[0], saved[1])
+                group.restore(saved[0], saved[1])
         return (0, []) if saved is None else (saved[0], [saved[2]])
 
     def _segments(self, step: int) -> list[int]:
@@ -127,7 +143,8 @@ class Trainer(Generic[Replica]):
     def advance(self, last: int, progress: tqdm | None = None) -> Tensor:
         """Trains what `start` built up to step `last` without saving; returns the losses, shape (steps, R)."""
         stop = threading.Event()
-        with ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        workers = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,))
+        with _matmul_precision(self.settings.matmul_precision), workers as pool:
             futures = [pool.submit(group.advance, last, stop) for group in self._groups]
             try:
                 pending = set(futures)
@@ -163,12 +180,22 @@ class Trainer(Generic[Replica]):
 
     def _save(self, step: int, metrics: pd.DataFrame) -> None:
         states = [group.state() for group in self._groups]
-        tensors = {key: torch.cat([state[key] for state in states]) for key in states[0]}
+        tensors = {key: widened([state[key] for state in states]) for key in states[0]}
         if step in self.settings.checkpoint_steps:
             prefix = "parameters."
             parameters = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             self.folder.save_checkpoint(step, parameters)
         self.folder.save_state(step, tensors, metrics)
+
+
+@contextmanager
+def _matmul_precision(precision: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _metric_rows(step: int, losses: Tensor) -> pd.DataFrame:

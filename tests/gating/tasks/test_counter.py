@@ -10,10 +10,10 @@ FAILURE_RATE = 1e-6
 
 
 def test_keys_of_seeds_streams_and_rows_are_distinct():
-    """64-bit hashes of 4 x 500 x 50 cells: a collision would have probability below 1e-9."""
+    """64-bit hashes of 5 x 500 x 50 cells: a collision would have probability below 1e-9."""
     rows = torch.arange(50).expand(500, -1)
     keys = [counter.row_keys(counter.seed_keys(list(range(500)), stream), rows) for stream in counter.STREAMS]
-    assert torch.cat(keys).unique().numel() == 4 * 500 * 50
+    assert torch.cat(keys).unique().numel() == len(counter.STREAMS) * 500 * 50
 
 
 def test_a_seed_of_any_size_and_sign_gives_a_key():

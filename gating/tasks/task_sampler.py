@@ -1,0 +1,126 @@
+"""What the task families share: D training tasks per replica, fresh sequences at every step, unseen tasks for tests."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gating.tasks import counter
+from gating.tasks.sequences import Sequences
+from theory.validation import is_integer, require_integer
+
+__all__ = ["MAX_TASKS", "TaskSampler"]
+
+MAX_TASKS = 2**20
+
+
+class TaskSampler(ABC):
+    """Draws sequences of R replicas, each with its own D training tasks.
+
+    Task k of a data seed is a hash of (data seed, k), so the tasks of a small D are the first of a larger one. A
+    training sequence is a hash of (data seed, its place in training): every step sees new ones, and none is stored.
+
+    Args:
+        n_tasks: number D of training tasks of each replica, integers in 1 .. 2^20.
+        data_seeds: one integer per replica; sets the tasks and the training sequences.
+        dim: m, the number of colours or of features, an integer >= 2.
+        length: number of draws or pairs whose outcome a model may be asked for, an integer >= 1; see the family.
+        device: where tensors live.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+    """
+
+    def __init__(
+        self,
+        n_tasks: Sequence[int],
+        data_seeds: Sequence[int],
+        *,
+        dim: int,
+        length: int,
+        device: torch.device | str = "cpu",
+    ):
+        self.dim, self.length = require_integer("dim", dim, least=2), require_integer("length", length, least=1)
+        self.n_tasks, self.device = list(n_tasks), torch.device(device)
+        seeds = list(data_seeds)
+        if not self.n_tasks or len(self.n_tasks) != len(seeds):
+            raise ValueError(
+                "`n_tasks` and `data_seeds` must have one entry per replica, at least one;"
+                f" got {len(self.n_tasks)} and {len(seeds)}"
+            )
+        for name, values, low, high in (
+            ("n_tasks", self.n_tasks, 1, MAX_TASKS),
+            ("data_seeds", seeds, -(2**63), 2**64 - 1),
+        ):
+            for value in values:
+                if not is_integer(value) or not low <= value <= high:
+                    raise ValueError(f"`{name}` must be integers in {low} .. {high}; got {value!r}")
+        self._sizes = torch.tensor(self.n_tasks, dtype=torch.float64, device=self.device).view(-1, 1)
+        self._training_keys, self._evaluation_keys, task_keys = (
+            counter.seed_keys(seeds, stream).to(self.device) for stream in ("training", "evaluation", "tasks")
+        )
+        index = torch.arange(max(self.n_tasks), device=self.device).expand(len(seeds), -1)
+        self._task_keys = counter.row_keys(task_keys, index)
+        self._tabulate()
+
+    @property
+    def n_replicas(self) -> int:
+        """R, the number of replicas sampled at once."""
+        return len(self.n_tasks)
+
+    def batches(self, first_step: int, n_steps: int, batch_size: int) -> Sequences:
+        """Training sequences of several steps, all new: shape (R, n_steps * batch_size, ...)."""
+        require_integer("first_step", first_step)
+        require_integer("n_steps", n_steps, least=1)
+        require_integer("batch_size", batch_size, least=1)
+        places = torch.arange(first_step * batch_size, (first_step + n_steps) * batch_size, device=self.device)
+        keys = counter.row_keys(self._training_keys, places.expand(self.n_replicas, -1))
+        return self._draw(keys, unseen=False)
+
+    def fresh(self, seed: int, count: int, *, unseen: bool = False) -> Sequences:
+        """Sequences that are not met in training: of the training tasks, or of tasks that are new in each sequence.
+
+        Args:
+            seed: evaluation seed, an integer in -2^63 .. 2^63 - 1.
+            count: number of sequences of each replica, B.
+            unseen: draw from unseen tasks (out of distribution) in place of the training tasks.
+
+        Returns:
+            Sequences of leading shape (R, B).
+
+        Raises:
+            ValueError: naming the argument, the allowed set and the value.
+        """
+        return self._draw(self._fresh_keys(seed, count), unseen=unseen)
+
+    def _fresh_keys(self, seed: int, count: int) -> Tensor:
+        if not is_integer(seed) or not -(2**63) <= seed < 2**63:
+            raise ValueError(f"`seed` must be an integer in -2^63 .. 2^63 - 1; got {seed!r}")
+        require_integer("count", count, least=1)
+        draw = torch.full((self.n_replicas, 1), int(seed), dtype=torch.int64, device=self.device)
+        keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
+        return counter.row_keys(keys, torch.arange(count, device=self.device).expand(self.n_replicas, -1))
+
+    def _pick(self, u: Tensor) -> Tensor:
+        """Training tasks, uniform: uniforms (R, ...) -> indices (R, ...)."""
+        return (u * self._sizes.view(-1, *[1] * (u.dim() - 1))).long()
+
+    def _of_task(self, table: Tensor, task: Tensor) -> Tensor:
+        """Entries of the replicas' tables: (R, D, ...) at (R, B, ...)."""
+        replica = torch.arange(self.n_replicas, device=self.device).view(-1, *[1] * (task.dim() - 1))
+        return table[replica, task]
+
+    def _expanded(self, task: Tensor) -> Tensor:
+        """The sequence's task at every token, (R, B) -> (R, B, length)."""
+        return task.unsqueeze(-1).expand(*task.shape, self.length)
+
+    @abstractmethod
+    def _tabulate(self) -> None:
+        """Makes the tables of training tasks from `_task_keys`, (R, largest D)."""
+
+    @abstractmethod
+    def _draw(self, keys: Tensor, *, unseen: bool) -> Sequences:
+        """One sequence for each key, (R, B); the classes of tokens of unseen tasks are -1."""
