@@ -1,9 +1,12 @@
-.PHONY: demo test check clean
+.PHONY: demo llm test check clean
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 demo: .venv/.installed
 	.venv/bin/gating compare --config configs/compare/quick.yaml --out runs/quick
+
+llm: .venv/.installed-llm
+	.venv/bin/gating finetune --config configs/finetune/people.yaml
 
 test: .venv/.installed-dev
 	.venv/bin/python -m pytest -n auto
@@ -20,9 +23,13 @@ check: .venv/.installed-dev
 	.venv/bin/python -m pip install --quiet -e .
 	touch $@
 
-.venv/.installed-dev: pyproject.toml | .venv/bin/python
-	.venv/bin/python -m pip install --quiet -e '.[dev]'
+.venv/.installed-llm: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e '.[llm]'
 	touch $@ .venv/.installed
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e '.[dev,llm]'
+	touch $@ .venv/.installed .venv/.installed-llm
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser
 from gating.evaluation.table import json_rows
 from gating.report import short_table, write_report
 from gating.settings import load_settings, read_yaml
-from gating.studies.catalogue import STUDIES
+from gating.studies.catalogue import find_study, study_names
 from gating.studies.folder import FolderError, StudyFolder, find_studies
 from gating.training.trainer import Interrupted, TrainingDiverged
 from theory.distribution import SpecError
@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 1 for a failed run, 2 for bad input, 130 when interrupted."""
     given = _spelt_out(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        if given and given[0] in STUDIES and not {"-h", "--help", "--print_config"} & {g.split("=")[0] for g in given}:
+        if (
+            given
+            and given[0] in study_names()
+            and not {"-h", "--help", "--print_config"} & {g.split("=")[0] for g in given}
+        ):
             return _study(given[0], given[1:])
         parsed = _parser().parse_args(given)
         return _COMMANDS[parsed.command](parsed[parsed.command])
@@ -65,7 +69,12 @@ def _spelt_out(given: list[str]) -> list[str]:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="gating", description=_DESCRIPTION)
     commands = parser.add_subcommands(dest="command", required=True)
-    for name, study in STUDIES.items():
+    for name in study_names():
+        try:
+            study = find_study(name)
+        except SpecError as missing:
+            commands.add_subcommand(name, ArgumentParser(), help=str(missing))
+            continue
         question = (study.config.__doc__ or "").split("\n")[0]
         runner = ArgumentParser(description=question)
         runner.add_argument("--config", action="config", help="YAML file with any of the settings below")
@@ -86,7 +95,7 @@ def _parser() -> ArgumentParser:
 
 def _study(name: str, given: Sequence[str]) -> int:
     """Runs a study from its flags and config file; every bad setting is reported before anything is written."""
-    study = STUDIES[name]
+    study = find_study(name)
     pairs, options, problems = _read_flags(given, study.options)
     built: list[Any] = []
     for config_class, values in ((study.config, pairs), (study.options, options)):
@@ -167,11 +176,9 @@ def _list(parsed: Any) -> int:
 
 def _validate(parsed: Any) -> int:
     pairs = read_yaml(parsed.file)
-    study = dict(pairs).get("study")
-    if study not in STUDIES:
-        raise SpecError([f"`study` must be one of {sorted(STUDIES)}; got {study!r}"])
-    load_settings(STUDIES[study].config, pairs)
-    print(f"{parsed.file}: valid settings of `{study}`")
+    name = str(dict(pairs).get("study"))
+    load_settings(find_study(name).config, pairs)
+    print(f"{parsed.file}: valid settings of `{name}`")
     return 0
 
 

@@ -255,20 +255,23 @@ def _problems(collection: Collection) -> Iterator[str]:
         if not lines:
             yield f"`{plural}` must hold at least one line; got none"
     for name in ("facts", "unrelated_facts"):
-        facts: tuple[Fact, ...] = getattr(collection, name)
-        for subject, times in Counter(fact.subject for fact in facts).items():
-            if times > 1:
-                yield f"`{name}` must have different subjects; '{subject}' is there {times} times"
-        if facts and len({fact.answer for fact in facts}) < 2:
-            yield f"`{name}` must have two or more different answers; got only '{facts[0].answer}'"
-        for fact in facts:
-            if isinstance(fact.frequency, bool) or not isinstance(fact.frequency, (int, float)) or not (
-                0 < fact.frequency < math.inf
-            ):  # fmt: skip
-                yield f"`frequency` of '{fact.subject}' must be a finite number > 0; got {fact.frequency!r}"
-            if fact.group not in GROUPS:
-                yield f"`group` of '{fact.subject}' must be one of {GROUPS}; got {fact.group!r}"
-    for plural, known in (("new_subjects", {fact.subject for fact in collection.facts}), ("new_answers", set(collection.answers))):  # fmt: skip
+        yield from _fact_problems(name, getattr(collection, name))
+    trained = {"new_subjects": {fact.subject for fact in collection.facts}, "new_answers": set(collection.answers)}
+    for plural, known in trained.items():
         for text in getattr(collection, plural):
             if text in known:
                 yield f"`{plural}` must not be among the facts; got '{text}'"
+
+
+def _fact_problems(name: str, facts: tuple[Fact, ...]) -> Iterator[str]:
+    for subject, times in Counter(fact.subject for fact in facts).items():
+        if times > 1:
+            yield f"`{name}` must have different subjects; '{subject}' is there {times} times"
+    if facts and len({fact.answer for fact in facts}) < 2:
+        yield f"`{name}` must have two or more different answers; got only '{facts[0].answer}'"
+    for fact in facts:
+        number = isinstance(fact.frequency, (int, float)) and not isinstance(fact.frequency, bool)
+        if not number or not 0 < fact.frequency < math.inf:
+            yield f"`frequency` of '{fact.subject}' must be a finite number > 0; got {fact.frequency!r}"
+        if fact.group not in GROUPS:
+            yield f"`group` of '{fact.subject}' must be one of {GROUPS}; got {fact.group!r}"

@@ -14,9 +14,9 @@ from theory.validation import require_choice, require_integer, require_positive
 
 __all__ = ["generate_collection"]
 
-ONSETS = ("b", "br", "d", "dr", "f", "g", "gl", "h", "j", "k", "kr", "l", "m", "n", "p", "pl", "r", "s", "st", "t", "tr", "v", "w", "z")  # fmt: skip
-VOWELS = ("a", "e", "i", "o", "u", "ai", "ou")
-ENDS = ("", "k", "l", "m", "n", "r", "s", "t", "x")
+ONSETS = "b br d dr f g gl h j k kr l m n p pl r s st t tr v w z"
+VOWELS = "a e i o u ai ou"
+ENDS = "k l m n r s t x"
 N_NEW = 8
 
 
@@ -52,9 +52,7 @@ def generate_collection(
     subjects, answers = _names(names, len(weights), n_answers, require_integer("seed", seed))
     most = weights.max()
     groups = ["all" if (weights == most).all() else "high" if weight == most else "low" for weight in weights]
-    facts = tuple(
-        Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(len(weights))
-    )
+    facts = tuple(Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(len(weights)))
     given = load_collection("frequency" if names == "real" else "people")
     return replace(
         given,
@@ -82,8 +80,8 @@ def _invented(rng: np.random.Generator) -> Iterator[str]:
     seen: set[str] = set()
     while True:
         count = int(rng.integers(2, 4 + len(seen) // 100_000))
-        parts = [str(rng.choice(sounds)) for _ in range(count) for sounds in (ONSETS, VOWELS)]
-        word = "".join([*parts, str(rng.choice(ENDS))]).capitalize()
+        parts = [str(rng.choice(sounds.split())) for sounds in (ONSETS, VOWELS) * count + (ENDS,)]
+        word = "".join(parts).capitalize()
         if word not in seen:
             seen.add(word)
             yield word

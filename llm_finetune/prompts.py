@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from theory.distribution import SpecError
 
-__all__ = ["Example", "Prompter", "require_answers", "require_lengths"]
+__all__ = ["Example", "Prompter"]
 
 PLAIN_ENDING = "\nAnswer:"
 """What follows the question where there is no chat template."""
@@ -32,10 +32,11 @@ class Prompter:
     """Renders context sentences and a question for one tokenizer, with its chat template or as plain text.
 
     In a chat, sentences and question are one message of the user, and there is no system prompt: one that a template
-    adds on its own is left out. As plain text they stand on one line, and ``Answer:`` on the next.
+    adds on its own is left out. As plain text they stand on one line, and ``Answer:`` on the next. A token that the
+    tokenizer puts before every text is part of the prompt, which is therefore encoded as it stands.
 
     Args:
-        tokenizer: a tokenizer of `transformers`.
+        tokenizer: a tokenizer of `transformers`; plain text can do without one.
         chat: whether to use its chat template.
 
     Raises:
@@ -54,11 +55,12 @@ class Prompter:
             raise SpecError(["`chat` must be false for a tokenizer without a chat template; got true"])
         self.tokenizer = tokenizer
         self.chat = chat
+        self._begin = "" if chat or tokenizer is None else _beginning(tokenizer)
 
     def render(self, question: str, sentences: Sequence[str] = ()) -> str:
         """The prompt, which ends where the answer begins."""
         text = " ".join([*sentences, question])
-        return self._turn(text) if self.chat else text + PLAIN_ENDING
+        return self._turn(text) if self.chat else self._begin + text + PLAIN_ENDING
 
     def answer(self, text: str) -> str:
         """An answer as it stands after the prompt."""
@@ -77,37 +79,7 @@ class Prompter:
         return f"{begin}{turn}" if begin and both.startswith(begin) and not turn.startswith(begin) else turn
 
 
-def require_answers(tokenizer: Any, answers: Iterable[str]) -> None:
-    """Checks that every answer has a token.
-
-    Raises:
-        SpecError: naming each answer that tokenizes to nothing.
-    """
-    empty = [answer for answer in answers if not tokenizer(answer, add_special_tokens=False)["input_ids"]]
-    if empty:
-        raise SpecError([f"`answer` must have at least one token; '{answer}' tokenizes to nothing" for answer in empty])
-
-
-def require_lengths(tokenizer: Any, prompts: Iterable[str], answers: Iterable[str], longest: int) -> None:
-    """Checks that every prompt fits into the model's context, together with the longest answer and the end token.
-
-    Args:
-        tokenizer: the tokenizer.
-        prompts: rendered prompts.
-        answers: answers as they stand after a prompt.
-        longest: tokens that the model's context holds.
-
-    Raises:
-        SpecError: naming the longest of the prompts that are too long.
-    """
-
-    def tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    room = longest - 1 - max(tokens(answer) for answer in answers)
-    worst = max(prompts, key=tokens)
-    if tokens(worst) > room:
-        raise SpecError(
-            [f"`prompt` must have at most {room} tokens, so that {longest} hold it and an answer; got {tokens(worst)}"
-             f" in '{worst[:60]}...'"]
-        )  # fmt: skip
+def _beginning(tokenizer: Any) -> str:
+    """The token that the tokenizer puts before every text, as text; empty where there is none."""
+    begin, ids = tokenizer.bos_token, tokenizer("-")["input_ids"]
+    return str(begin) if begin and ids and ids[0] == tokenizer.bos_token_id else ""

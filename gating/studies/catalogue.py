@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,17 @@ from gating.studies.regret.run import regret_table
 from gating.training.threads import free_cores
 from theory.distribution import SpecError
 
-__all__ = ["STUDIES", "CrossoverOptions", "KeptTableOptions", "RunOptions", "Study", "TableOptions"]
+__all__ = [
+    "STUDIES",
+    "CrossoverOptions",
+    "KeptTableOptions",
+    "RunOptions",
+    "Study",
+    "TableOptions",
+    "find_study",
+    "study_names",
+    "trained_in_folder",
+]
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ class Study:
     run: Callable[[Any, Any], pd.DataFrame]
 
 
-def _trained(run: Callable[..., pd.DataFrame]) -> Callable[[Any, RunOptions], pd.DataFrame]:
+def trained_in_folder(run: Callable[..., pd.DataFrame]) -> Callable[[Any, RunOptions], pd.DataFrame]:
     """A study that trains models in a folder, from which it goes on after a stop."""
 
     def started(config: Any, how: RunOptions) -> pd.DataFrame:
@@ -160,10 +171,48 @@ def _tabulated(compute: Callable[[Any], pd.DataFrame]) -> Callable[[Any, TableOp
 
 
 STUDIES: dict[str, Study] = {
-    "compare": Study(CompareConfig, RunOptions, _trained(run_compare)),
-    "crossover": Study(CrossoverConfig, CrossoverOptions, _trained(run_crossover)),
+    "compare": Study(CompareConfig, RunOptions, trained_in_folder(run_compare)),
+    "crossover": Study(CrossoverConfig, CrossoverOptions, trained_in_folder(run_crossover)),
     "bounds": Study(BoundsConfig, TableOptions, _tabulated(bounds_table)),
     "phases": Study(PhasesConfig, TableOptions, _tabulated(phases_table)),
     "regret": Study(RegretConfig, KeptTableOptions, _tabulated(regret_table)),
 }
-"""Studies by the name that runs them."""
+"""Studies of this package by the name that runs them; others come with `find_study`."""
+
+ENTRY_POINTS = "gating.studies"
+"""Entry points under which other packages add a `Study`."""
+
+
+def study_names() -> list[str]:
+    """Names of all studies: those of this package, and those that installed packages add.
+
+    Example:
+        >>> {"compare", "bounds"} < set(study_names())
+        True
+    """
+    return list(dict.fromkeys([*STUDIES, *entry_points(group=ENTRY_POINTS).names]))
+
+
+def find_study(name: str) -> Study:
+    """The study of a name.
+
+    Raises:
+        SpecError: there is none, or it needs packages that are not installed.
+
+    Example:
+        >>> find_study("compere")
+        Traceback (most recent call last):
+        ...
+        theory.distribution.SpecError: `study` must be one of ...; got 'compere'
+    """
+    if name in STUDIES:
+        return STUDIES[name]
+    if name not in study_names():
+        raise SpecError([f"`study` must be one of {sorted(study_names())}; got {name!r}"])
+    try:
+        return entry_points(group=ENTRY_POINTS, name=name)[name].load()
+    except ModuleNotFoundError as missing:
+        raise SpecError(
+            [f"`{name}` needs the package '{missing.name}', which is not installed; `make llm`, or"
+             " `pip install 'icl-gating[llm]'`, installs it"]
+        ) from missing  # fmt: skip

@@ -90,9 +90,9 @@ class StudyFolder:
         if not self.config_path.exists():
             return
         self.table_path.unlink(missing_ok=True)
-        for name in ("ensembles", "parts", "plots"):
+        for name in ("ensembles", "models", "parts", "plots"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for path in (self.path / "report.html", self.environment_path, self.config_path):
+        for path in (self.path / "report.html", self.path / "samples.jsonl", self.environment_path, self.config_path):
             path.unlink(missing_ok=True)
 
     def settings(self) -> dict[str, Any]:

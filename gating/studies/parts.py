@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gating.files import atomic_path, reading
 from gating.training.trainer import Interrupted
 
-__all__ = ["finished_parts"]
+__all__ = ["finished_parts", "kept_table"]
 
 
 def finished_parts(
@@ -33,13 +33,7 @@ def finished_parts(
     """
 
     def finished(name: str) -> pd.DataFrame:
-        path = folder / f"{name}.parquet"
-        if not path.exists():
-            table = parts[name]()
-            with atomic_path(path) as draft:
-                table.to_parquet(draft, index=False)
-        with reading(path, "remove it to compute it again"):
-            return pd.read_parquet(path)
+        return kept_table(folder / f"{name}.parquet", parts[name])
 
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
@@ -47,3 +41,17 @@ def finished_parts(
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise Interrupted(f"interrupted while {label}; `{folder}` holds what is done") from None
+
+
+def kept_table(path: Path, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table of a file; it is computed and written when the file is not there.
+
+    Raises:
+        FolderError: the file is damaged.
+    """
+    if not path.exists():
+        table = compute()
+        with atomic_path(path) as draft:
+            table.to_parquet(draft, index=False)
+    with reading(path, "remove it to compute it again"):
+        return pd.read_parquet(path)

