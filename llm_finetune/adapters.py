@@ -1,0 +1,67 @@
+"""Low-rank adapters: put around a model before training, and opened again after it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers.pytorch_utils import Conv1D
+
+from gating.files import reading
+
+__all__ = ["adapted", "reopened"]
+
+
+@contextmanager
+def _peft_asks_by_an_old_name() -> Iterator[None]:
+    """Without the warning that peft draws from transformers 5, which has renamed what peft asks a model for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
+
+
+def adapted(model: Any, rank: int | None, alpha: float, seed: int) -> Any:
+    """The model itself, or with new low-rank adapters in all its linear layers but the last.
+
+    Args:
+        model: causal language model.
+        rank: rank of the adapters; None for the model itself.
+        alpha: their product is multiplied by ``alpha / rank``.
+        seed: seed of their initial values.
+    """
+    if rank is None:
+        return model
+    lora = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # a ratio, whatever the annotation says
+        target_modules="all-linear",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+    )
+    with torch.random.fork_rng(), _peft_asks_by_an_old_name():
+        torch.manual_seed(seed)
+        return get_peft_model(model, lora)
+
+
+def reopened(model: Any, path: Path, rank: int | None) -> Any:
+    """A fine-tuned model or adapter that a finished run has written.
+
+    Args:
+        model: what was fine-tuned; an adapter is put around it.
+        path: folder with the files of `save_pretrained`.
+        rank: as in `adapted`.
+
+    Raises:
+        FolderError: when a file is damaged.
+    """
+    with reading(path, f"remove the folder '{path.parent}' to fine-tune this model again"):
+        if rank is None and not isinstance(model, PeftModel):
+            return type(model).from_pretrained(path).to(model.device).eval()
+        base = model.unload() if isinstance(model, PeftModel) else model
+        with _peft_asks_by_an_old_name():
+            return PeftModel.from_pretrained(base, str(path)).eval()

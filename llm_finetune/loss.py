@@ -1,0 +1,91 @@
+r"""What is learned from: batches of prompts and answers, and the loss on the tokens of the answers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from llm_finetune.prompts import Example
+from llm_finetune.tokens import encode, encode_answers, end_token, pad_left, require_room
+
+__all__ = ["BatchSource", "answer_loss", "shuffled"]
+
+BatchSource = Callable[[int], Sequence[Example]]
+"""Examples of each step, counted from 0; the same step must always give the same examples."""
+
+IGNORED = -100
+
+
+def answer_loss(model: Any, tokenizer: Any, examples: Sequence[Example], part: slice = slice(None)) -> Tensor:
+    r"""Mean negative log-probability of the answer tokens and end tokens of a batch, in nats.
+
+    .. math:: \frac{1}{\sum_i T_i} \sum_{i \in \text{part}} \sum_{t=1}^{T_i} -\log P(a_{it} \mid p_i, a_{i,<t})
+
+    Prompts are padded on the left, so answers end in the last column, and logits are computed only there.
+
+    Args:
+        model: causal language model, possibly spread over devices.
+        tokenizer: its tokenizer.
+        examples: the whole batch.
+        part: the examples that this process computes; the mean is over the tokens of all.
+
+    Raises:
+        ValueError: when a prompt or answer has no token, or does not fit into the model's context.
+    """
+    prompts, answers = _encoded(model, tokenizer, examples)
+    n_tokens = sum(len(answer) for answer in answers)
+    answers = answers[part]
+    width = max(len(answer) for answer in answers)
+    device = next(model.parameters()).device
+    tokens = pad_left([p + a for p, a in zip(prompts[part], answers, strict=True)], end_token(tokenizer), device)
+    labels = [[IGNORED] * (width - len(answer)) + answer for answer in answers]
+    logits = model(
+        input_ids=tokens.ids,
+        attention_mask=tokens.mask,
+        position_ids=tokens.positions,
+        logits_to_keep=width + 1,
+        use_cache=False,
+    ).logits[:, :-1]
+    target = torch.tensor(labels, device=device).flatten()
+    total = functional.cross_entropy(logits.flatten(0, 1).float(), target, ignore_index=IGNORED, reduction="sum")
+    return total / n_tokens
+
+
+def _encoded(model: Any, tokenizer: Any, examples: Sequence[Example]) -> tuple[list[list[int]], list[list[int]]]:
+    """Tokens of prompts and of closed answers, which are checked."""
+    if not examples:
+        raise ValueError("`examples` must not be empty; got none")
+    learned = tokenizer([example.answer for example in examples], add_special_tokens=False)["input_ids"]
+    bare = [example.prompt for example, tokens in zip(examples, learned, strict=True) if not tokens]
+    if bare:
+        shown = ", ".join(repr(prompt) for prompt in bare[:3])
+        raise ValueError(f"every prompt must have an answer to learn; {len(bare)} have none: {shown}")
+    prompts = encode(tokenizer, [example.prompt for example in examples])
+    answers = encode_answers(tokenizer, [example.answer for example in examples])
+    lengths = [len(prompt) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
+    require_room(getattr(model, "module", model), [example.prompt for example in examples], lengths)
+    return prompts, answers
+
+
+def shuffled(model: Any, tokenizer: Any, examples: Sequence[Example], size: int, seed: int) -> BatchSource:
+    """Batches of a size from a list, each pass in an order of its own; the list is checked as a whole.
+
+    Raises:
+        ValueError: when the list is empty, a prompt or answer has no token, or does not fit into the model's context.
+    """
+    _encoded(model, tokenizer, examples)
+
+    def batch(step: int) -> list[Example]:
+        drawn = []
+        for index in range(step * size, (step + 1) * size):
+            turn, place = divmod(index, len(examples))
+            order = np.random.default_rng([seed, turn]).permutation(len(examples))
+            drawn.append(examples[order[place]])
+        return drawn
+
+    return batch

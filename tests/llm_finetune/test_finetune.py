@@ -1,0 +1,257 @@
+"""Fine-tuning: what is learned, what is not, and that a run which is killed and goes on ends with the same weights."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from peft import PeftModel
+from torch.testing import assert_close
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from gating.files import FolderError
+from gating.training.trainer import Interrupted, TrainingDiverged
+from llm_finetune.finetune import FinetuneSettings, finetune
+from llm_finetune.loss import answer_loss
+from llm_finetune.prompts import Example
+from llm_finetune.score import score_candidates
+from llm_finetune.tokens import encode, encode_answers
+from theory.distribution import SpecError
+
+FACTS = [Example("Liz?", "London"), Example("Who is Wiesa?", "Lon"), Example("Tom?", "Warsaw"), Example("Ann?", "L")]
+QUICK = FinetuneSettings(steps=6, batch_size=3, learning_rate=1e-2, precision="float32", save_every=2)
+
+
+def quiet(line):
+    pass
+
+
+def stream(step):
+    """Examples that differ from step to step."""
+    rng = np.random.default_rng([7, step])
+    return [Example(f"{rng.integers(100)}?", str(rng.choice(["London", "Lon", "L"]))) for _ in range(3)]
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_the_loss_is_that_of_answer_and_end_tokens(model, tokenizer):
+    total, count = 0.0, 0
+    for prompt, answer in zip(
+        encode(tokenizer, [fact.prompt for fact in FACTS]),
+        encode_answers(tokenizer, [fact.answer for fact in FACTS]),
+        strict=True,
+    ):
+        logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+        total -= logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).sum().item()
+        count += len(answer)
+    assert answer_loss(model, tokenizer, FACTS).item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_the_loss_of_parts_adds_up(model, tokenizer):
+    parts = [answer_loss(model, tokenizer, FACTS, slice(rank, None, 3)).item() for rank in range(3)]
+    assert sum(parts) == pytest.approx(answer_loss(model, tokenizer, FACTS).item(), rel=1e-5)
+
+
+def test_facts_are_learned(model, tokenizer, tmp_path):
+    settings = FinetuneSettings(steps=60, batch_size=4, learning_rate=1e-2, precision="float32")
+    tuned = finetune(model, tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
+    scores = score_candidates(tuned, tokenizer, [f.prompt for f in FACTS], [f.answer for f in FACTS])
+    assert scores.log_prob.argmax(axis=1).tolist() == [0, 1, 2, 3]
+    losses = pd.read_parquet(tmp_path / "losses.parquet")
+    assert losses["step"].tolist() == list(range(1, 61))
+    assert losses["loss"].iloc[-1] < 0.1 < losses["loss"].iloc[0]
+
+
+@pytest.mark.parametrize("lora_rank", [None, 4])
+@pytest.mark.parametrize(("kill_at", "saved"), [(0, 0), (3, 2), (4, 2)])
+def test_a_run_that_is_killed_ends_with_the_same_weights(make_model, tokenizer, tmp_path, lora_rank, kill_at, saved):
+    settings = FinetuneSettings(
+        **{**vars(QUICK), "lora_rank": lora_rank, "evaluate_at": (0, 3, 4), "warm_up": 3, "weight_decay": 0.1}
+    )
+    seen = []
+
+    def kill(step, model):
+        seen.append(step)
+        if step == kill_at:
+            raise KeyboardInterrupt
+
+    straight = finetune(make_model(dropout=0.1), tokenizer, stream, settings, seed=3, folder=tmp_path / "a", say=quiet)
+    with pytest.raises(Interrupted, match=f"holds step {saved}"):
+        finetune(
+            make_model(dropout=0.1),
+            tokenizer,
+            stream,
+            settings,
+            seed=3,
+            folder=tmp_path / "b",
+            evaluate=kill,
+            say=quiet,
+        )
+    seen.clear()
+    kill_at = -1
+    resumed = finetune(
+        make_model(dropout=0.1), tokenizer, stream, settings, seed=3, folder=tmp_path / "b", evaluate=kill, say=quiet
+    )
+    assert seen[-1] == 6
+    assert_close(weights(resumed), weights(straight), rtol=0, atol=0)
+    losses = [pd.read_parquet(tmp_path / name / "losses.parquet")["loss"].tolist() for name in "ab"]
+    assert losses[0] == losses[1]
+
+
+def test_evaluations_come_once_each_and_in_order(model, tokenizer, tmp_path):
+    seen = []
+    settings = FinetuneSettings(**{**vars(QUICK), "evaluate_at": (5, 0, 2)})
+    finetune(model, tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet,
+             evaluate=lambda step, model: seen.append((step, answer_loss(model, tokenizer, FACTS).item())))  # fmt: skip
+    assert [step for step, _ in seen] == [0, 2, 5, 6]
+    assert seen[-1][1] < seen[0][1]
+
+
+def test_global_random_state_is_left_alone(make_model, tokenizer, tmp_path):
+    before = torch.get_rng_state()
+    settings = FinetuneSettings(**{**vars(QUICK), "lora_rank": 2})
+    finetune(make_model(dropout=0.5), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
+    assert (torch.get_rng_state() == before).all()
+
+
+def test_seeds_differ(make_model, tokenizer, tmp_path):
+    tuned = [
+        finetune(make_model(), tokenizer, FACTS, QUICK, seed=seed, folder=tmp_path / str(seed), say=quiet)
+        for seed in (0, 1)
+    ]
+    assert not torch.equal(*(next(iter(model.parameters())) for model in tuned))
+
+
+def test_from_pretrained_opens_the_model(make_model, tokenizer, tmp_path):
+    tuned = finetune(make_model("llama"), tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
+    opened = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert_close(weights(opened), weights(tuned), rtol=0, atol=0)
+    assert encode(AutoTokenizer.from_pretrained(tmp_path / "model"), ["Liz?"]) == encode(tokenizer, ["Liz?"])
+    assert not list(tmp_path.rglob("*.bin"))
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_from_pretrained_opens_the_adapter(make_model, tokenizer, tmp_path, kind):
+    settings = FinetuneSettings(**{**vars(QUICK), "lora_rank": 2})
+    base = weights(make_model(kind))
+    tuned = finetune(make_model(kind), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
+    with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):  # peft asks transformers by an old name
+        opened = PeftModel.from_pretrained(make_model(kind), str(tmp_path / "model"))
+    assert_close(weights(opened), weights(tuned), rtol=0, atol=0)
+    assert answer_loss(opened, tokenizer, FACTS) < answer_loss(make_model(kind), tokenizer, FACTS)
+    assert_close(weights(tuned.unload()), base, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("lora_rank", [None, 2])
+def test_a_finished_run_is_opened(make_model, tokenizer, tmp_path, lora_rank):
+    settings = FinetuneSettings(**{**vars(QUICK), "lora_rank": lora_rank})
+    first = finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
+    said = []
+    again = finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=said.append)
+    assert_close(weights(again), weights(first), rtol=0, atol=0)
+    assert said == [f"`{tmp_path}` is finished; its model is used as it is"]
+
+
+def test_an_adapter_goes_on_learning(make_model, tokenizer, tmp_path):
+    settings = FinetuneSettings(**{**vars(QUICK), "steps": 20, "batch_size": 4, "learning_rate": 3e-2, "lora_rank": 4})
+    more_of_it = FinetuneSettings(**{**vars(settings), "lora_rank": None})
+    adapter = finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path / "a", say=quiet)
+    before = answer_loss(adapter, tokenizer, FACTS).item()
+    base = weights(make_model())
+    more = finetune(adapter, tokenizer, FACTS, more_of_it, seed=0, folder=tmp_path / "b", say=quiet)
+    assert answer_loss(more, tokenizer, FACTS).item() < before
+    learned = weights(more)
+    again = finetune(adapter, tokenizer, FACTS, more_of_it, seed=0, folder=tmp_path / "b", say=quiet)
+    assert_close(weights(again), learned, rtol=0, atol=0)
+    assert_close(weights(again.unload()), base, rtol=0, atol=0)
+
+
+def test_a_model_that_is_not_kept_leaves_its_losses(model, tokenizer, tmp_path):
+    finetune(model, tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, keep=False, say=quiet)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["losses.parquet", "settings.json"]
+
+
+def test_bf16_products_leave_the_weights_in_float32(model, tokenizer, tmp_path):
+    settings = FinetuneSettings(**{**vars(QUICK), "precision": "bf16"})
+    seen = []
+    tuned = finetune(model.to(torch.bfloat16), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet,
+                     evaluate=lambda step, model: seen.append(answer_loss(model, tokenizer, FACTS).item()))  # fmt: skip
+    assert {parameter.dtype for parameter in tuned.parameters()} == {torch.float32}
+    assert seen[-1] < seen[0]
+
+
+def test_divergence_stops_the_run_and_names_the_step(model, tokenizer, tmp_path):
+    def break_it(step, model):
+        if step == 3:
+            with torch.no_grad():
+                next(iter(model.parameters())).fill_(float("nan"))
+
+    settings = FinetuneSettings(**{**vars(QUICK), "evaluate_at": (3,)})
+    with pytest.raises(TrainingDiverged, match=r"loss is nan at step 4; last saved state in `.*`: step 2"):
+        finetune(model, tokenizer, FACTS, settings, seed=0, folder=tmp_path, evaluate=break_it, say=quiet)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "`examples` must not be empty; got none"),
+        ([FACTS[0], Example("Tom?", "")], r"every prompt must have an answer to learn; 1 have none: 'Tom\?'"),
+        ([Example("", "L")], "at least one token; got ''"),
+        ([Example("Tom? " * 60, "L")], r"context of 128 tokens; \d+ are needed for 'Tom\? "),
+    ],
+)
+@pytest.mark.parametrize("as_source", [False, True])
+def test_bad_examples_are_named(model, tokenizer, tmp_path, examples, message, as_source):
+    given = (lambda step: examples) if as_source else examples
+    with pytest.raises(ValueError, match=message):
+        finetune(model, tokenizer, given, QUICK, seed=0, folder=tmp_path, say=quiet)
+    assert not (tmp_path / "model").exists()
+
+
+def test_other_settings_in_a_folder_are_refused(model, tokenizer, tmp_path):
+    finetune(model, tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
+    with pytest.raises(FolderError, match=r"its `seed` is 0, and 1 is asked for"):
+        finetune(model, tokenizer, FACTS, QUICK, seed=1, folder=tmp_path, say=quiet)
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "settings.json", "model/model.safetensors"])
+def test_a_damaged_file_is_named_with_the_remedy(make_model, tokenizer, tmp_path, name):
+    def kill(step, model):
+        raise KeyboardInterrupt
+
+    settings = FinetuneSettings(**{**vars(QUICK), "evaluate_at": (5,)})
+    with pytest.raises(Interrupted):
+        finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, evaluate=kill, say=quiet)
+    if name.startswith("model"):
+        finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
+    damaged = tmp_path / name
+    damaged.write_bytes(damaged.read_bytes()[:20])
+    with pytest.raises(FolderError, match=r"cannot be read .*; remove the folder '.*' to fine-tune this model again"):
+        finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
+
+
+def test_nothing_is_read_by_pickle(make_model, tokenizer, tmp_path, monkeypatch):
+    def refuse(*arguments, **how):
+        raise AssertionError("torch.load or torch.save was called")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    monkeypatch.setattr(torch, "save", refuse)
+    for lora_rank in (None, 2):
+        settings = FinetuneSettings(**{**vars(QUICK), "lora_rank": lora_rank})
+        for _ in range(2):
+            finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path / str(lora_rank), say=quiet)
+    assert json.loads((tmp_path / "2" / "settings.json").read_text())["lora_rank"] == 2
+
+
+def test_all_bad_settings_are_named_at_once():
+    with pytest.raises(SpecError) as caught:
+        FinetuneSettings(steps=0, batch_size=2.5, learning_rate=-1, weight_decay=-0.1, warm_up=-1, max_grad_norm=0,
+                         precision="half", lora_rank=0, lora_alpha=0, evaluate_at=(7,), save_every=0)  # fmt: skip
+    assert len(caught.value.problems) == 11
+    assert "`precision` must be one of ('auto', 'bf16', 'float32'); got 'half'" in caught.value.problems
+    assert "`lora_rank` must be an integer >= 1; got 0" in caught.value.problems
