@@ -9,6 +9,8 @@ __all__ = [
     "COVER1991",
     "COVER1996",
     "DEROOIJ2014",
+    "EFRON1993",
+    "GRUNWALD2007",
     "JAGGI2013",
     "KRICHEVSKY1981",
     "WURGAFT2025",
@@ -38,6 +40,8 @@ DEROOIJ2014 = (
     "S. de Rooij, T. van Erven, P. D. Grünwald, W. M. Koolen. Follow the Leader If You Can, Hedge If You Must."
     " Journal of Machine Learning Research 15, 2014."
 )
+EFRON1993 = "B. Efron, R. J. Tibshirani. An Introduction to the Bootstrap. Chapman and Hall, 1993."
+GRUNWALD2007 = "P. D. Grünwald. The Minimum Description Length Principle. MIT Press, 2007."
 JAGGI2013 = "M. Jaggi. Revisiting Frank-Wolfe: Projection-Free Sparse Convex Optimization. ICML 2013."
 KRICHEVSKY1981 = (
     "R. E. Krichevsky, V. K. Trofimov. The Performance of Universal Encoding. IEEE Transactions on Information"

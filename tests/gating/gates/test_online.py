@@ -16,6 +16,8 @@ from gating.gates import (
     GradientDescentGate,
     LogLossGate,
     OnlineGate,
+    PosteriorGate,
+    PosteriorParameters,
     UniversalPortfolioGate,
 )
 
@@ -24,6 +26,9 @@ MAKERS: dict[str, Callable[[Any], OnlineGate]] = {
     "descent, horizon": lambda shape: GradientDescentGate(shape, loss_range=10.0, horizon=50),
     "weights": lambda shape: ExponentialWeightsGate(shape, loss_range=10.0),
     "weights, horizon": lambda shape: ExponentialWeightsGate(shape, loss_range=10.0, horizon=50),
+    "posterior": lambda shape: PosteriorGate(
+        shape, PosteriorParameters(alpha=0.3, beta=0.5, gamma=0.8), complexity_m=9.0, complexity_g=9.0, loss_range=10.0
+    ),
     "AdaHedge": AdaHedgeGate,
     "Bayes": BayesMixtureGate,
     "portfolio": lambda shape: UniversalPortfolioGate(shape, horizon=50),
