@@ -20,7 +20,7 @@ from theory.validation import (
     require_scalar,
 )
 
-__all__ = ["LABELS", "PosteriorCells", "baselines", "describable"]
+__all__ = ["LABELS", "PosteriorCells", "baselines", "best_steps", "describable"]
 
 Floats = NDArray[np.float64]
 
@@ -177,17 +177,43 @@ def baselines(cells: PosteriorCells) -> dict[str, Floats]:
         >>> {name: value.tolist() for name, value in baselines(cells).items() if name != "free"}
         {'memorizing': [1.0, 1.0, 1.0], 'generalizing': [3.0, 3.0, 3.0], 'step': [1.0, 1.0, 1.0]}
     """
-    curves = cells.curves()
-    m, g = (curves.at(np.full(len(cells), odds)).value for odds in (REACH, -REACH))
-    step = np.empty(len(cells))
+    m, g = _alone(cells)
+    thresholds = best_steps(cells)
+    wanted = [thresholds[key] for key in zip(cells.n_tasks.tolist(), cells.width.tolist(), strict=True)]
+    step = np.where(cells.steps < wanted, g, m)
+    return {"memorizing": m, "generalizing": g, "step": step, "free": cells.curves().best()[1]}
+
+
+def best_steps(cells: PosteriorCells) -> dict[tuple[float, float], float]:
+    """Steps from which M alone is played, and G alone before, with the least discrepancy in hindsight.
+
+    Args:
+        cells: the checkpoints.
+
+    Returns:
+        The step for each number of tasks and width; infinity where G is played to the end.
+
+    Example:
+        >>> table = np.zeros((3, 289, 3))
+        >>> table[0, :, 0], table[1:, :, 0] = np.linspace(0, 1, 289), np.linspace(1, 0, 289)  # first near G, then M
+        >>> best_steps(PosteriorCells(DiscrepancyCurves(table), n_tasks=2, steps=[0, 9, 99], loss_gap=1.0,
+        ...     complexity_m=9.0, complexity_g=5.0))
+        {(2.0, 1.0): 9.0}
+    """
+    m, g = _alone(cells)
+    found = {}
     for group in np.unique(groups := cells.groups(("n_tasks", "width"))):
         inside = groups == group
-        step[inside] = _best_step(cells.steps[inside], m[inside], g[inside])
-    return {"memorizing": m, "generalizing": g, "step": step, "free": curves.best()[1]}
+        steps = cells.steps[inside]
+        thresholds = [*np.unique(steps), np.inf]
+        played = [np.where(steps < threshold, g[inside], m[inside]).sum() for threshold in thresholds]
+        key = float(cells.n_tasks[inside][0]), float(cells.width[inside][0])
+        found[key] = float(thresholds[int(np.argmin(played))])
+    return found
 
 
-def _best_step(steps: Floats, m: Floats, g: Floats) -> Floats:
-    """Losses of G where ``steps`` is below the best threshold and of M from there on."""
-    thresholds = [*np.unique(steps), np.inf]
-    played = np.stack([np.where(steps < threshold, g, m) for threshold in thresholds])
-    return np.asarray(played[played.sum(axis=1).argmin()])
+def _alone(cells: PosteriorCells) -> tuple[Floats, Floats]:
+    """Discrepancy of M alone and of G alone in each cell."""
+    curves = cells.curves()
+    m, g = (curves.at(np.full(len(cells), odds)).value for odds in (REACH, -REACH))
+    return m, g

@@ -12,7 +12,7 @@ from scipy.special import expit, log_softmax
 
 from gating.gates.discrepancy import DiscrepancyCurves, output_rows
 from gating.gates.posterior import PosteriorParameters
-from gating.gates.posterior_cells import PosteriorCells, baselines, describable
+from gating.gates.posterior_cells import PosteriorCells, baselines, best_steps, describable
 from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, _Problem, bootstrap_posterior, fit_posterior
 
 TRUTH = PosteriorParameters(alpha=0.4, beta=0.4, gamma=6.0)
@@ -95,7 +95,7 @@ def test_gradient_against_differences(noisy: PosteriorCells) -> None:
     for cells, point in ((noisy, [-0.3, -0.8, 1.6]), (context, [-0.3, -0.8, 1.6, 0.3])):
         held = {} if cells is context else {"kappa": 0.0}
         problem = _Problem(cells, held, np.full(len(cells), 1 / len(cells)))
-        measured = optimize.approx_fprime(np.array(point), lambda x, p=problem: p(x)[0], 1e-7)  # type: ignore[misc]
+        measured = optimize.approx_fprime(np.array(point), lambda x, p=problem: p(x)[0], 1e-7)
         np.testing.assert_allclose(problem(np.array(point))[1], measured, rtol=1e-4, atol=1e-6)
 
 
@@ -187,6 +187,18 @@ def test_groups_are_drawn_whole(noisy_fit: PosteriorFit) -> None:
     assert short < 0.9 * wide
 
 
+def test_the_best_step_is_the_best_of_all(noisy: PosteriorCells) -> None:
+    found = best_steps(noisy)
+    m, g = (noisy.curves().at(np.full(len(noisy), odds)).value for odds in (36.0, -36.0))
+    for d in TASKS:
+        inside = noisy.n_tasks == d
+        losses = {n: np.where(n > STEPS, g[inside], m[inside]).sum() for n in (*STEPS, np.inf)}
+        assert found[d, 64.0] == min(losses, key=lambda n, losses=losses: losses[n])
+    never = noisy.select(noisy.log_odds(TRUTH) < -5)
+    assert set(best_steps(never).values()) == {np.inf}
+    assert list(np.diff(list(found.values())) > 0) == [True] * 3  # more tasks are memorized later
+
+
 def test_cells_enter_from_where_m_and_g_describe_the_model() -> None:
     residual = np.array([1.0, 0.4, 0.05, 0.2, 0.5, 0.3, 0.2, 0.25])
     table = np.zeros((8, 289, 3))
@@ -219,7 +231,7 @@ def test_bad_input_is_named(noisy: PosteriorCells, noisy_fit: PosteriorFit) -> N
         ({"n_starts": 0}, "`n_starts` must be an integer >= 1; got 0"),
         ({"seed": -1}, "`seed` must be an integer >= 0; got -1"),
     ):
-        arguments: dict[str, Any] = options  # type: ignore[assignment]
+        arguments: dict[str, Any] = options
         with pytest.raises(ValueError, match=sentence):
             fit_posterior(noisy, **arguments)
     with pytest.raises(ValueError, match="`by` must leave at least two groups"):
