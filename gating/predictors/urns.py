@@ -40,7 +40,7 @@ class UrnMemorizer:
     Source: Wurgaft et al. (2025), balls and urns, memorizing predictor.
     """
 
-    def __init__(self, urns: Tensor, *, chunk: int = 2**19):
+    def __init__(self, urns: Tensor, *, chunk: int = 2**18):
         urns = finite_table("urns", urns)
         total = urns.sum(-1, keepdim=True)
         if bool((urns < 0).any()) or bool(((total - 1).abs() > 1e-6).any()):
