@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -151,7 +152,7 @@ class _Part(NamedTuple):
                 found[f"{name}_softmax"] = np.exp(self._at(self.log_p, name))
             found["margin"] = self._at(self.log_prob, "stated") - self._at(self.log_prob, "memorised")
         for name in ("target", "memorised", "stated") if self.rivals else ("target",):
-            matches = [same_answer(text, str(getattr(self.records[row], name))) for row, text in self.said.items()]
+            matches = [mentions(text, str(getattr(self.records[row], name))) for row, text in self.said.items()]
             found |= {f"generated_{name}": np.array(matches)} if matches else {}
         return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}
 
@@ -178,11 +179,11 @@ class _Part(NamedTuple):
         return values[np.arange(len(values)), self.columns[name]]
 
 
-def same_answer(said: str, answer: str) -> bool:
-    """Whether a free answer is the given one, apart from case, space at its ends and a full stop.
+def mentions(said: str, answer: str) -> bool:
+    """Whether a free answer names the given one, whole and in whatever case; a sentence around it is no matter.
 
     Example:
-        >>> same_answer("London.", "London"), same_answer("London, England", "London")
+        >>> mentions("Liz lives in london.", "London"), mentions("Londonderry", "London")
         (True, False)
     """
-    return said.strip().rstrip(".").casefold() == answer.strip().casefold()
+    return re.search(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", said, re.IGNORECASE) is not None

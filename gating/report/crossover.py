@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from gating.evaluation.crossing import CrossingEstimate, estimate_crossings
 from gating.report.compare import ERROR, GATE, RESIDUAL
 from gating.report.draw import PAPER, REFERENCE_COLOUR, THEORY_COLOURS
-from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Study, Trace
+from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Settings, Study, Trace
 from gating.report.names import system_of
 from gating.report.tables import TextTable
 
@@ -160,7 +160,7 @@ def _with_ends(value: float, low: float, high: float) -> str:
     return f"{value:.3g}" if np.isnan(low) or np.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
-def _by_seed(table: pd.DataFrame) -> tuple[list[Drawing], list[Block]]:
+def _by_seed(table: pd.DataFrame, settings: Settings) -> tuple[list[Drawing], list[Block]]:
     estimates = estimate_crossings(table)
     drawing = Drawing("crossover-by-frequency", TITLE, draw_crossings(estimates), [LOOK, INTERVALS])
     tables = tuple((f"{estimate.onset.name}{_after(estimate)}", crossing_table([estimate])) for estimate in estimates)

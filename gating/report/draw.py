@@ -17,7 +17,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
 
 from gating.report.figures import Facet, FigureSpec, Mark, Row, Settings, YAxis
-from gating.report.names import GATE_LEARNERS, INK, SYSTEMS, THEORY, System, group_of, in_order, system_of
+from gating.report.names import (
+    CONTEXTS,
+    GATE_LEARNERS,
+    INK,
+    SYSTEMS,
+    THEORY,
+    System,
+    context_of,
+    group_of,
+    in_order,
+    system_of,
+)
 from gating.report.query import at_last_step, select, sizes
 
 __all__ = ["PAPER", "THEORY_COLOURS", "Panels", "draw", "panels"]
@@ -27,9 +38,9 @@ THEORY_COLOURS = {"in_weight": "#0b2f5e", "in_context": "#6e2c00"}
 PAPER = "#fefefe"
 REFERENCE_COLOUR = "#8a8a92"
 THEORY_LINES = {"exact": "-", "upper": "--", "lower": "--"}
-LOOKS: dict[str, Callable[[str], System]] = {"system": system_of, "group": group_of}
-ORDER = (*SYSTEMS, *GATE_LEARNERS)
-SYSTEM_NAMES = tuple(system_of(key).name for key in ORDER)
+LOOKS: dict[str, Callable[[str], System]] = {"system": system_of, "group": group_of, "context": context_of}
+ORDER = (*SYSTEMS, *GATE_LEARNERS, *CONTEXTS)
+SYSTEM_NAMES = tuple(look.name for look in (*SYSTEMS.values(), *GATE_LEARNERS.values(), *CONTEXTS.values()))
 X_LABELS = {"n": "training sequences N", "step": "training steps"}
 MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
 PANEL_WIDTH, PANEL_HEIGHT = 2.9, 2.0  # inches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -106,7 +107,8 @@ class FigureSpec:
         systems: systems to draw; an empty tuple draws every one in the table.
         theory: whether exact risks and bounds are drawn under the measured curves.
         note: a sentence for the caption about theory or reference lines.
-        hue: what colours tell apart, systems or groups of classes; in the latter case a class is a thin line.
+        hue: what colours tell apart: systems, groups of classes (a class is a thin line), or conditions of a language
+            model.
         x_label: label of the horizontal axis, where it is not what ``x`` says.
         marks: vertical lines, from the settings; those outside the drawn range are named in the caption instead.
     """
@@ -120,7 +122,7 @@ class FigureSpec:
     systems: tuple[str, ...] = ()
     theory: bool = False
     note: str = ""
-    hue: Literal["system", "group"] = "system"
+    hue: Literal["system", "group", "context"] = "system"
     x_label: str = ""
     marks: Callable[[Settings], tuple[Mark, ...]] | None = None
 
@@ -155,7 +157,9 @@ class Study:
         terms: words a reader needs, and what they mean.
         results_title: heading of its tables.
         results: its tables, from the summarised table and the settings.
-        by_seed: figures and tables that single seeds are needed for, from the result table; they come first.
+        by_seed: figures and tables that single seeds are needed for, from the result table and the settings; they come
+            first.
+        beside: tables from other files of the run's folder; they come last.
         text: its tables in short for a terminal, from the result table.
         all_rows: whether the page ends with every row of the last step.
     """
@@ -167,7 +171,8 @@ class Study:
     terms: tuple[tuple[str, str], ...] = MIXTURE_TERMS
     results_title: str = "Results at the last step"
     results: Callable[[pd.DataFrame, Settings], list[Block]] = last_step_blocks
-    by_seed: Callable[[pd.DataFrame], tuple[list[Drawing], list[Block]]] = lambda table: ([], [])
+    by_seed: Callable[[pd.DataFrame, Settings], tuple[list[Drawing], list[Block]]] = lambda table, settings: ([], [])
+    beside: Callable[[Path], list[Block]] = lambda folder: []
     text: Callable[[pd.DataFrame], str] = error_text
     all_rows: bool = True
 

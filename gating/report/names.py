@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "CONDITIONS",
+    "CONTEXTS",
     "GATE_LEARNERS",
     "GROUPS",
     "INK",
@@ -16,6 +17,7 @@ __all__ = [
     "THEORY",
     "System",
     "condition_name",
+    "context_of",
     "group_of",
     "in_order",
     "system_of",
@@ -57,6 +59,7 @@ SYSTEMS: dict[str, System] = {
         "In-context h (softmax similarity)", "Copies labels of similar context inputs.", "#d55e00", "D"
     ),
     "tabular": System("In-weight, tabular (add-beta counts)", "Label counts of each class.", "#7f6fbf", "P"),
+    "llm": System("Language model", "A pretrained model, fine-tuned on the prompts.", "#882255", "p"),
     "transformer_iw": System(
         "Reference Transformer, in-weight", "The same Transformer, no context ever relevant.", "#56b4e9", "s", False
     ),
@@ -65,6 +68,21 @@ SYSTEMS: dict[str, System] = {
     ),
 }
 """Systems in the order of legends and tables. Blue answers from weights, orange from context."""
+
+CONTEXTS: dict[str, System] = {
+    "no_context": System("No context", "Trained subjects: recall.", INK, "o"),
+    "paraphrased": System(
+        "No context, question reworded", "Recall, asked as training never does.", "#56b4e9", "s", False
+    ),
+    "agreeing": System("Context agrees", "The context states the memorised answer.", "#7f6fbf", "P"),
+    "someone_else": System("Someone else's fact", "A context about another subject: copy or recall?", "#cc79a7", "v"),
+    "contradicting": System("Context contradicts", "The context states another trained answer.", "#d55e00", "D"),
+    "contradicting_new": System("Context contradicts, new answer", "An answer never trained.", "#e69f00", "D", False),
+    "unseen": System("New subject", "A subject never trained, with a trained answer.", "#009e73", "^"),
+    "unseen_new": System("New subject, new answer", "Neither was ever trained.", "#44aa99", "^", False),
+    "unrelated": System("Another relation", "Colours of things: reading at large.", "#0072b2", "s"),
+}
+"""Test conditions of language models in the order of legends and tables."""
 
 GATE_LEARNERS: dict[str, System] = {
     "gradient_descent": System(
@@ -177,6 +195,16 @@ def group_of(key: str) -> System:
     """
     group = key.partition("_")[0]
     return System(GROUPS.get(group, group), "", GROUP_COLOURS.get(group, INK), "")
+
+
+def context_of(key: str) -> System:
+    """How a test condition of a language model is shown.
+
+    Example:
+        >>> context_of("unseen").name
+        'New subject'
+    """
+    return CONTEXTS.get(key, System(key.replace("_", " "), "", INK, ""))
 
 
 def in_order(keys: Iterable[str], order: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ from gating.report.compare import COMPARE
 from gating.report.crossover import CROSSOVER
 from gating.report.draw import PAPER, THEORY_COLOURS, draw, panels
 from gating.report.figures import Block, FigureSpec, MapSpec, Settings, Study
+from gating.report.finetune import FINETUNE
 from gating.report.names import INK, in_order, system_of
 from gating.report.phase_map import PHASE_COLOURS, draw_map
 from gating.report.phases import PHASES
@@ -36,6 +37,7 @@ STUDIES: dict[str, Study] = {
     "bounds": BOUNDS,
     "phases": PHASES,
     "regret": REGRET,
+    "finetune": FINETUNE,
 }
 """Pages by study name, the value of the column ``study``."""
 
@@ -95,10 +97,10 @@ def write_report(folder: Path, table: pd.DataFrame, settings: Settings, environm
     """
     study = _study_of(table)
     summary = summarise(table)
-    drawings, blocks = study.by_seed(table)
+    drawings, blocks = study.by_seed(table, settings)
     plots, undrawn = _plots(study, summary, settings)
     plots = [*(Plot(*drawing) for drawing in drawings), *plots]
-    blocks = [*blocks, *study.results(summary, settings)]
+    blocks = [*blocks, *study.results(summary, settings), *study.beside(folder)]
     files = [folder / "plots" / f"{plot.name}.svg" for plot in plots]
     for path, plot in zip(files, plots, strict=True):
         write_text(path, plot.svg)
