@@ -4,7 +4,7 @@
 
 `naive` joins every prompt with every candidate, pads the sequences on the right, passes them through the model sixteen
 at a time and picks the log-probabilities of the candidate's tokens. `ours` passes sixteen prompts at a time, with the
-candidates as a tree behind each. Each variant runs in a process of its own, in turns. Medians over the turns are printed
+candidates as a tree behind each. Each variant runs in a process of its own, in turns. Medians over them are printed
 as a Markdown table, with wall time and with the processor's time, which other processes disturb less; and the largest
 difference between the scores of the two.
 """
