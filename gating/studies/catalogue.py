@@ -21,6 +21,8 @@ from gating.studies.folder import StudyFolder, tabulate
 from gating.studies.phases import PhasesConfig, phases_table
 from gating.studies.regret.config import RegretConfig
 from gating.studies.regret.run import regret_table
+from gating.studies.strategies.config import StrategiesConfig
+from gating.studies.strategies.run import run_strategies
 from gating.training.threads import free_cores
 from theory.distribution import SpecError
 
@@ -29,6 +31,7 @@ __all__ = [
     "CrossoverOptions",
     "KeptTableOptions",
     "RunOptions",
+    "StrategiesOptions",
     "Study",
     "TableOptions",
     "find_study",
@@ -116,6 +119,21 @@ class CrossoverOptions(RunOptions):
 
 
 @dataclass(frozen=True)
+class StrategiesOptions(RunOptions):
+    """Where and how a study runs; nothing here changes its result.
+
+    Args:
+        out: folder of the run; the same folder and settings go on with an interrupted run.
+        device: where models train; ``auto`` takes a GPU when there is one.
+        workers: worker threads on the CPU; 0 takes the cores that are free.
+        json: print the last rows as JSON in place of a text table; `--json` alone means true.
+        again: remove what a former run left in `out` and run anew; `--again` alone means true.
+    """
+
+    out: str = "runs/strategies"
+
+
+@dataclass(frozen=True)
 class Study:
     """A study as the command knows it.
 
@@ -173,6 +191,7 @@ def _tabulated(compute: Callable[[Any], pd.DataFrame]) -> Callable[[Any, TableOp
 STUDIES: dict[str, Study] = {
     "compare": Study(CompareConfig, RunOptions, trained_in_folder(run_compare)),
     "crossover": Study(CrossoverConfig, CrossoverOptions, trained_in_folder(run_crossover)),
+    "strategies": Study(StrategiesConfig, StrategiesOptions, trained_in_folder(run_strategies)),
     "bounds": Study(BoundsConfig, TableOptions, _tabulated(bounds_table)),
     "phases": Study(PhasesConfig, TableOptions, _tabulated(phases_table)),
     "regret": Study(RegretConfig, KeptTableOptions, _tabulated(regret_table)),

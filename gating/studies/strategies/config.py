@@ -70,8 +70,9 @@ class StrategiesConfig:
         seed: first data seed; the others follow it.
         init_seed: seed of the initial weights, combined with the data seed.
         evaluation_seed: seed of the sequences that models are measured on, none of which is met in training.
-        evaluation_sequences: sequences of training tasks, and of unseen tasks, that answers are compared on, >= 8.
-        fit_rows: answers of each checkpoint that the fit sees, >= 8, drawn from those of the training tasks.
+        evaluation_sequences: sequences of each kind (training tasks, unseen tasks) that answers are taken from, >= 8.
+        evaluation_rows: answers of each kind that are compared at each checkpoint, >= 8; drawn from all positions of
+            the sequences, or all of them where there are fewer.
         loss_sequences: sequences on which the losses of M and G are measured, >= 8.
         loss_groups: groups whose mean losses the reported loss is the median of, in 1 .. `loss_sequences`.
         described_within: largest residual of the free mixture of M and G, as a fraction of the run's largest, at
@@ -93,7 +94,7 @@ class StrategiesConfig:
     init_seed: int = 0
     evaluation_seed: int = 0
     evaluation_sequences: int = 256
-    fit_rows: int = 512
+    evaluation_rows: int = 1024
     loss_sequences: int = 10_000
     loss_groups: int = 10
     described_within: float = 0.1
@@ -120,7 +121,7 @@ class StrategiesConfig:
             ("init_seed", 0, 2**32 - 1),
             ("evaluation_seed", 0, 2**32 - 1),
             ("evaluation_sequences", 8, 2**32),
-            ("fit_rows", 8, 2**20),
+            ("evaluation_rows", 8, 2**20),
             ("loss_sequences", 8, 2**32),
             ("loss_groups", 1, self.loss_sequences),
             ("bootstrap", 2, 2**20),

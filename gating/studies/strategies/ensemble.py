@@ -69,7 +69,7 @@ class Ensemble:
             self.config.training,
             device=self.device,
             workers=workers,
-            loss=self.family.loss,
+            loss=self.family.objective,
             group_sizes=by_factor if self.device.type == "cuda" else [1] * len(replicas),
         )
 

@@ -1,0 +1,101 @@
+"""The gates that are compared: the loss-complexity posterior, its ablations, and controls that know less or more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gating.gates.discrepancy import REACH, OutputRows, output_rows
+from gating.gates.posterior import PosteriorParameters
+from gating.gates.posterior_cells import PosteriorCells, best_steps
+from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, fit_posterior
+from gating.studies.strategies.cells import StudyCells
+
+__all__ = ["PlayedGate", "fitted_gates"]
+
+Floats = NDArray[np.float64]
+
+CONTEXT_CELLS, CONTEXT_ROWS, CONTEXT_STARTS = 120, 128, 5
+"""How much the fit of the posterior that also reads the context sees: its cost is in cells times rows."""
+
+
+@dataclass(frozen=True)
+class PlayedGate:
+    """A gate on all cells.
+
+    Attributes:
+        name: what tables call it.
+        log_odds: log odds of M before the context is read, (c,).
+        kappa: weight of the context's evidence.
+        fit: how its parameters were found; None for controls.
+    """
+
+    name: str
+    log_odds: Floats
+    kappa: float = 0.0
+    fit: PosteriorFit | None = None
+
+
+def fitted_gates(cells: StudyCells, full: PosteriorFit, distance: str) -> list[PlayedGate]:
+    """The posterior, its ablations, fitted to the same cells, and the controls.
+
+    Args:
+        cells: all cells.
+        full: fit of the posterior.
+        distance: ``kl`` or ``squared``.
+    """
+    seen = cells.trained.select(cells.fitted)
+    gates = [_played("posterior", full, cells.trained)]
+    for name, fixed in ABLATIONS.items():
+        fit = fit_posterior(seen, fixed=fixed)
+        gates.append(_played(f"posterior, {name}", fit, cells.trained))
+    gates.append(_context_gate(cells, full, distance))
+    n = len(cells.run)
+    return [
+        *gates,
+        PlayedGate("memorizing", np.full(n, REACH)),
+        PlayedGate("generalizing", np.full(n, -REACH)),
+        PlayedGate("step in time", _step_in_time(cells)),
+        PlayedGate("free in every cell", cells.trained.curves().best()[0]),
+    ]
+
+
+def _played(name: str, fit: PosteriorFit, cells: PosteriorCells) -> PlayedGate:
+    return PlayedGate(name, cells.log_odds(fit.parameters), fit.parameters.kappa, fit)
+
+
+def _step_in_time(cells: StudyCells) -> Floats:
+    """G up to a step, M after it; the best step for each D and width in the cells that the fit sees, and the mean
+    over the others, on the logarithmic scale, for the D and widths that it does not."""
+    seen = cells.trained.select(cells.fitted)
+    thresholds = best_steps(seen)
+    finite = [step for step in thresholds.values() if np.isfinite(step)]
+    other = float(np.exp(np.mean(np.log(finite)))) if finite else np.inf
+    wanted = [thresholds.get(key, other) for key in zip(cells.trained.n_tasks, cells.trained.width, strict=True)]
+    return np.where(cells.trained.steps >= wanted, REACH, -REACH)
+
+
+def _context_gate(cells: StudyCells, full: PosteriorFit, distance: str) -> PlayedGate:
+    """The posterior that goes on updating along the context, fitted to some of the cells and rows of the fit."""
+    fitted = np.flatnonzero(cells.fitted)
+    chosen = fitted[np.linspace(0, len(fitted) - 1, min(CONTEXT_CELLS, len(fitted))).round().astype(int)]
+    parts = [_some_rows(cells, int(cell), distance) for cell in chosen]
+    rows = OutputRows(distance, *(np.concatenate([getattr(part, name) for part in parts])
+                                  for name in ("target", "step", "base", "evidence")))  # fmt: skip
+    some = cells.trained.select(chosen)
+    known = {name: getattr(some, name) for name in
+             ("n_tasks", "steps", "loss_gap", "complexity_m", "complexity_g", "seed", "width")}  # fmt: skip
+    start = PosteriorParameters(full.parameters.alpha, full.parameters.beta, full.parameters.gamma)
+    fit = fit_posterior(PosteriorCells(rows, **known), n_starts=CONTEXT_STARTS, start=start)
+    return _played("posterior with context", fit, cells.trained)
+
+
+def _some_rows(cells: StudyCells, cell: int, distance: str) -> OutputRows:
+    answers = cells.runs[cells.run[cell]].answers["ibd"]
+    every = max(1, len(answers.m) // CONTEXT_ROWS)
+    t = answers.transformer[cells.checkpoint[cell]][None, ::every]
+    return output_rows(
+        t, answers.m[None, ::every], answers.g[None, ::every], loss=distance, evidence=answers.evidence[None, ::every]
+    )

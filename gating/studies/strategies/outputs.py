@@ -1,0 +1,171 @@
+"""Answers of each Transformer's checkpoints beside those of M and G, and the losses and lengths of M and G."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gating.evaluation.description_length import strategy_complexity
+from gating.files import atomic_path, reading
+from gating.models.decoder import Decoder
+from gating.studies.replicas import combined_seed
+from gating.studies.strategies.ensemble import Ensemble
+from gating.studies.strategies.families import Predictor
+from gating.tasks.sequences import Sequences
+
+__all__ = ["Answers", "RunOutputs", "kept_outputs", "measure_run", "median_of_means"]
+
+AT_ONCE = 64
+"""Sequences that a Transformer answers at once, which fit a core's cache."""
+
+
+class Answers(NamedTuple):
+    """Answers to n rows, each a position of a test sequence.
+
+    Attributes:
+        transformer: of the c checkpoints, (c, n, C): log-probabilities, or numbers with C = 1.
+        m: of the memorizing predictor, (n, C), float64.
+        g: of the generalizing predictor, (n, C), float64.
+        evidence: nats for M that the context of each row holds, (n,).
+        losses: mean loss of each checkpoint, over all positions of all sequences, nats, (c,).
+    """
+
+    transformer: Tensor
+    m: Tensor
+    g: Tensor
+    evidence: Tensor
+    losses: Tensor
+
+
+class RunOutputs(NamedTuple):
+    """What is kept of one trained model.
+
+    Attributes:
+        answers: by kind of test sequences.
+        loss_m: mean loss of M on sequences of training tasks, nats per answer.
+        loss_g: the same of G.
+        complexity_m: description length of M, bits.
+        complexity_g: the same of G.
+    """
+
+    answers: dict[str, Answers]
+    loss_m: float
+    loss_g: float
+    complexity_m: float
+    complexity_g: float
+
+
+def median_of_means(values: Tensor, groups: int, *, seed: int) -> float:
+    """Median of the means of equally large random groups of values: a mean that few huge values do not move.
+
+    Args:
+        values: shape (n,).
+        groups: number of groups, 1 .. n; values that are left over are left out.
+        seed: seed of the grouping.
+
+    Example:
+        >>> median_of_means(torch.tensor([1.0, 2.0, 3.0, 1e9]), 4, seed=0)
+        2.5
+    """
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(values)))
+    size = len(values) // groups
+    return values[order[: size * groups]].double().view(groups, size).mean(1).quantile(0.5).item()
+
+
+def measure_run(ensemble: Ensemble, index: int, steps: Sequence[int]) -> RunOutputs:
+    """Answers of one model at its checkpoints, and losses and lengths of its M and G.
+
+    Args:
+        ensemble: the trained ensemble.
+        index: which replica.
+        steps: its checkpoints.
+    """
+    config, family, replica = ensemble.config, ensemble.family, ensemble.config.replicas[index]
+    sampler = ensemble.sampler([replica])
+    (m, tables), g = family.memorizer(sampler, 0), family.generalizer(sampler)
+    seed = combined_seed(config.evaluation_seed, replica.seed)
+    models = [ensemble.at(step, index) for step in steps]
+    answers = {}
+    for number, (kind, arguments) in enumerate(family.kinds.items()):
+        sequences = sampler.fresh(combined_seed(seed, number), config.evaluation_sequences, **arguments)
+        answers[kind] = _answers(ensemble, sampler, models, m, g, sequences, seed=seed)
+    many = _single(sampler.fresh(combined_seed(seed, len(family.kinds)), config.loss_sequences))
+    losses = [
+        median_of_means(family.losses(sampler, predictor(many), many).mean(-1), config.loss_groups, seed=seed)
+        for predictor in (m, g)
+    ]
+    lengths = [
+        strategy_complexity(
+            type(m), [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
+        ),
+        strategy_complexity(type(g)),
+    ]
+    return RunOutputs(answers, *losses, *(float(bits) for bits in lengths))
+
+
+def _answers(
+    ensemble: Ensemble,
+    sampler: Any,
+    models: Sequence[Decoder],
+    m: Predictor,
+    g: Predictor,
+    sequences: Sequences,
+    *,
+    seed: int,
+) -> Answers:
+    """Rows are positions drawn without replacement; all kinds of sequences of one run have the same ones."""
+    family, alone = ensemble.family, _single(sequences)
+    answer_m, answer_g = _as_rows(m(alone), family.distance), _as_rows(g(alone), family.distance)
+    count = min(ensemble.config.evaluation_rows, len(answer_m))
+    rows = torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(len(answer_m))[:count]))
+    found, losses = [], []
+    for model in models:
+        answer = _answer(model, sequences)
+        losses.append(family.losses(sampler, answer, alone).mean().item())
+        found.append(_as_rows(answer, family.distance)[rows])
+    evidence = family.evidence(sampler, m, g, alone).flatten()[rows]
+    return Answers(torch.stack(found), answer_m[rows], answer_g[rows], evidence.double(), torch.tensor(losses).double())
+
+
+def _answer(model: Decoder, sequences: Sequences) -> Tensor:
+    """Answers of a single model to sequences of leading shape (1, B), in blocks."""
+    blocks = range(0, sequences.y.shape[1], AT_ONCE)
+    with torch.no_grad():
+        return torch.cat([model(Sequences(*(part[:, k : k + AT_ONCE] for part in sequences)))[0] for k in blocks])
+
+
+def _single(sequences: Sequences) -> Sequences:
+    """Sequences of the one replica, (1, B, ...) -> (B, ...)."""
+    return Sequences(*(part[0] for part in sequences))
+
+
+def _as_rows(answers: Tensor, distance: str) -> Tensor:
+    """(B, T, C), (B, C) or numbers (B, T) -> (n, C)."""
+    return answers.flatten(0, -2) if distance == "kl" else answers.flatten().unsqueeze(-1)
+
+
+def kept_outputs(path: Path, ensemble: Ensemble, index: int, steps: Sequence[int]) -> RunOutputs:
+    """Outputs of a run from its file; they are measured and written when the file is not there.
+
+    Raises:
+        FolderError: the file is damaged.
+    """
+    if not path.exists():
+        run = measure_run(ensemble, index, steps)
+        numbers = torch.tensor(run[1:], dtype=torch.float64)
+        tensors = {f"{kind}.{name}": part.contiguous() for kind, answers in run.answers.items()
+                   for name, part in answers._asdict().items()}  # fmt: skip
+        with atomic_path(path) as draft:
+            save_file({**tensors, "numbers": numbers}, draft)
+    with reading(path, "remove it to measure this model again"):
+        tensors = load_file(path)
+        answers = {
+            kind: Answers(*(tensors[f"{kind}.{name}"] for name in Answers._fields)) for kind in ensemble.family.kinds
+        }
+        return RunOutputs(answers, *tensors["numbers"].tolist())
