@@ -59,7 +59,6 @@ SYSTEMS: dict[str, System] = {
         "In-context h (softmax similarity)", "Copies labels of similar context inputs.", "#d55e00", "D"
     ),
     "tabular": System("In-weight, tabular (add-beta counts)", "Label counts of each class.", "#7f6fbf", "P"),
-    "llm": System("Language model", "A pretrained model, fine-tuned on the prompts.", "#882255", "p"),
     "transformer_iw": System(
         "Reference Transformer, in-weight", "The same Transformer, no context ever relevant.", "#56b4e9", "s", False
     ),
@@ -68,6 +67,9 @@ SYSTEMS: dict[str, System] = {
     ),
 }
 """Systems in the order of legends and tables. Blue answers from weights, orange from context."""
+
+LANGUAGE_MODELS = {"llm": System("Language model", "A pretrained model, fine-tuned on the prompts.", "#882255", "p")}
+"""What the study `finetune` lays beside the systems."""
 
 CONTEXTS: dict[str, System] = {
     "no_context": System("No context", "Trained subjects: recall.", INK, "o"),
@@ -173,14 +175,15 @@ MIXTURE_TERMS = (
 
 
 def system_of(key: str) -> System:
-    """How a system is shown; one that is not in `SYSTEMS` gets a look that depends on its key alone.
+    """How a system is shown; one that is not known gets a look that depends on its key alone.
 
     Example:
         >>> system_of("transformer").name, system_of("my_model").name
         ('Transformer', 'My model')
     """
-    if key in SYSTEMS or key in GATE_LEARNERS:
-        return {**SYSTEMS, **GATE_LEARNERS}[key]
+    known = {**SYSTEMS, **GATE_LEARNERS, **LANGUAGE_MODELS}
+    if key in known:
+        return known[key]
     turn = sum(key.encode()) % len(OTHER_COLOURS)
     name = key.replace("_", " ")
     return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[turn], OTHER_MARKERS[turn])
