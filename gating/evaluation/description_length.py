@@ -6,10 +6,12 @@ the count: a header of 9 bytes names compressor, differences, type and shape.
 
 from __future__ import annotations
 
+import ast
 import bz2
 import inspect
 import lzma
 import struct
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ __all__ = ["CODECS", "Description", "decode", "describe", "messages", "source_of
 
 # One type for all real tables, whatever the predictor computes in: little-endian single precision. Labels and
 # characters are bytes. Differences are taken of integers of that size, modulo their range, to be undone exactly.
+DOCUMENTED = (ast.ClassDef, ast.FunctionDef)
+
 TYPES = (np.dtype("<f4"), np.dtype("u1"))
 BITS = (np.dtype("<u4"), np.dtype("u1"))
 # Codec, differences and type in one byte; then rows and columns, 0 columns for a vector.
@@ -135,19 +139,35 @@ def decode(message: bytes) -> NDArray[np.generic]:
 
 
 def source_of(predictor: type) -> str:
-    """Source text of a predictor's class, with its comments: the code that a strategy needs beside its tables.
+    """Source text of a predictor's class without comments, docstrings and annotations, in one standard layout: the code
+    that a strategy needs beside its tables, and nothing that was written for readers of it.
 
     Raises:
         ValueError: when the class has no source file.
 
     Example:
-        >>> source_of(Description).splitlines()[0]
-        'class Description(NamedTuple):'
+        >>> source_of(_Bare).splitlines()[2]
+        '    def generic_visit(self, node):'
     """
     try:
-        return inspect.getsource(predictor)
+        text = inspect.getsource(predictor)
     except (OSError, TypeError) as missing:
         raise ValueError(f"`predictor` must be a class with a source file; got {predictor!r}") from missing
+    return ast.unparse(_Bare().visit(ast.parse(textwrap.dedent(text))))
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes docstrings and annotations of functions out of a syntax tree, which has no comments."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        return node
 
 
 def strategy_complexity(predictor: type, tables: Sequence[NDArray[np.generic]] = ()) -> int:

@@ -75,6 +75,24 @@ def test_complexity_is_linear_in_the_number_of_tasks() -> None:
     assert bits[0] > describe(source_of(PosteriorGate)).bits > 2000
 
 
+class _Told:
+    """A class that is explained at length."""
+
+    def double(self, number: int) -> int:
+        """Twice the number."""
+        return 2 * number  # by multiplication
+
+
+class _Untold:
+    def double(self, number):
+        return 2 * number
+
+
+def test_what_is_written_for_readers_has_no_length() -> None:
+    assert source_of(_Told).replace("_Told", "_Untold") == source_of(_Untold)
+    assert strategy_complexity(_Told) <= strategy_complexity(_Untold)
+
+
 def test_bad_input_is_named() -> None:
     for bad, sentence in (
         (np.zeros((2, 2, 2)), "`data` must be text or numbers with 1 or 2 axes, not empty; got float64"),
