@@ -31,7 +31,7 @@ class Run(NamedTuple):
     @property
     def setting(self) -> str | None:
         """The column `setting` of its rows."""
-        return setting_text({"mixture": self.mixture.text, "reading": self.mixture.reading, "exposure": self.exposure})
+        return setting_text({"mixture": self.mixture.text, "exposure": self.exposure})
 
     @property
     def name(self) -> str:

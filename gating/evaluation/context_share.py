@@ -92,7 +92,8 @@ def advise_share(table: pd.DataFrame, margin: float) -> ShareAdvice | None:
 def _share(setting: object) -> float:
     """Share of prompts whose context has to be read; NaN where facts are not asked for as often as given."""
     values = read_setting(setting if isinstance(setting, str) else None)
-    return float(values["reading"]) if values.get("exposure") == "given" else np.nan
+    shares = dict(word.split("=") for word in str(values.get("mixture", "")).split())
+    return float(shares.get("reading", 0.0)) if values.get("exposure") == "given" else np.nan
 
 
 def _smallest(

@@ -108,7 +108,7 @@ def setting_label(setting: str) -> str:
     """Mixture and exposure of the column ``setting``, in words.
 
     Example:
-        >>> setting_label('mixture="memory=0.5 reading=0.5"; reading=0.5; exposure="equal"')
+        >>> setting_label('mixture="memory=0.5 reading=0.5"; exposure="equal"')
         'memory 50%, reading 50%; all facts equally often'
     """
     values = read_setting(setting)
