@@ -158,10 +158,16 @@ def r_squared(predicted: Tensor, actual: Tensor) -> Tensor:
 
 
 def _pearson(x: Tensor, y: Tensor) -> Tensor:
-    """Correlation along the last axis; NaN where either side is constant."""
-    x, y = x - x.mean(-1, keepdim=True), y - y.mean(-1, keepdim=True)
-    scale = (x.square().sum(-1) * y.square().sum(-1)).sqrt()
-    return torch.where(scale > 0, (x * y).sum(-1) / scale, torch.nan).clamp(-1, 1)
+    """Correlation along the last axis; NaN where either side is constant up to rounding."""
+    (x, x_spread), (y, y_spread) = _centred(x), _centred(y)
+    return torch.where((x_spread > 0) & (y_spread > 0), (x * y).sum(-1) / (x_spread * y_spread), torch.nan).clamp(-1, 1)
+
+
+def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances from the mean, and their norm, which is 0 where they are roundings of it."""
+    away = x - x.mean(-1, keepdim=True)
+    flat = away.abs().amax(-1) <= 1e-12 * x.abs().amax(-1)
+    return away, torch.where(flat, 0.0, away.norm(dim=-1))
 
 
 def _pair(predicted: Tensor, actual: Tensor, *, least: int = 1) -> tuple[Tensor, Tensor]:

@@ -122,7 +122,9 @@ class RegressionDecoder(Decoder):
 
 
 class ItemDecoder(Decoder):
-    """Reads x_1, y_1, ..., x_L, y_L, x as tokens (x, 0) and (0, one-hot y); answers with the label of the query x.
+    """Reads pairs as tokens (x, one-hot y) and the query as (x, 0); answers with the label of the query.
+
+    An item and its label are one token, so that a single block can copy a label from where its item is.
 
     Args: as `Decoder`; `dim` is the number of features m and `length` the number of pairs with the query, L + 1.
 
@@ -131,14 +133,16 @@ class ItemDecoder(Decoder):
         >>> y = torch.zeros(1, 5, 128, dtype=torch.int64)
         >>> ItemDecoder(8, 128, rngs=generators([0]))(Sequences(torch.zeros(1, 5, 128, 8), y, y)).shape
         torch.Size([1, 5, 2])
+
+    Source: G. Reddy. The mechanistic basis of data dependence and abrupt learning in an in-context classification
+    task. ICLR 2024, for items and labels; A. Nguyen and G. Reddy (2024) for one block.
     """
 
     def __init__(self, dim: int, length: int, *, rngs: Sequence[torch.Generator], **shape: Any):
-        super().__init__(dim + 2, 2, 2 * length - 1, rngs=rngs, **shape)
+        super().__init__(dim + 2, 2, length, rngs=rngs, **shape)
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the query's labels, (R, B, 2)."""
-        x = pad(sequences.x, (0, 2))
-        y = pad(one_hot(sequences.y, 2).to(x.dtype), (x.shape[-1] - 2, 0))
-        tokens = torch.stack([x, y], dim=-2).flatten(-3, -2)[..., :-1, :]
+        shown = pad(one_hot(sequences.context_y, 2).to(sequences.x.dtype), (0, 0, 0, 1))
+        tokens = torch.cat([sequences.x, shown], dim=-1)
         return self.answers(tokens, last_only=True).squeeze(-2).log_softmax(-1)
