@@ -160,14 +160,15 @@ def r_squared(predicted: Tensor, actual: Tensor) -> Tensor:
 def _pearson(x: Tensor, y: Tensor) -> Tensor:
     """Correlation along the last axis; NaN where either side is constant up to rounding."""
     (x, x_spread), (y, y_spread) = _centred(x), _centred(y)
-    return torch.where((x_spread > 0) & (y_spread > 0), (x * y).sum(-1) / (x_spread * y_spread), torch.nan).clamp(-1, 1)
+    scale = (x_spread * y_spread).sqrt()
+    return torch.where(scale > 0, (x * y).sum(-1) / scale, torch.nan).clamp(-1, 1)
 
 
 def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances from the mean, and their norm, which is 0 where they are roundings of it."""
+    """Distances from the mean, and the sum of their squares, which is 0 where they are roundings of the mean."""
     away = x - x.mean(-1, keepdim=True)
     flat = away.abs().amax(-1) <= 1e-12 * x.abs().amax(-1)
-    return away, torch.where(flat, 0.0, away.norm(dim=-1))
+    return away, torch.where(flat, 0.0, away.square().sum(-1))
 
 
 def _pair(predicted: Tensor, actual: Tensor, *, least: int = 1) -> tuple[Tensor, Tensor]:
