@@ -1,0 +1,115 @@
+"""What the three task families share: fresh sequences at every step, none of them an evaluation sequence."""
+
+import numpy as np
+import pytest
+import torch
+
+from gating.tasks.item_labels import ItemLabels
+from gating.tasks.linear_regression import LinearRegression
+from gating.tasks.urns import Urns
+
+SAMPLERS = [Urns, LinearRegression, ItemLabels]
+REPLICAS = ([4, 32, 7], [0, 5, 2**63])
+
+
+def _sampler(kind, rows=slice(None)):
+    return kind(REPLICAS[0][rows], REPLICAS[1][rows], dim=4, length=24)
+
+
+def _rows(sequences):
+    """Every sequence of the first replica as bytes."""
+    parts = [sequences.x[0].double().flatten(1), sequences.y[0].double().flatten(1)]
+    return [row.tobytes() for row in torch.cat(parts, dim=1).numpy()]
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_batches_of_several_steps_are_those_of_each_step(kind):
+    sampler = _sampler(kind)
+    both, parts = sampler.batches(5, 2, 6), [sampler.batches(step, 1, 6) for step in (5, 6)]
+    for name in both._fields:
+        assert torch.equal(getattr(both, name), torch.cat([getattr(part, name) for part in parts], dim=1)), name
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_no_sequence_of_training_comes_twice_or_is_an_evaluation_sequence(kind):
+    sampler = _sampler(kind)
+    training = _rows(sampler.batches(0, 100, 10))
+    evaluation = [row for seed in (0, 1) for row in _rows(sampler.fresh(seed, 500))]
+    unseen = _rows(sampler.fresh(0, 500, unseen=True))
+    together = training + evaluation + unseen
+    assert len(set(together)) == len(together) == 2500
+    assert _rows(sampler.fresh(0, 500)) == evaluation[:500]
+    assert _rows(sampler.fresh(0, 20)) == evaluation[:20]
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_a_replica_alone_is_the_same_replica_among_others(kind):
+    whole = _sampler(kind)
+    for r in range(3):
+        alone = _sampler(kind, slice(r, r + 1))
+        for mine, theirs in (
+            (alone.batches(3, 2, 5), whole.batches(3, 2, 5)),
+            (alone.fresh(1, 6), whole.fresh(1, 6)),
+            (alone.fresh(1, 6, unseen=True), whole.fresh(1, 6, unseen=True)),
+        ):
+            for a, b in zip(mine, theirs, strict=True):
+                assert torch.equal(a[0], b[r])
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_every_training_task_and_no_other_is_drawn(kind):
+    sampler = _sampler(kind)
+    for r, diversity in enumerate(REPLICAS[0]):
+        for sequences in (sampler.batches(0, 10, 100), sampler.fresh(0, 1000)):
+            assert np.unique(sequences.classes[r].numpy()).tolist() == list(range(diversity))
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_the_seed_sets_the_sequences_and_not_torchs_global_state(kind):
+    torch.manual_seed(0)
+    one = _sampler(kind).batches(0, 1, 4)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    again = _sampler(kind).batches(0, 1, 4)
+    assert torch.equal(torch.get_rng_state(), state)
+    for a, b in zip(one, again, strict=True):
+        assert torch.equal(a, b)
+    assert _rows(kind([4], [0], dim=4, length=24).fresh(0, 4)) != _rows(kind([4], [1], dim=4, length=24).fresh(0, 4))
+
+
+BAD = [
+    ({"n_tasks": [0]}, r"`n_tasks` must be integers in 1 \.\. 1048576; got 0"),
+    ({"n_tasks": [2**20 + 1]}, r"`n_tasks` must be integers in 1 \.\. 1048576; got 1048577"),
+    ({"n_tasks": [2.0]}, r"`n_tasks` must be integers in 1 \.\. 1048576; got 2\.0"),
+    ({"n_tasks": [True]}, r"`n_tasks` must be integers in 1 \.\. 1048576; got True"),
+    ({"n_tasks": [2, 3]}, "`n_tasks` and `data_seeds` must have one entry per replica, at least one; got 2 and 1"),
+    ({"n_tasks": [], "data_seeds": []}, "`n_tasks` and `data_seeds` must have one entry .*; got 0 and 0"),
+    ({"data_seeds": [2**64]}, r"`data_seeds` must be integers in -\d+ \.\. \d+; got 18446744073709551616"),
+    ({"data_seeds": [0.5]}, r"`data_seeds` must be integers in -\d+ \.\. \d+; got 0\.5"),
+    ({"dim": 1}, "`dim` must be an integer >= 2; got 1"),
+    ({"dim": 2.5}, r"`dim` must be an integer >= 2; got 2\.5"),
+    ({"length": 0}, "`length` must be an integer >= 1; got 0"),
+]
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize(("changes", "sentence"), BAD)
+def test_bad_arguments_are_named(kind, changes, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        kind(**{"n_tasks": [4], "data_seeds": [0], "dim": 4, "length": 8} | changes)
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda s: s.batches(-1, 1, 1), "`first_step` must be an integer >= 0; got -1"),
+        (lambda s: s.batches(0, 0, 1), "`n_steps` must be an integer >= 1; got 0"),
+        (lambda s: s.batches(0, 1, 1.0), r"`batch_size` must be an integer >= 1; got 1\.0"),
+        (lambda s: s.fresh(2**63, 1), r"`seed` must be an integer in -2\^63 \.\. 2\^63 - 1; got 9223372036854775808"),
+        (lambda s: s.fresh(0, 0), "`count` must be an integer >= 1; got 0"),
+    ],
+)
+def test_bad_requests_are_named(kind, call, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        call(_sampler(kind))
