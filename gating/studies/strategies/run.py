@@ -24,7 +24,7 @@ from gating.studies.strategies.config import StrategiesConfig
 from gating.studies.strategies.ensemble import Ensemble
 from gating.studies.strategies.gates import PlayedGate, fitted_gates
 from gating.studies.strategies.outputs import RunOutputs, kept_outputs
-from gating.studies.strategies.transitions import transition_rows
+from gating.studies.strategies.transitions import transience_rows, transition_rows
 from gating.training.trainer import Interrupted
 from theory.distribution import SpecError
 
@@ -121,6 +121,7 @@ def _rows(ensemble: Ensemble, runs: list[RunOutputs]) -> Iterator[Row]:
         *_parameter_rows(config, cells, gates, draws),
         *agreement_rows(cells, gates, distance, resamples=config.bootstrap, seed=config.evaluation_seed),
         *transition_rows(config, cells, relative["ibd"], full.parameters, draws),
+        *transience_rows(config, cells, relative["oobd"]),
     ]
     for row in found:
         yield {"study": "strategies", "context": "as_trained", **row}

@@ -15,7 +15,7 @@ from gating.gates.posterior_cells import PosteriorCells
 from gating.studies.strategies.cells import StudyCells
 from gating.studies.strategies.config import StrategiesConfig
 
-__all__ = ["diversity_threshold", "measured_transitions", "transition_rows"]
+__all__ = ["diversity_threshold", "measured_transitions", "transience_rows", "transition_rows"]
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -98,6 +98,21 @@ def transition_rows(
     for factor in config.mlp_factors:
         yield from _exponent_rows(runs, factor, measured, predicted, drawn)
         yield from _threshold_rows(config, cells, relative, factor, parameters, draws)
+
+
+def transience_rows(config: StrategiesConfig, cells: StudyCells, relative: Floats) -> Iterator[Row]:
+    """How far each model has gone from G since it was nearest to it, on unseen tasks: a loss of what it could once do.
+
+    Args:
+        config: settings of the study.
+        cells: all cells.
+        relative: relative distance of each cell on sequences of unseen tasks, (c,).
+    """
+    for k, replica in enumerate(config.replicas):
+        mine = relative[cells.run == k]
+        yield {"system": "transformer", "kind": "measured", "measure": "transience", "distribution": "oobd",
+               "seed": replica.seed, "value": mine[-1] - np.nanmin(mine),
+               "setting": setting_text({"n_tasks": replica.n_tasks, "mlp_factor": replica.mlp_factor})}  # fmt: skip
 
 
 def _predicted(runs: PosteriorCells, parameters: PosteriorParameters) -> Floats:
