@@ -1,8 +1,8 @@
 """The one result table: every system and every theory writes the same rows.
 
-Key columns say what was measured where; ``value`` is the number. A measured row is one seed; `summarise` turns seeds
-into a mean with an interval. Theory rows have no seed and hold for every one; a bound that depends on what a seed saw
-carries that seed.
+Key columns say what was measured where; ``value`` is the number. A row with a seed is of that seed; `summarise` turns
+seeds into a mean with an interval. Rows without a seed hold for all: theory, and what was made from all seeds at once,
+with an interval of its own. A bound that depends on what a seed saw carries that seed.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
         confidence: coverage of the interval, in (0, 1).
 
     Returns:
-        A table of the schema without ``seed`` and with a column ``seeds`` (how many were averaged; 0 for theory).
+        A table of the schema without ``seed`` and with a column ``seeds`` (how many were averaged; 0 for the others).
         ``low`` and ``high`` are missing where there is a single seed.
 
     Example:
@@ -132,7 +132,7 @@ def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
     """
     checked = require_probability("confidence", confidence, above_zero=True, below_one=True)
     confidence = require_scalar("confidence", checked)
-    seeded = (table["kind"] == "measured") | table["seed"].notna()
+    seeded = table["seed"].notna()
     measured = table[seeded]
     keys = [name for name in KEYS if name != "seed"]
     grouped = measured.groupby(keys, dropna=False, sort=False)["value"]

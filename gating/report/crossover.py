@@ -20,7 +20,7 @@ from gating.report.compare import ERROR, GATE, RESIDUAL
 from gating.report.draw import PAPER, REFERENCE_COLOUR, THEORY_COLOURS
 from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Settings, Study, Trace
 from gating.report.names import system_of
-from gating.report.tables import TextTable
+from gating.report.tables import TextTable, with_ends
 
 __all__ = ["CROSSOVER", "crossing_table", "draw_crossings"]
 
@@ -145,19 +145,13 @@ def crossing_table(estimates: Sequence[CrossingEstimate]) -> TextTable:
             estimate.frequency, estimate.predicted, estimate.value, estimate.low, estimate.high, estimate.reached,
             estimate.already, strict=True,
         ):  # fmt: skip
-            ratio = _with_ends(value / predicted, low / predicted, high / predicted)
+            ratio = with_ends(value / predicted, low / predicted, high / predicted)
             size = "none" if np.isnan(value) else f"{value:,.0f}"
             crossed = f"{reached} of {estimate.seeds}" + (f", {already} at every N" if already else "")
             rows.append((estimate.onset.name, f"{q:.4g}", f"{predicted:,.0f}", size, ratio, crossed))
-        exponent = _with_ends(*estimate.exponent)
+        exponent = with_ends(*estimate.exponent)
         rows.append((estimate.onset.name, "slope on q", f"{estimate.predicted_exponent:.3f}", exponent, "", ""))
     return TextTable(header, tuple(rows))
-
-
-def _with_ends(value: float, low: float, high: float) -> str:
-    if np.isnan(value):
-        return ""
-    return f"{value:.3g}" if np.isnan(low) or np.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _by_seed(table: pd.DataFrame, settings: Settings) -> tuple[list[Drawing], list[Block]]:

@@ -155,6 +155,7 @@ class Study:
         systems: the systems it measures, in order; empty where nothing is measured.
         figures: its figures.
         terms: words a reader needs, and what they mean.
+        intervals: how intervals are made that are not over seeds.
         results_title: heading of its tables.
         results: its tables, from the summarised table and the settings.
         by_seed: figures and tables that single seeds are needed for, from the result table and the settings; they come
@@ -169,6 +170,7 @@ class Study:
     systems: tuple[str, ...]
     figures: tuple[FigureSpec | MapSpec, ...]
     terms: tuple[tuple[str, str], ...] = MIXTURE_TERMS
+    intervals: str = ""
     results_title: str = "Results at the last step"
     results: Callable[[pd.DataFrame, Settings], list[Block]] = last_step_blocks
     by_seed: Callable[[pd.DataFrame, Settings], tuple[list[Drawing], list[Block]]] = lambda table, settings: ([], [])

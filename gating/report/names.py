@@ -13,6 +13,7 @@ __all__ = [
     "INK",
     "MEASURES",
     "MIXTURE_TERMS",
+    "STRATEGY_GATES",
     "SYSTEMS",
     "THEORY",
     "System",
@@ -47,7 +48,7 @@ INK = "#1b1b1f"
 """Colour of text, axes and the Transformer."""
 
 SYSTEMS: dict[str, System] = {
-    "transformer": System("Transformer", "Small decoder-only Transformer trained on the mixture.", INK, "o"),
+    "transformer": System("Transformer", "Small decoder-only Transformer, trained from random weights.", INK, "o"),
     "stylized": System(
         "Stylized model, end to end", "Gate, in-weight g and in-context h trained together.", "#009e73", "^"
     ),
@@ -102,6 +103,20 @@ GATE_LEARNERS: dict[str, System] = {
 }
 """Online gates in the order of legends and tables, and what they are measured against."""
 
+STRATEGY_GATES: dict[str, System] = {
+    "posterior": System("Posterior", "Weighs what M and G lose against how long they are to describe.", "#009e73", "^"),
+    "posterior, alpha = 0": System("Posterior, alpha = 0", "Evidence counts in full at every step.", "#44aa99", "v"),
+    "posterior, beta = 1": System("Posterior, beta = 1", "Complexity counts in full bits.", "#999933", "<"),
+    "posterior, gamma = 1": System("Posterior, gamma = 1", "A nat of loss counts as one.", "#117733", ">"),
+    "posterior, no complexity": System("Posterior, no complexity", "Equal prior for M and G.", "#88ccee", "P"),
+    "posterior with context": System("Posterior with context", "Goes on updating along each context.", "#cc79a7", "X"),
+    "memorizing": System("Memorizing M", "Bayesian predictor that knows the D training tasks.", "#0072b2", "s"),
+    "generalizing": System("Generalizing G", "Bayesian predictor for the distribution of all tasks.", "#d55e00", "D"),
+    "step in time": System("Step in time", "G up to the best step for each D, then M.", "#7f6fbf", "p"),
+    "free in every cell": System("Free in every cell", "Best constant mixture of each cell: the floor.", INK, "*"),
+}
+"""Gates between the two strategies in the order of tables, their ablations and the controls."""
+
 THEORY = {"in_weight": "tabular in-weight", "in_context": "softmax copying"}
 """Which predictor the theory of a system is about; both on clean inputs, with the query's class known."""
 
@@ -142,6 +157,12 @@ MEASURES = {
     "total_linear_loss": "total linear loss",
     "gate_log_loss": "gate, log loss",
     "gate_linear_loss": "gate, linear loss",
+    "correlation": "correlation",
+    "total_variation": "total variation",
+    "rank_correlation": "rank correlation",
+    "argmax_agreement": "arg-max agreement",
+    "r_squared": "R²",
+    "discrepancy": "discrepancy",
 }
 
 
@@ -181,7 +202,7 @@ def system_of(key: str) -> System:
         >>> system_of("transformer").name, system_of("my_model").name
         ('Transformer', 'My model')
     """
-    known = {**SYSTEMS, **GATE_LEARNERS, **LANGUAGE_MODELS}
+    known = {**SYSTEMS, **GATE_LEARNERS, **LANGUAGE_MODELS, **STRATEGY_GATES}
     if key in known:
         return known[key]
     turn = sum(key.encode()) % len(OTHER_COLOURS)

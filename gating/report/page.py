@@ -27,6 +27,7 @@ from gating.report.phase_map import PHASE_COLOURS, draw_map
 from gating.report.phases import PHASES
 from gating.report.query import seeds_phrase
 from gating.report.regret import REGRET
+from gating.report.strategies import STRATEGIES
 from gating.report.tables import summary_table
 
 __all__ = ["STUDIES", "short_table", "write_report"]
@@ -38,6 +39,7 @@ STUDIES: dict[str, Study] = {
     "phases": PHASES,
     "regret": REGRET,
     "finetune": FINETUNE,
+    "strategies": STRATEGIES,
 }
 """Pages by study name, the value of the column ``study``."""
 
@@ -184,7 +186,7 @@ def _render(
         systems=[system_of(key) for key in in_order(measured, study.systems)],
         missing=missing_systems(study.systems, summary),
         seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
-        interval=seeds_phrase(summary),
+        interval=f"{seeds_phrase(summary)} {study.intervals}".strip(),
         settings=list(_flat(settings)),
         environment=list(_flat(environment)),
         blocks=blocks,

@@ -57,7 +57,7 @@ def find_setting(settings: Mapping[str, Any], name: str) -> Any:
 
 def seeds_phrase(summary: pd.DataFrame) -> str:
     """How the interval of these rows was made, in words."""
-    seeds = summary.loc[summary["kind"] == "measured", "seeds"]
+    seeds = summary.loc[(summary["kind"] == "measured") & (summary["seeds"] > 0), "seeds"]
     if seeds.empty:
         return "No measured rows."
     fewest, most = int(seeds.min()), int(seeds.max())

@@ -23,6 +23,7 @@ __all__ = [
     "number",
     "summary_table",
     "whole",
+    "with_ends",
 ]
 
 KIND_WORDS = {"measured": "", "exact": "exact", "upper": "upper bound", "lower": "lower bound"}
@@ -83,6 +84,18 @@ def number(value: float, low: float, high: float, digits: int = 3) -> str:
         return ""
     mean = f"{round(value, digits) + 0.0:.{digits}f}"  # adding 0.0 turns -0.0 into 0.0
     return mean if pd.isna(low) or pd.isna(high) else f"{mean} ± {(high - low) / 2:.{digits}f}"
+
+
+def with_ends(value: float, low: float, high: float) -> str:
+    """A value and the ends of its interval, which need not lie evenly about it; empty where there is no value.
+
+    Example:
+        >>> with_ends(0.25, 0.24, 0.27), with_ends(0.25, float("nan"), float("nan"))
+        ('0.25 [0.24, 0.27]', '0.25')
+    """
+    if math.isnan(value):
+        return ""
+    return f"{value:.3g}" if math.isnan(low) or math.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def whole(value: float) -> str:
