@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gating.evaluation.crossing import CrossingEstimate, estimate_crossings
+from gating.report.canvas import canvas
 from gating.report.compare import ERROR, GATE, RESIDUAL
 from gating.report.draw import PAPER, REFERENCE_COLOUR, THEORY_COLOURS
 from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Settings, Study, Trace
@@ -74,9 +71,7 @@ def draw_crossings(estimates: Sequence[CrossingEstimate]) -> str:
     """
     if not estimates:
         raise ValueError("`estimates` must hold at least one crossover; got none")
-    style = resources.files("gating.report") / "plots.mplstyle"
-    with resources.as_file(style) as path, matplotlib.style.context(path):
-        figure = Figure(figsize=(10.0, 5.2), layout="constrained")
+    with canvas(10.0, 5.2) as (figure, text):
         sizes, ratios = figure.subplots(1, 2, sharex=True)
         figure.suptitle(TITLE)
         handles = _predicted(sizes, estimates)
@@ -84,8 +79,6 @@ def draw_crossings(estimates: Sequence[CrossingEstimate]) -> str:
             handles.append(_measured(sizes, ratios, estimate, place - (len(estimates) - 1) / 2))
         _axes(sizes, ratios, estimates[0].frequency)
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return text.getvalue()
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
 
+from gating.report.canvas import canvas
 from gating.report.figures import Facet, FigureSpec, Mark, Row, Settings, YAxis
 from gating.report.names import (
     CONTEXTS,
@@ -117,11 +115,9 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
         shown: its panels, of `panels`.
         settings: resolved settings of the run, for reference lines.
     """
-    style = resources.files("gating.report") / "plots.mplstyle"
-    with resources.as_file(style) as path, matplotlib.style.context(path):
-        count_rows, count_columns = len(shown.rows), len(shown.columns)
-        size = (max(PANEL_WIDTH * count_columns + 0.8, 7.0), PANEL_HEIGHT * count_rows + 1.7)
-        figure = Figure(figsize=size, layout="constrained")
+    count_rows, count_columns = len(shown.rows), len(shown.columns)
+    width, height = max(PANEL_WIDTH * count_columns + 0.8, 7.0), PANEL_HEIGHT * count_rows + 1.7
+    with canvas(width, height) as (figure, text):
         axes = figure.subplots(count_rows, count_columns, squeeze=False, sharex=True, sharey="row")
         figure.suptitle(spec.title)
         shift = _shifts(shown.data) if spec.x == "n" else {}
@@ -136,9 +132,6 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
                 handles |= _mark([axes[place] for place in shown.places(mark)], mark)
         _label(axes, spec, shown)
         _legend(figure, handles)
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=nothing)
     return text.getvalue()
 
 

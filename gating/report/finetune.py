@@ -15,7 +15,7 @@ from gating.evaluation.table import summarise
 from gating.files import reading
 from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Settings, Study, Trace, YAxis
 from gating.report.finetune_drawings import draw_gates, draw_share, gates_by_exposure, setting_label
-from gating.report.names import CONTEXTS, GROUPS, in_order
+from gating.report.names import CONTEXTS, in_order
 from gating.report.query import find_setting, seeds_phrase, select
 from gating.report.tables import TextTable, number
 
@@ -37,6 +37,7 @@ OUTCOMES = {
 }
 """Columns of the table of outcomes."""
 
+WHOSE = {"all": "All facts", "high": "Frequent facts", "low": "Rare facts"}
 SAMPLES_SHOWN = 3  # free answers of each condition and setting on the page
 
 
@@ -122,9 +123,10 @@ def _by_seed(table: pd.DataFrame, settings: Settings) -> tuple[list[Drawing], li
 def _outcomes(table: pd.DataFrame) -> list[Block]:
     llm = select(table, {"system": "llm", "kind": "measured"})
     blocks = []
+    over = "95% intervals over seeds" if llm["seed"].nunique() > 1 else "one seed, 95% intervals over prompts"
     for setting in llm["setting"].dropna().unique():
-        groups = in_order(select(llm, {"setting": setting})["group"], ("all", *GROUPS))
-        tables = tuple((GROUPS[g] if g != "all" else "All facts", outcome_table(llm, setting, g)) for g in groups)
+        groups = in_order(select(llm, {"setting": setting})["group"], WHOSE)
+        tables = tuple((f"{WHOSE[g]}; {over}", outcome_table(llm, setting, g)) for g in groups)
         blocks.append(Block(setting_label(setting), tables))
     return blocks
 
@@ -159,8 +161,12 @@ def _sample_row(line: dict[str, Any], said: list[str]) -> tuple[str, ...]:
         line["subject"],
         line["memorised"] or "",
         line["stated"] or "",
-        *(text or "(nothing)" for text in said),
+        *(_short(text) for text in said),
     )
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if 0 < len(text) <= most else f"{text[:most]}..." if text else "(nothing)"
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import resources
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gating.evaluation.context_share import ShareAdvice
 from gating.evaluation.table import read_setting
+from gating.report.canvas import canvas
 from gating.report.draw import PAPER, REFERENCE_COLOUR
 from gating.report.names import GROUPS, INK, system_of
 from gating.report.query import at_last_step, select
@@ -33,7 +28,8 @@ def draw_share(advice: ShareAdvice, margin: float) -> str:
         advice: what was measured, and the advised share.
         margin: allowed loss of accuracy.
     """
-    with _panel((7.0, 4.0)) as (figure, axes, text):
+    with canvas(7.0, 4.0) as (figure, text):
+        axes = figure.subplots()
         place = np.arange(len(advice.shares))
         axes.plot(place, advice.accuracy, label="after fine-tuning", color=INK, marker="o")
         axes.vlines(place, advice.low, advice.high, color=INK, linewidth=1.1, alpha=0.6)
@@ -77,11 +73,12 @@ def draw_gates(gates: pd.DataFrame) -> str:
     Args:
         gates: rows of `gates_by_exposure`, one or more.
     """
-    with _panel((7.6, 4.6)) as (figure, axes, text):
+    with canvas(7.6, 4.6) as (figure, text):
+        axes = figure.subplots()
         settings = list(dict.fromkeys(gates.loc[gates["system"] == "llm", "setting"]))
+        if {"high", "low"} & set(gates.loc[gates["system"] == "llm", "group"]):
+            gates = gates[gates["group"] != "all"]  # groups tell more than their mean
         for (system, setting, group), curve in gates.groupby(["system", "setting", "group"], dropna=False, sort=False):
-            if system == "llm" and group == "all" and (gates["group"] == "high").any() and len(settings) == 1:
-                continue
             _gate_curve(axes, str(system), setting, str(group), curve.sort_values("exposures"), settings)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.4g}"))
@@ -116,13 +113,3 @@ def setting_label(setting: str) -> str:
     shares = [f"{n} {v}" if n == "sentences" else f"{n} {100 * float(v):g}%" for n, v in words]
     kinds = words[0][0] + " only" if len(words) == 1 else ", ".join(shares)
     return kinds + ("; all facts equally often" if values["exposure"] == "equal" else "")
-
-
-@contextmanager
-def _panel(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes, io.StringIO]]:
-    """A figure of one panel in the style of all plots, and where its SVG text goes at the end of the block."""
-    style = resources.files("gating.report") / "plots.mplstyle"
-    with resources.as_file(style) as path, matplotlib.style.context(path):
-        figure, text = Figure(figsize=size, layout="constrained"), io.StringIO()
-        yield figure, figure.subplots(), text
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from gating.evaluation.table import read_setting
+from gating.report.canvas import canvas
 from gating.report.figures import MapSpec, Settings
 from gating.report.names import GROUPS
 from gating.report.query import select
@@ -54,9 +51,7 @@ def draw_map(spec: MapSpec, summary: pd.DataFrame, settings: Settings) -> str:
     if not groups:
         return ""
     x, y = settings["x"]["field"], settings["y"]["field"]
-    style = resources.files("gating.report") / "plots.mplstyle"
-    with resources.as_file(style) as path, matplotlib.style.context(path):
-        figure = Figure(figsize=(PANEL * len(groups) + 0.6, PANEL + 0.7), layout="constrained")
+    with canvas(PANEL * len(groups) + 0.6, PANEL + 0.7) as (figure, text):
         panels = figure.subplots(1, len(groups), squeeze=False, sharex=True, sharey=True)[0]
         figure.suptitle(spec.title)
         for axes, group in zip(panels, groups, strict=True):
@@ -66,8 +61,6 @@ def draw_map(spec: MapSpec, summary: pd.DataFrame, settings: Settings) -> str:
         panels[0].set_ylabel(AXIS_NAMES.get(y, y))
         patches = [Patch(facecolor=PHASE_COLOURS[code], label=name) for code, name in PHASE_NAMES.items()]
         figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return text.getvalue()
 
 

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 
 STRATEGY = LinearSegmentedColormap.from_list("strategy", ["#d55e00", "#f3c9a5", "#f4f4f2", "#a9cbe4", "#0072b2"])
 """From orange, generalizing in context, to blue, memorizing in weights."""
+DIVERSITY = LinearSegmentedColormap.from_list("diversity", ["#3f6fd1", "#1f9e89", "#e0a100", "#cf4a30"])
+"""From few to many training tasks; seen on white and on black."""
 HATCH: dict[str, Any] = {"hatch": "////", "fill": False, "edgecolor": INK, "linewidth": 0.0, "alpha": 0.45}
 MOST_DOTS = 30  # measured points of a curve; more would hide the predicted line
 TICKS = (0.0, 0.05, 0.2, 0.5, 1.0)  # fractions of the last step, about evenly spaced in the square root
@@ -42,14 +44,14 @@ def draw_maps(title: str, cells: pd.DataFrame) -> str:
     factors = _factors(cells)
     with canvas(2 * WIDTH + 0.8, HEIGHT * len(factors) + 0.9) as (figure, text):
         figure.suptitle(title)
-        panels = figure.subplots(len(factors), 2, squeeze=False, sharex=True, sharey=True)
+        panels = figure.subplots(len(factors), 2, squeeze=False, sharey=True)
         for row, factor in zip(panels, factors, strict=True):
             mine = select(cells, {"mlp_factor": factor})
             for axes, column, name in zip(row, ("value", "weight"), ("measured", "predicted"), strict=True):
                 mesh = _map(axes, mine, column)
                 axes.set_title(name + _of_width(factor, factors))
             row[0].set_ylabel("training tasks D")
-        bar = figure.colorbar(mesh, ax=panels, shrink=0.9, aspect=30)
+        bar = figure.colorbar(mesh, ax=panels, shrink=0.9 / len(factors), aspect=30)
         bar.set_label("0 = generalizing G, 1 = memorizing M")
         bar.outline.set_visible(False)
         if cells["held"].any():
@@ -80,15 +82,14 @@ def draw_paths(title: str, cells: pd.DataFrame) -> str:
         cells: rows of `gating.report.strategies_cells.strategy_cells`.
     """
     factors, diversities = _factors(cells), sorted(cells["n_tasks"].unique())
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(diversities)))
+    colours = DIVERSITY(np.linspace(0, 1, len(diversities)))
     with canvas(*_size(factors, 1.25)) as (figure, text):
         figure.suptitle(title)
-        for axes, factor in _panels(figure, factors):
+        for axes, factor in _panels(figure, factors, "0 = generalizing, 1 = memorizing"):
             for n_tasks, colour in zip(diversities, colours, strict=True):
                 _path(axes, select(cells, {"mlp_factor": factor, "n_tasks": n_tasks}), colour)
             axes.axhline(0.5, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.0)
             axes.set_ylim(-0.06, 1.06)
-            axes.set_ylabel("0 = generalizing, 1 = memorizing")
             _step_axis(axes, cells)
         handles = [
             Line2D([], [], color=colour, marker="o", label=f"D = {n_tasks:,.0f}")
@@ -102,7 +103,7 @@ def _path(axes: Axes, cells: pd.DataFrame, colour: NDArray[np.float64]) -> None:
     cells = cells[cells["weight"].notna()]
     x, weight, low, high = _columns(cells, "step", "weight", "weight_low", "weight_high")
     axes.plot(np.sqrt(x), weight, color=colour, marker="", linewidth=1.4)
-    axes.fill_between(np.sqrt(x), low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.fill_between(np.sqrt(x), low, high, color=colour, alpha=0.13, linewidth=0)
     few = cells.iloc[:: max(1, -(-len(cells) // MOST_DOTS))]
     for held, face in ((False, colour), (True, PAPER)):
         x, value, low, high = _columns(few[few["held"] == held], "step", "value", "low", "high")
@@ -122,14 +123,13 @@ def draw_transitions(title: str, times: pd.DataFrame, last: float) -> str:
     known = times["value"][np.isfinite(times["value"]) & (times["value"] > 0)]
     with canvas(*_size(factors, 1.25)) as (figure, text):
         figure.suptitle(title)
-        for axes, factor in _panels(figure, factors):
+        for axes, factor in _panels(figure, factors, "transition time (steps)"):
             axes.set_yscale("log")
             axes.axhline(last, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.0, label="end of training")
             mine = select(times, {"mlp_factor": factor})
             _predicted_times(axes, select(mine, {"kind": "predicted"}))
             _points(axes, select(mine, {"kind": "measured"}), "transformer", "measured")
             axes.set_ylim(min(known, default=last) / 2, 2 * max(known.max(), last) if len(known) else 2 * last)
-            axes.set_ylabel("transition time (steps)")
             _diversity_axis(axes, times["n_tasks"])
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -193,12 +193,14 @@ def _size(factors: Sequence[float], scale: float) -> tuple[float, float]:
     return (2 - 0.35 * (columns == 1)) * WIDTH, scale * HEIGHT * -(-len(factors) // columns)
 
 
-def _panels(figure: Figure, factors: Sequence[float]) -> list[tuple[Axes, float]]:
+def _panels(figure: Figure, factors: Sequence[float], y_label: str) -> list[tuple[Axes, float]]:
     columns = min(len(factors), 2)
-    grid = [*figure.subplots(-(-len(factors) // columns), columns, squeeze=False, sharex=True, sharey=True).flat]
+    grid = [*figure.subplots(-(-len(factors) // columns), columns, squeeze=False, sharey=True).flat]
     panels = list(zip(grid, factors, strict=False))
     for axes, factor in panels:
         axes.set_title(_of_width(factor, factors).removeprefix(", "))
+    for axes in grid[: len(factors) : columns]:
+        axes.set_ylabel(y_label)
     for axes in grid[len(factors) :]:
         axes.remove()
     return panels
@@ -209,6 +211,7 @@ def _step_axis(axes: Axes, cells: pd.DataFrame) -> None:
     last = float(cells["step"].max())
     ticks = [round(share * last) for share in TICKS]
     axes.set_xticks(np.sqrt(ticks), [f"{tick:,}" for tick in ticks])
+    axes.set_xlim(0, 1.02 * last**0.5)
     axes.set_xlabel("training steps (square-root scale)")
 
 

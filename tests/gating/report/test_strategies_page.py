@@ -12,9 +12,9 @@ from strategies_table import DRIFT, SETTINGS, STEPS, strategies_table, transitio
 from gating.evaluation.table import json_rows, summarise
 from gating.report import short_table, write_report
 from gating.report.names import STRATEGY_GATES
-from gating.report.strategies import agreement_table, parameter_table, transition_table
 from gating.report.strategies_cells import predictor_means, strategy_cells, transition_means
 from gating.report.strategies_drawings import draw_maps, draw_paths
+from gating.report.strategies_tables import agreement_table, parameter_table, transition_table
 
 NAMES = ("strategy-maps", "strategy-paths-ibd", "strategy-paths-oobd", "transition-times", "losses-and-lengths")
 
