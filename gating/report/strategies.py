@@ -56,9 +56,10 @@ def _path_words(kind: str) -> list[str]:
         " to memorizing.",
         "oobd": "The same on sequences of unseen tasks, where only G is right: a Transformer that first generalizes and"
         " then memorizes loses an ability that it had.",
+        "absent": "The same on sequences whose context leaves the query's item out.",
     }
     return [
-        looks.get(kind, f"The same on {KINDS.get(kind, kind)}."),
+        looks.get(kind, f"The same on {kind}."),
         "Dots: measured, filled where the fit has seen the cell, open where it has not; some checkpoints are left out."
         " Lines: predicted, with shading from the 95% intervals of the bootstrap over runs.",
     ]
@@ -116,8 +117,8 @@ STRATEGIES = Study(
         ("M, G", "Bayesian predictors. The prior of M is the set of D training tasks, that of G the distribution that"
          " tasks are drawn from."),
         ("Relative distance", "Where the answers of a Transformer lie between those of G (0) and those of M (1)."),
-        ("Posterior", "Weight of M from its prior 2^-K^beta, K the description length in bits, and from the losses of"
-         " both over N training steps, with rate gamma N^-alpha; kappa is what a nat of the context counts."),
+        ("Posterior", "Weight of M from its prior 2^(-K^beta), K the description length in bits, and from the losses of"
+         " both over N training steps, with rate gamma N^(-alpha); kappa is what a nat of the context counts."),
         ("Cell", "One checkpoint of one run. Gates are fitted to some and judged on others: held-out numbers of tasks,"
          " steps and widths."),
         ("Correlation", "Over cells, between the weight of M and the relative distance. The other measures compare the"

@@ -143,3 +143,14 @@ def test_a_run_without_a_described_transition_still_has_a_page(table, tmp_path):
     times = table["measure"] == "transition_time"
     bare = table.assign(value=table["value"].mask(times, np.nan), low=table["low"].mask(times, np.nan))
     assert write_report(tmp_path, bare, SETTINGS, {})[-1].exists()
+
+
+def test_numbers_without_the_query_s_item_have_a_figure_and_a_block(table, tmp_path):
+    """A table as of item labels and of regression: a further kind of test sequences, and R² in place of overlap."""
+    other = table.replace({"distribution": {"oobd": "absent"}, "measure": {"total_variation": "r_squared"}})
+    files = write_report(tmp_path, other, SETTINGS, {})
+    assert "strategy-paths-absent.svg" in {file.name for file in files}
+    text = files[-1].read_text()
+    assert "context leaves the query&#39;s item out" in text
+    assert "Agreement on query&#39;s item not in the context" in text
+    assert '<th scope="col">R²</th>' in text
