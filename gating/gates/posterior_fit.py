@@ -188,7 +188,9 @@ def _held(cells: PosteriorCells, fixed: Mapping[str, float] | None) -> dict[str,
 
 
 def _starts(problem: _Problem, generator: np.random.Generator, n: int) -> Iterator[Floats]:
-    cells = problem.cells
+    """Starts at which evidence and prior weigh about the same in the cells whose losses of M and G differ."""
+    gap = np.abs(problem.cells.loss_gap)
+    cells = problem.cells.select(gap >= 1e-9 * gap.max())
     for _ in range(n):
         drawn = {
             "alpha": generator.uniform(0.02, 0.95),

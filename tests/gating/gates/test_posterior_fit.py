@@ -90,6 +90,23 @@ def test_evidence_of_the_context_is_recovered_and_kappa_zero_ignores_it() -> Non
     assert fit_posterior(tabulated, n_starts=4).loss == pytest.approx(still.loss, abs=1e-6)
 
 
+@pytest.mark.parametrize("equal", [0.0, 1e-15])
+def test_cells_in_which_m_and_g_lose_the_same_do_not_lead_the_search_astray(equal: float) -> None:
+    """Two thirds of the cells hold no evidence, so the search cannot begin where evidence and prior balance there."""
+    truth = PosteriorParameters(alpha=0.5, beta=0.5, gamma=0.3)
+    steps = np.tile(np.array([10.0, 100, 1000, 10_000]), 3)
+    known: dict[str, Any] = {
+        "loss_gap": np.repeat([equal, equal, 0.2], 4),
+        "complexity_m": np.repeat([15.0, 20, 60], 4),
+    }
+    w = expit(truth.log_odds(steps, complexity_g=10.0, **known))[:, None, None]
+    rows = output_rows(w, np.ones((12, 1, 1)), np.zeros((12, 1, 1)), loss="squared")
+    cells = PosteriorCells(rows.tabulate(), n_tasks=np.repeat([2, 4, 8], 4), steps=steps, complexity_g=10.0, **known)
+    fit = fit_posterior(cells, n_starts=10)
+    assert fit.loss < 1e-7
+    np.testing.assert_allclose(values(fit.parameters), values(truth), rtol=0.02)
+
+
 def test_gradient_against_differences(noisy: PosteriorCells) -> None:
     context = synthetic(PosteriorParameters(0.4, 0.4, 6.0, 0.5), context=True)
     for cells, point in ((noisy, [-0.3, -0.8, 1.6]), (context, [-0.3, -0.8, 1.6, 0.3])):
