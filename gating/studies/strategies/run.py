@@ -72,7 +72,7 @@ def run_strategies(
     _train(ensemble, workers, say)
     runs = _measure(ensemble, out / "parts", workers, say)
     start = time.perf_counter()
-    table = make_table(_rows(ensemble, runs))
+    table = make_table(list(_rows(ensemble, runs)))
     say(f"fitted and compared gates in {time.perf_counter() - start:.0f} s")
     folder.write_table(table)
     shutil.rmtree(out / "parts")
