@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import embedding, one_hot, pad
 
 from gating.models.blocks import Block, Rotary, require_shape
 from gating.models.layers import LayerNorm, Linear
@@ -64,9 +64,8 @@ class Decoder(nn.Module):
         self.norm = LayerNorm(width, len(rngs))
         self.read_out = Linear(width, n_out, rngs, bias=False, std=INITIAL_STD)
 
-    def answers(self, tokens: Tensor, *, last_only: bool = False) -> Tensor:
-        """(R, B, T, n_in) -> (R, B, T, n_out), or (R, B, 1, n_out) when `last_only`."""
-        x = self.embed(tokens)
+    def answers(self, x: Tensor, *, last_only: bool = False) -> Tensor:
+        """From embedded tokens, (R, B, T, width) -> (R, B, T, n_out), or (R, B, 1, n_out) when `last_only`."""
         for block in self.blocks[:-1]:
             x = block(x, last_only=False)
         return self.read_out(self.norm(self.blocks[-1](x, last_only=last_only)))
@@ -91,8 +90,10 @@ class UrnDecoder(Decoder):
 
     def logits(self, sequences: Sequences) -> Tensor:
         """Before the softmax, the start token's included, which no draw is: (R, B, T, m + 1)."""
-        shown = pad(sequences.y[..., :-1], (1, 0), value=self.n_colours)
-        return self.answers(one_hot(shown, self.n_colours + 1).to(self.embed.weight.dtype))
+        y, n_tokens = sequences.y, self.n_colours + 1
+        shown = torch.cat([torch.full_like(y[..., :1], self.n_colours), y[..., :-1]], dim=-1)
+        row = torch.arange(0, len(y) * n_tokens, n_tokens, device=y.device).view(-1, *[1] * (y.dim() - 1))
+        return self.answers(embedding(shown + row, self.embed.weight.flatten(0, 1)))
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the colour of each draw, given those before it: (R, B, T, m)."""
@@ -118,7 +119,7 @@ class RegressionDecoder(Decoder):
         """Mean of each y given its x and the pairs before it, (R, B, T)."""
         x, y = pad(sequences.x, (1, 0)), pad(sequences.y.unsqueeze(-1), (0, sequences.x.shape[-1]))
         tokens = torch.stack([x, y], dim=-2).flatten(-3, -2)[..., :-1, :]
-        return self.answers(tokens)[..., ::2, 0]
+        return self.answers(self.embed(tokens))[..., ::2, 0]
 
 
 class ItemDecoder(Decoder):
@@ -145,4 +146,4 @@ class ItemDecoder(Decoder):
         """Log-probabilities of the query's labels, (R, B, 2)."""
         shown = pad(one_hot(sequences.context_y, 2).to(sequences.x.dtype), (0, 0, 0, 1))
         tokens = torch.cat([sequences.x, shown], dim=-1)
-        return self.answers(tokens, last_only=True).squeeze(-2).log_softmax(-1)
+        return self.answers(self.embed(tokens), last_only=True).squeeze(-2).log_softmax(-1)
