@@ -77,11 +77,11 @@ def advise_share(table: pd.DataFrame, margin: float) -> ShareAdvice | None:
     n = len(found)
     half = stats.t.ppf(0.975, n - 1) * found.std(axis=0, ddof=1) / n**0.5 if n > 1 else np.full(len(shares), np.nan)
     mean = found.mean(axis=0)
-    advised = _smallest(shares, found, base, margin)
+    advised = float(_smallest(shares, mean, base.mean(), margin))
     drawn = np.random.default_rng(0).integers(n, size=(_RESAMPLES, n))
     ends = (np.nan, np.nan)
     if n > 1:
-        again = np.array([_smallest(shares, found[seeds], base[seeds], margin) for seeds in drawn])
+        again = _smallest(shares, found[drawn].mean(axis=1), base[drawn].mean(axis=1), margin)
         ends = tuple(np.quantile(np.nan_to_num(again, nan=np.inf), (0.025, 0.975), method="inverted_cdf"))
     best = float(max(mean.max(), base.mean()))
     return ShareAdvice(
@@ -97,10 +97,17 @@ def _share(setting: object) -> float:
 
 
 def _smallest(
-    shares: NDArray[np.float64], found: NDArray[np.float64], base: NDArray[np.float64], margin: float
-) -> float:
-    """Smallest share from which on all keep the mean within the margin of the largest mean; NaN where none does."""
-    mean = found.mean(axis=0)
-    lost = np.flatnonzero(mean < max(float(mean.max()), float(base.mean())) - margin)
-    first = int(lost[-1]) + 1 if lost.size else 0
-    return float(shares[first]) if first < len(shares) else np.nan
+    shares: NDArray[np.float64], mean: NDArray[np.float64], base: NDArray[np.float64], margin: float
+) -> NDArray[np.float64]:
+    """Smallest share from which on all keep a mean within the margin of the largest one; NaN where none does.
+
+    Args:
+        shares: ascending, shape (S,).
+        mean: mean accuracy at each share, shape (..., S).
+        base: mean accuracy before training, shape (...).
+        margin: allowed loss.
+    """
+    best = np.maximum(mean.max(axis=-1), base)
+    kept = mean >= best[..., None] - margin
+    first = len(shares) - np.cumprod(kept[..., ::-1], axis=-1).sum(axis=-1)
+    return np.append(shares, np.nan)[first]
