@@ -123,14 +123,15 @@ class StrategiesConfig:
             ("evaluation_sequences", 8, 2**32),
             ("evaluation_rows", 8, 2**20),
             ("loss_sequences", 8, 2**32),
-            ("loss_groups", 1, self.loss_sequences),
+            ("loss_groups", 1, self.loss_sequences if is_integer(self.loss_sequences) else 2**32),
             ("bootstrap", 2, 2**20),
         ):
             value = getattr(self, name)
             if not is_integer(value) or not least <= value <= most:
                 yield f"`{name}` must be an integer in {least} .. {most}; got {value!r}"
         diversities = self.n_tasks
-        if len(diversities) < 2 or list(diversities) != sorted(set(diversities)) or diversities[0] < 2:
+        ascending = all(is_integer(d) and d >= 2 for d in diversities) and list(diversities) == sorted(set(diversities))
+        if len(diversities) < 2 or not ascending:
             yield f"`n_tasks` must be two or more ascending integers >= 2; got {list(diversities)}"
         elif diversities[-1] > MAX_TASKS:
             yield f"`n_tasks` must be at most {MAX_TASKS}; got {diversities[-1]}"
