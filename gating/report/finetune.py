@@ -14,7 +14,14 @@ from gating.evaluation.context_share import IN_CONTEXT, ShareAdvice, advise_shar
 from gating.evaluation.table import summarise
 from gating.files import reading
 from gating.report.figures import Block, Drawing, Facet, FigureSpec, Row, Settings, Study, Trace, YAxis
-from gating.report.finetune_drawings import draw_gates, draw_share, gates_by_exposure, setting_label
+from gating.report.finetune_drawings import (
+    GATES_TITLE,
+    SHARE_TITLE,
+    draw_gates,
+    draw_share,
+    gates_by_exposure,
+    setting_label,
+)
 from gating.report.names import CONTEXTS, in_order
 from gating.report.query import find_setting, seeds_phrase, select
 from gating.report.tables import TextTable, number
@@ -105,18 +112,18 @@ def _by_seed(table: pd.DataFrame, settings: Settings) -> tuple[list[Drawing], li
     margin = float(find_setting(settings, "margin") or 0.05)
     advice = advise_share(table, margin)
     if advice is not None:
-        title = "In-context accuracy against the share of context prompts"
         names = "; ".join(CONTEXTS[name].name.lower() for name in IN_CONTEXT)
         means = f"Mean over four conditions ({names}); bars are 95% intervals over seeds."
         sentence = advice_sentence(advice, margin)
-        drawings.append(Drawing("accuracy-by-share", title, draw_share(advice, margin), [sentence, means]))
+        drawings.append(Drawing("accuracy-by-share", SHARE_TITLE, draw_share(advice, margin), [sentence, means]))
         blocks.append(Block("Advice", ((sentence, _share_table(advice)),)))
     gates = gates_by_exposure(summarise(table))
     if not gates.empty:
-        title = "Effective gates side by side, against how often training asked for the answer"
         look = "Contexts that contradict what was trained: 0 is the context's answer, 1 the trained one."
         beside = "" if set(gates["system"]) > {"llm"} else "No run of `gating compare` was given to lay beside it."
-        drawings.append(Drawing("gate-by-exposure", title, draw_gates(gates), [look, *([beside] if beside else [])]))
+        drawings.append(
+            Drawing("gate-by-exposure", GATES_TITLE, draw_gates(gates), [look, *([beside] if beside else [])])
+        )
     return drawings, [*blocks, *_outcomes(table)]
 
 
@@ -223,7 +230,7 @@ FINETUNE = Study(
         FigureSpec(
             name="probability-by-step",
             title="Softmax over candidates, margin and absolute log-probability, over steps",
-            look="The absolute log-probability of the right answer rises at first in every condition, since the model"
+            look="The absolute log-probability of the right answer rises at first in most conditions, since the model"
             " learns the form of an answer; the softmax over candidates and the margin do not share that rise.",
             x="step",
             rows=(

@@ -16,7 +16,10 @@ from gating.report.draw import PAPER, REFERENCE_COLOUR
 from gating.report.names import GROUPS, INK, system_of
 from gating.report.query import at_last_step, select
 
-__all__ = ["draw_gates", "draw_share", "gates_by_exposure"]
+__all__ = ["GATES_TITLE", "SHARE_TITLE", "draw_gates", "draw_share", "gates_by_exposure", "setting_label"]
+
+SHARE_TITLE = "In-context accuracy against the share of context prompts"
+GATES_TITLE = "Effective gates side by side, against how often training asked for the answer"
 
 LINES = {"high": "-", "low": "--", "all": "-"}
 
@@ -30,6 +33,7 @@ def draw_share(advice: ShareAdvice, margin: float) -> str:
     """
     with canvas(7.0, 4.0) as (figure, text):
         axes = figure.subplots()
+        figure.suptitle(SHARE_TITLE)
         place = np.arange(len(advice.shares))
         axes.plot(place, advice.accuracy, label="after fine-tuning", color=INK, marker="o")
         axes.vlines(place, advice.low, advice.high, color=INK, linewidth=1.1, alpha=0.6)
@@ -75,6 +79,7 @@ def draw_gates(gates: pd.DataFrame) -> str:
     """
     with canvas(7.6, 4.6) as (figure, text):
         axes = figure.subplots()
+        figure.suptitle(GATES_TITLE)
         settings = list(dict.fromkeys(gates.loc[gates["system"] == "llm", "setting"]))
         if {"high", "low"} & set(gates.loc[gates["system"] == "llm", "group"]):
             gates = gates[gates["group"] != "all"]  # groups tell more than their mean
