@@ -108,7 +108,7 @@ def load_gpt_neox(folder: str | os.PathLike[str]) -> UrnDecoder:
     with reading(path / "model.safetensors", REMEDY):
         held = load_file(path / "model.safetensors")
         _copy(held, model, settings["num_attention_heads"])
-    return model.to(held["embed_out.weight"].dtype)
+    return model
 
 
 def _config(model: UrnDecoder) -> Any:
@@ -163,6 +163,7 @@ def _copy(held: dict[str, Tensor], model: UrnDecoder, heads: int) -> None:
     strange = set(held) ^ set(names.values())
     if strange:
         raise ValueError(f"its tensors must be those of `config.json`; they differ in {sorted(strange)}")
+    model.to(held["embed_out.weight"].dtype)  # before values are copied, which float32 would round
     for name, parameter in model.named_parameters():
         value, wanted = held[names[name]], _exported(name, parameter.detach()[0], heads)
         if value.shape != wanted.shape:

@@ -95,8 +95,11 @@ def test_a_model_that_transformers_wrote_has_equal_logits_here(shape, tmp_path):
 
 def test_float64_models_stay_so(tmp_path):
     model = UrnDecoder(COLOURS, LENGTH, width=16, rngs=generators([0])).double()
+    torch.nn.init.normal_(model.embed.weight, generator=torch.Generator().manual_seed(0))  # more digits than float32
     save_gpt_neox(model, 0, tmp_path / "a")
-    assert load_gpt_neox(tmp_path / "a").embed.weight.dtype == torch.float64
+    loaded = load_gpt_neox(tmp_path / "a")
+    assert loaded.embed.weight.dtype == torch.float64
+    assert bool((loaded.embed.weight == model.embed.weight).all())
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "a").dtype == torch.float64
 
 
