@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 __all__ = ["CODECS", "Description", "decode", "describe", "messages", "source_of", "strategy_complexity"]
 
-# One type for all real tables, whatever the predictor computes in: little-endian single precision. Labels and
-# characters are bytes. Differences are taken of integers of that size, modulo their range, to be undone exactly.
 DOCUMENTED = (ast.ClassDef, ast.FunctionDef)
 
+# One type for all real tables, whatever the predictor computes in: little-endian single precision. Labels and
+# characters are bytes. Differences are taken of integers of that size, modulo their range, to be undone exactly.
 TYPES = (np.dtype("<f4"), np.dtype("u1"))
 BITS = (np.dtype("<u4"), np.dtype("u1"))
+
 # Codec, differences and type in one byte; then rows and columns, 0 columns for a vector.
 HEADER = struct.Struct("<BII")
 
