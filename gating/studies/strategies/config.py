@@ -165,6 +165,11 @@ class StrategiesConfig:
                 yield f"`held_out.{name}` must be some, not all, of `{name}` = {list(given)}; got {list(left)}"
         if not 0 < held.steps_after <= 1:
             yield f"`held_out.steps_after` must be in (0, 1]; got {held.steps_after!r}"
+        elif (first := self.training.checkpoint_steps[0]) > held.steps_after * self.training.steps:
+            yield f"`held_out.steps_after` must leave the first checkpoint, step {first}; got {held.steps_after!r}"
+        left_factors, left_tasks = set(self.mlp_factors) - set(held.mlp_factors), set(self.n_tasks) - set(held.n_tasks)
+        if len(left_factors) * len(left_tasks) == 1 and self.n_seeds == 1:
+            yield "`held_out` must leave two or more models, over which the fit has intervals; it leaves 1"
 
     @property
     def replicas(self) -> list[StrategyReplica]:

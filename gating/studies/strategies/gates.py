@@ -67,8 +67,8 @@ def _played(name: str, fit: PosteriorFit, cells: PosteriorCells) -> PlayedGate:
 
 
 def _step_in_time(cells: StudyCells) -> Floats:
-    """G up to a step, M after it; the best step for each D and width in the cells that the fit sees, and the mean
-    over the others, on the logarithmic scale, for the D and widths that it does not."""
+    """G up to a step, M after it; the best step for each D and width in the cells that the fit sees; for the D and
+    widths that it does not, the geometric mean of those that are finite."""
     seen = cells.trained.select(cells.fitted)
     thresholds = best_steps(seen)
     finite = [step for step in thresholds.values() if np.isfinite(step)]
@@ -94,8 +94,7 @@ def _context_gate(cells: StudyCells, full: PosteriorFit, distance: str) -> Playe
 
 def _some_rows(cells: StudyCells, cell: int, distance: str) -> OutputRows:
     answers = cells.runs[cells.run[cell]].answers["ibd"]
-    every = max(1, len(answers.m) // CONTEXT_ROWS)
-    t = answers.transformer[cells.checkpoint[cell]][None, ::every]
-    return output_rows(
-        t, answers.m[None, ::every], answers.g[None, ::every], loss=distance, evidence=answers.evidence[None, ::every]
-    )
+    # drawn, since rows at even distances may all be of one position
+    rows = np.random.default_rng(0).permutation(len(answers.m))[:CONTEXT_ROWS]
+    t, m, g, evidence = (part[None, rows] for part in (answers.transformer[cells.checkpoint[cell]], *answers[1:4]))
+    return output_rows(t, m, g, loss=distance, evidence=evidence)

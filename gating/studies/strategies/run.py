@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 from tqdm import tqdm
 
 from gating.evaluation.table import make_table, setting_text
@@ -56,7 +57,7 @@ def run_strategies(
 
     Raises:
         FolderError: `out` holds something else.
-        SpecError: no checkpoint that the fit may see is described by M and G together.
+        SpecError: of fewer than two models the fit may see a checkpoint that M and G together describe.
         Interrupted: on Ctrl-C; the same call goes on from the last save.
         TrainingDiverged: a loss stopped being finite.
 
@@ -108,8 +109,10 @@ def _measure(ensemble: Ensemble, folder: Path, workers: int, say: Callable[[str]
 def _rows(ensemble: Ensemble, runs: list[RunOutputs]) -> Iterator[Row]:
     config, distance = ensemble.config, ensemble.family.distance
     cells = cells_of(config, runs, config.training.checkpoint_steps, distance)
-    if not cells.fitted.any():
-        raise SpecError(["`described_within` must let the fit see a checkpoint; it lets it see none: train for longer"])
+    n_seen = len(np.unique(cells.run[cells.fitted]))
+    if n_seen < 2:
+        allowed = "`described_within` must let the fit see checkpoints of two or more models"
+        raise SpecError([f"{allowed}; it lets it see those of {n_seen}: train for longer"])
     seen = cells.trained.select(cells.fitted)
     full = fit_posterior(seen)
     draws = bootstrap_posterior(seen, full, by=("n_tasks", "seed", "width"), n_resamples=config.bootstrap)
@@ -150,12 +153,12 @@ def _cell_rows(
     """Each checkpoint: where the Transformer lies between G (0) and M (1), the weight that fits it best, what that
     leaves unexplained, its loss, and the weight that the posterior predicts. Undescribed cells have no prediction."""
     predicted = full.weights(cells.trained)
-    drawn = np.stack([1 / (1 + np.exp(-np.clip(cells.trained.log_odds(draw), -500, 500))) for draw in draws])
+    drawn = np.stack([expit(cells.trained.log_odds(draw)) for draw in draws])
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     for kind, on_kind in cells.kinds.items():
         odds, residual = on_kind.curves().best()
         losses = np.concatenate([run.answers[kind].losses.numpy() for run in cells.runs])
-        measured = {"relative_distance": relative[kind], "effective_gate": 1 / (1 + np.exp(-odds)),
+        measured = {"relative_distance": relative[kind], "effective_gate": expit(odds),
                     "residual": residual, "log_loss": losses}  # fmt: skip
         for k, place in enumerate(_places(config, cells)):
             for name, values in measured.items():

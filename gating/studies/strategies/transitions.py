@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from gating.evaluation.crossing import crossing, power_law_exponent
 from gating.evaluation.table import setting_text
@@ -27,7 +28,8 @@ def measured_transitions(cells: StudyCells, relative: Floats) -> Floats:
     """Step from which each run stays nearer to M than to G, (runs,).
 
     Interpolated between checkpoints in the logarithm of the step, from the first that M and G describe on: 0 for a run
-    that is nearer to M there already, infinite for one that is not by the end, NaN for one that is never described.
+    that is nearer to M there already, infinite for one that is not by the end, NaN for one that is
+    described at fewer than two checkpoints.
     """
     found = np.full(len(cells.runs), np.nan)
     for run in range(len(cells.runs)):
@@ -38,14 +40,14 @@ def measured_transitions(cells: StudyCells, relative: Floats) -> Floats:
 
 
 def diversity_threshold(n_tasks: Floats, weight: Floats) -> float:
-    """Largest task diversity D up to which M has at least half the weight, interpolated in ln D.
+    """Largest task diversity D at which M has at least half the weight, interpolated in ln D.
 
     Args:
         n_tasks: D, ascending, (n,).
         weight: weight of M, or relative distance, at each D, (n,).
 
     Returns:
-        0 where M has less at every D, infinity where it has more at every D.
+        0 where M has less at every D, infinity where it has half or more at the largest.
 
     Example:
         >>> round(diversity_threshold(np.array([4.0, 16.0, 64.0]), np.array([1.0, 0.75, 0.25])), 6)
@@ -103,15 +105,17 @@ def transition_rows(
 def transience_rows(config: StrategiesConfig, cells: StudyCells, relative: Floats) -> Iterator[Row]:
     """How far each model has gone from G since it was nearest to it, on unseen tasks: a loss of what it could once do.
 
+    Over the checkpoints that M and G describe, since an untrained model may lie nearer to G and can do nothing.
+
     Args:
         config: settings of the study.
         cells: all cells.
         relative: relative distance of each cell on sequences of unseen tasks, (c,).
     """
     for k, replica in enumerate(config.replicas):
-        mine = relative[cells.run == k]
+        mine = relative[cells.described & (cells.run == k) & np.isfinite(relative)]
         yield {"system": "transformer", "kind": "measured", "measure": "transience", "distribution": "oobd",
-               "seed": replica.seed, "value": mine[-1] - np.nanmin(mine),
+               "seed": replica.seed, "value": mine[-1] - mine.min() if len(mine) else np.nan,
                "setting": setting_text({"n_tasks": replica.n_tasks, "mlp_factor": replica.mlp_factor})}  # fmt: skip
 
 
@@ -169,7 +173,7 @@ def _threshold_rows(
 
     def predicted(played: PosteriorParameters) -> float:
         odds = ends.log_odds(played).reshape(len(diversities), config.n_seeds).mean(1)
-        return diversity_threshold(diversities, 1 / (1 + np.exp(-np.clip(odds, -500, 500))))
+        return diversity_threshold(diversities, expit(odds))
 
     yield {**place, "system": "posterior", "kind": "predicted", "value": predicted(parameters),
            **_quantiles([predicted(draw) for draw in draws])}  # fmt: skip

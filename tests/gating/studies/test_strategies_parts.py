@@ -1,5 +1,6 @@
 """Parts of the study of strategies on cells made by hand: settings, transitions, losses, evidence and agreement."""
 
+import dataclasses
 import itertools
 import math
 
@@ -11,13 +12,14 @@ from scipy.special import gammaln
 from gating.evaluation.agreement import blend
 from gating.gates.discrepancy import output_rows
 from gating.gates.posterior_cells import PosteriorCells
+from gating.studies.strategies import gates
 from gating.studies.strategies.agreement import agreement_rows
 from gating.studies.strategies.cells import StudyCells, group_of
 from gating.studies.strategies.config import DecoderShape, HeldOut, StrategiesConfig
 from gating.studies.strategies.families import FAMILIES, every_draw_log_loss, squared_error
 from gating.studies.strategies.gates import PlayedGate
 from gating.studies.strategies.outputs import Answers, RunOutputs, median_of_means
-from gating.studies.strategies.transitions import diversity_threshold, measured_transitions
+from gating.studies.strategies.transitions import diversity_threshold, measured_transitions, transience_rows
 from gating.tasks.item_labels import ItemLabels
 from gating.tasks.linear_regression import LinearRegression
 from gating.tasks.sequences import Sequences
@@ -85,6 +87,29 @@ def test_a_transition_is_where_the_model_stays_nearer_to_m():
 )
 def test_the_diversity_threshold_is_the_last_at_which_m_has_half(weight, wanted):
     assert diversity_threshold(np.array([4.0, 8.0, 16.0, 32.0]), np.array(weight)) == pytest.approx(wanted)
+
+
+def test_transience_counts_from_the_nearest_to_g_that_m_and_g_describe():
+    """An untrained model near G has nothing to lose; where M and G agree there is nothing to see."""
+    relative = np.array([[0.0, 0.25, 0.75, 1.0], [0.5, 0.2, 0.6, np.nan], [0.1, 0.1, 0.1, 0.1]])
+    described = np.ones((3, 4), dtype=bool)
+    described[0, 0] = described[2] = False
+    config = StrategiesConfig(n_tasks=(2, 4, 8))
+    found = [row["value"] for row in transience_rows(config, _cells(np.full((3, 4), 0.5), described), relative.ravel())]
+    np.testing.assert_allclose(found, [0.75, 0.4, np.nan])
+
+
+def test_rows_of_the_gate_that_reads_the_context_are_of_many_positions():
+    """Also where all positions of all sequences were kept, in order."""
+    cells = _cells(np.full((1, 4), 0.5))
+    answers = cells.runs[0].answers["ibd"]
+    positions = torch.arange(4096.0, dtype=torch.float64) % 16
+    m, g = (part[:1].expand(4096, -1) for part in answers[1:3])
+    long = Answers(answers.transformer[:, :1].expand(-1, 4096, -1), m, g, positions, answers.losses)
+    cells = dataclasses.replace(cells, runs=[cells.runs[0]._replace(answers={"ibd": long})])
+    rows = gates._some_rows(cells, 0, "kl")
+    assert rows.evidence.shape == (1, gates.CONTEXT_ROWS)
+    assert np.unique(rows.evidence).tolist() == list(range(16))
 
 
 def test_median_of_means_is_that_of_seeded_random_groups():
@@ -238,6 +263,8 @@ def test_every_problem_of_a_config_is_named_at_once():
         ({"loss_groups": 10_001}, r"`loss_groups` must be an integer in 1 \.\. 10000; got 10001"),
         ({"transformer": DecoderShape(heads=0)}, r"`transformer\.heads` must be an integer >= 1; got 0"),
         ({"held_out": HeldOut(mlp_factors=(4.0,))}, r"`held_out\.mlp_factors` must be some, not all, of"),
+        ({"held_out": HeldOut(steps_after=1e-5)}, r"`held_out\.steps_after` must leave the first checkpoint, step 20;"),
+        ({"n_tasks": (4, 8), "held_out": HeldOut(n_tasks=(8,))}, r"`held_out` must leave two or more models"),
         ({"described_within": float("nan")}, r"`described_within` must be in \(0, 1\]; got nan"),
         ({"loss_sequences": 100.0}, r"`loss_sequences` must be an integer in 8 \.\. 4294967296; got 100\.0"),
         ({"loss_sequences": None}, r"`loss_sequences` must be an integer in 8 \.\. 4294967296; got None"),
@@ -257,8 +284,8 @@ def test_replicas_are_every_width_diversity_and_seed_and_share_initial_values():
 
 def test_a_cell_held_out_twice_counts_under_the_last_that_applies():
     held = HeldOut(n_tasks=(8,), mlp_factors=(2.0,), steps_after=0.5)
-    config = StrategiesConfig(n_tasks=(4, 8), mlp_factors=(1.0, 2.0), held_out=held)
-    found = [[group_of(config, replica, step) for step in (50_000, 50_001)] for replica in config.replicas]
+    config = StrategiesConfig(n_tasks=(4, 8), mlp_factors=(1.0, 2.0), n_seeds=2, held_out=held)
+    found = [[group_of(config, replica, step) for step in (50_000, 50_001)] for replica in config.replicas[::2]]
     assert found == [
         ["in_fit", "held_out_steps"],
         ["held_out_tasks", "held_out_steps"],
