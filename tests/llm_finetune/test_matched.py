@@ -46,8 +46,8 @@ def test_a_fact_is_asked_for_by_every_prompt_with_its_own_answer(tmp_path):
     assert found[120, "low"] == pytest.approx(480 * 0.1 / 48)
     assert found[120, "all"] == pytest.approx(480 / 64)
     assert {value for (step, _), value in found.items() if step == 0} == {0.0}
-    gate = {"study": "finetune", "system": "llm", "step": 120, "seed": 0, "setting": SETTING,
-            "context": "contradicting", "group": "high", "measure": "effective_gate", "kind": "measured", "value": 0.7}  # fmt: skip
+    place = {"study": "finetune", "system": "llm", "step": 120, "seed": 0, "setting": SETTING, "group": "high"}
+    gate = {**place, "context": "contradicting", "measure": "effective_gate", "kind": "measured", "value": 0.7}
     (joined,) = gates_by_exposure(summarise(make_table([gate, *rows]))).itertuples()
     assert (joined.exposures, joined.value) == pytest.approx((27.0, 0.7))
 
