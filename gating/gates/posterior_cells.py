@@ -20,7 +20,7 @@ from theory.validation import (
     require_scalar,
 )
 
-__all__ = ["LABELS", "PosteriorCells", "baselines", "best_steps", "describable"]
+__all__ = ["LABELS", "PosteriorCells", "best_steps", "describable"]
 
 Floats = NDArray[np.float64]
 
@@ -157,31 +157,6 @@ def describable(cells: PosteriorCells, *, fraction: float = 0.1) -> NDArray[np.b
     first = np.full(len(largest), np.inf)
     np.minimum.at(first, runs[near], cells.steps[near])
     return np.asarray(cells.steps >= first[runs])
-
-
-def baselines(cells: PosteriorCells) -> dict[str, Floats]:
-    """Discrepancy of each cell under gates that know nothing of losses and complexity, shape (c,) each.
-
-    ``memorizing``: M alone; ``generalizing``: G alone; ``step``: G up to some N and M after it, the best N for each
-    number of tasks and width in hindsight; ``free``: the best weight of each cell, the floor of every gate that has
-    one weight per cell.
-
-    Args:
-        cells: the checkpoints.
-
-    Example:
-        >>> table = np.zeros((3, 289, 3))
-        >>> table[:, :, 0] = np.linspace(3, 1, 289)  # the nearer to M the better
-        >>> cells = PosteriorCells(DiscrepancyCurves(table), n_tasks=2, steps=[0, 9, 99], loss_gap=1.0,
-        ...     complexity_m=9.0, complexity_g=5.0)
-        >>> {name: value.tolist() for name, value in baselines(cells).items() if name != "free"}
-        {'memorizing': [1.0, 1.0, 1.0], 'generalizing': [3.0, 3.0, 3.0], 'step': [1.0, 1.0, 1.0]}
-    """
-    m, g = _alone(cells)
-    thresholds = best_steps(cells)
-    wanted = [thresholds[key] for key in zip(cells.n_tasks.tolist(), cells.width.tolist(), strict=True)]
-    step = np.where(cells.steps < wanted, g, m)
-    return {"memorizing": m, "generalizing": g, "step": step, "free": cells.curves().best()[1]}
 
 
 def best_steps(cells: PosteriorCells) -> dict[tuple[float, float], float]:

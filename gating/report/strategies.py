@@ -25,6 +25,9 @@ from gating.report.strategies_tables import (
 __all__ = ["STRATEGIES"]
 
 OVER_RUNS = "In brackets: 95% intervals by bootstrap over runs (each D, width and seed)."
+HELD_FIXED = (
+    " They need five runs, and those of agreement hold the fitted gate fixed. Runs of a seed share initial weights."
+)
 
 
 def _drawings(table: pd.DataFrame, settings: Settings) -> Iterator[Drawing]:
@@ -125,7 +128,7 @@ STRATEGIES = Study(
          " predicted mixture of M and G with the Transformer's answers in each cell, and are means over cells."),
         ("Discrepancy", "KL divergence (nats) of the mixture from the Transformer's answers, or squared error."),
     ),
-    intervals=OVER_RUNS,
+    intervals=OVER_RUNS + HELD_FIXED,
     results_title="Results",
     results=lambda summary, settings: [],
     by_seed=_by_seed,

@@ -52,13 +52,17 @@ class RunFolder:
         """Writes the parameters of a checkpoint."""
         self._save(f"step-{step:08d}.safetensors", parameters, {})
 
-    def load_checkpoint(self, step: int) -> dict[str, Tensor]:
+    def load_checkpoint(self, step: int, replica: int | None = None) -> dict[str, Tensor]:
         """Parameters of a checkpoint, each stacked over replicas.
+
+        Args:
+            step: step of the checkpoint.
+            replica: the only replica to read, stacked as one; all when None.
 
         Raises:
             FolderError: when the file is missing or damaged.
         """
-        return self._load(f"step-{step:08d}.safetensors")[0]
+        return self._load(f"step-{step:08d}.safetensors", replica)[0]
 
     def save_state(self, step: int, tensors: dict[str, Tensor], metrics: pd.DataFrame) -> None:
         """Writes the metrics, then the state: the state's file is what commits the step."""
@@ -102,7 +106,7 @@ class RunFolder:
         with atomic_path(self.path / name) as draft:
             save_file(held, draft, metadata)
 
-    def _load(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        path = self.path / name
+    def _load(self, name: str, replica: int | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+        path, rows = self.path / name, slice(None) if replica is None else slice(replica, replica + 1)
         with reading(path, self._remedy), safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {key: file.get_slice(key)[rows] for key in file.keys()}, file.metadata() or {}  # noqa: SIM118

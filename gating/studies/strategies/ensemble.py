@@ -80,8 +80,8 @@ class Ensemble:
             FolderError: the checkpoint is missing or damaged.
         """
         model = self.build([self.config.replicas[replica]])
-        saved = self.folder.load_checkpoint(step)
+        saved = self.folder.load_checkpoint(step, replica)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(narrowed(saved[name][replica : replica + 1], parameter))
+                parameter.copy_(narrowed(saved[name], parameter))
         return model.requires_grad_(False)

@@ -12,7 +12,7 @@ from scipy.special import expit, log_softmax
 
 from gating.gates.discrepancy import DiscrepancyCurves, output_rows
 from gating.gates.posterior import PosteriorParameters
-from gating.gates.posterior_cells import PosteriorCells, baselines, best_steps, describable
+from gating.gates.posterior_cells import PosteriorCells, best_steps, describable
 from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, _Problem, bootstrap_posterior, fit_posterior
 
 TRUTH = PosteriorParameters(alpha=0.4, beta=0.4, gamma=6.0)
@@ -117,14 +117,17 @@ def test_gradient_against_differences(noisy: PosteriorCells) -> None:
 
 
 def test_ablations_are_nested_and_bounded_by_the_free_gate(noisy: PosteriorCells, noisy_fit: PosteriorFit) -> None:
-    floor = baselines(noisy)
+    curves, thresholds = noisy.curves(), best_steps(noisy)
+    m, g = (curves.at(np.full(len(noisy), odds)).value for odds in (36.0, -36.0))
+    wanted = [thresholds[key] for key in zip(noisy.n_tasks.tolist(), noisy.width.tolist(), strict=True)]
+    floor, step = curves.best()[1], np.where(noisy.steps < wanted, g, m)
     for fixed in ABLATIONS.values():
         ablated = fit_posterior(noisy, fixed=fixed)
         assert ablated.loss > 1.05 * noisy_fit.loss
         assert {name: getattr(ablated.parameters, name) for name in fixed} == fixed
-    assert (noisy_fit.losses(noisy) >= floor["free"] - 1e-9).all()
-    assert floor["free"].mean() < noisy_fit.loss < floor["step"].mean()
-    assert floor["step"].mean() <= min(floor["memorizing"].mean(), floor["generalizing"].mean())
+    assert (noisy_fit.losses(noisy) >= floor - 1e-9).all()
+    assert floor.mean() < noisy_fit.loss < step.mean()
+    assert step.mean() <= min(m.mean(), g.mean())
     assert noisy_fit.losses(noisy).mean() == pytest.approx(noisy_fit.loss, rel=1e-12)
 
 

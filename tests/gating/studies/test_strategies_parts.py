@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from scipy.special import gammaln
 
 from gating.evaluation.agreement import blend
@@ -132,7 +133,7 @@ def _agreement(cells, gate, resamples=200):
 
 
 def test_a_gate_that_is_the_mixture_agrees_wholly_and_its_interval_is_a_point():
-    weights = np.array([[0.1, 0.4, 0.6, 0.9], [0.2, 0.3, 0.7, 0.8]])
+    weights = np.array([[0.1, 0.4, 0.6, 0.9], [0.2, 0.3, 0.7, 0.8]] * 3)
     found = _agreement(_cells(weights), PlayedGate("itself", np.log(weights / (1 - weights)).ravel()))
     for measure, value in {
         "total_variation": 0,
@@ -147,17 +148,17 @@ def test_a_gate_that_is_the_mixture_agrees_wholly_and_its_interval_is_a_point():
 
 
 def test_intervals_are_over_runs_drawn_with_replacement():
-    """Two runs, one met and one missed: draws of them have the mean of the one, of the other, or of both."""
-    weights = np.array([[0.5] * 4, [0.9] * 4])
-    gate = PlayedGate("half", np.zeros(8))
-    found = _agreement(_cells(weights), gate)
-    missed = _agreement(_cells(weights[1:]), PlayedGate("half", np.zeros(4)))
+    """Of five runs one is met and four are missed: a draw of five misses them in a binomial number of times."""
+    weights = np.array([[0.5] * 4, *[[0.9] * 4] * 4])
+    found = _agreement(_cells(weights), PlayedGate("half", np.zeros(20)), resamples=2000)
+    missed = _agreement(_cells(weights[1:]), PlayedGate("half", np.zeros(16)))
+    low = stats.binom.ppf(0.025, 5, 0.8) / 5
     for measure in ("total_variation", "discrepancy"):
         far = missed[measure]["value"]
         assert far > 0.01
-        assert np.isnan([missed[measure]["low"], missed[measure]["high"]]).all()  # a single run has no interval
+        assert np.isnan([missed[measure]["low"], missed[measure]["high"]]).all()  # four runs are too few
         row = found[measure]
-        np.testing.assert_allclose([row["value"], row["low"], row["high"]], [far / 2, 0, far], atol=1e-9)
+        np.testing.assert_allclose([row["value"], row["low"], row["high"]], [0.8 * far, low * far, far], atol=1e-9)
     assert np.isnan(found["correlation"]["value"])  # a gate that never moves correlates with nothing
 
 
