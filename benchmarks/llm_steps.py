@@ -26,12 +26,13 @@ from typing import Any
 import torch
 
 from llm_finetune.collection import load_collection
-from llm_finetune.finetune import FinetuneSettings, finetune
+from llm_finetune.finetune import finetune
 from llm_finetune.loss import BatchSource
 from llm_finetune.mixtures import Mixture, PromptStream
 from llm_finetune.models import load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
+from llm_finetune.settings import FinetuneSettings
 from llm_finetune.tokens import encode, encode_answers
 
 VARIANTS = ("plain", "ours")

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 from gating.evaluation.table import setting_text
 from llm_finetune.collection import Collection, load_collection
-from llm_finetune.finetune import FinetuneSettings
 from llm_finetune.mixtures import Mixture
+from llm_finetune.settings import FinetuneSettings
 from theory.distribution import SpecError
 from theory.validation import is_integer
 

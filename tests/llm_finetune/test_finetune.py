@@ -12,10 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gating.files import FolderError
 from gating.training.trainer import Interrupted, TrainingDiverged
-from llm_finetune.finetune import FinetuneSettings, finetune
+from llm_finetune.finetune import finetune
 from llm_finetune.loss import answer_loss
 from llm_finetune.prompts import Example
 from llm_finetune.score import score_candidates
+from llm_finetune.settings import FinetuneSettings
 from llm_finetune.tokens import encode, encode_answers
 from theory.distribution import SpecError
 
