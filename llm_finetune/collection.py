@@ -39,7 +39,7 @@ from theory.validation import require_integer
 
 __all__ = ["GIVEN", "Collection", "Fact", "collection_of", "load_collection", "write_collection"]
 
-GIVEN = ("people", "frequency")
+GIVEN = ("people", "frequency", "frequency-steep")
 """Collections that come with the package: the paper's 8 people and cities, and 64 people of whom 16 are frequent."""
 
 GROUPS = ("high", "low", "all")
