@@ -112,7 +112,10 @@ def test_the_command_trains_and_prints(local, tmp_path, capsys):
     [
         ({"mixtures": []}, "`mixtures` must hold one or more different texts; got []"),
         ({"mixtures": ["memory=1", "memory=0.4"]}, "must sum to 1; got memory=0.4"),
-        ({"collection": "peeple"}, "`collection` must be one of ('people', 'frequency') or an existing file"),
+        (
+            {"collection": "peeple"},
+            "`collection` must be one of ('people', 'frequency', 'frequency-steep') or an existing file",
+        ),
         ({"n_seeds": 0}, "`n_seeds` must be an integer in 1 .. 2^32 - 1; got 0"),
         ({"margin": 1.5}, "`margin` must be in (0, 1); got 1.5"),
         ({"gates": "nowhere"}, "`gates` must be the folder of a finished `gating compare` run, or null; got 'nowhere'"),
