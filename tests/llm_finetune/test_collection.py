@@ -114,7 +114,8 @@ def test_all_that_is_missing_is_said_at_once():
 
 def test_a_file_that_is_not_there_is_named():
     assert problems_of(load_collection, "nowhere.jsonl") == [
-        "`collection` must be one of ('people', 'frequency', 'frequency-steep') or an existing file; got 'nowhere.jsonl'"
+        "`collection` must be one of ('people', 'frequency', 'frequency-steep') or an existing file;"
+        " got 'nowhere.jsonl'"
     ]
 
 
