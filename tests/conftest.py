@@ -1,9 +1,14 @@
 """Settings of the whole suite."""
 
+import signal
+
 import pytest
 import torch
 
 torch.set_num_threads(1)  # the arithmetic of every test is that of one core, however many the machine has
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs so; some tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
