@@ -7,30 +7,10 @@ with fresh seeds (Bonferroni); the seeds are fixed, so a pass stays one.
 import numpy as np
 import pytest
 import torch
+from gaussian_laws import BOUND, normal, uncorrelated
 from scipy import stats
 
 from gating.tasks.item_labels import ItemLabels
-
-SUITE_FAILURE_RATE = 1e-6
-N_TESTS = 1000  # more than the p-values of this file
-BOUND = SUITE_FAILURE_RATE / N_TESTS
-
-
-def _normal(values, variance) -> float:
-    """Smallest p-value of a sample against N(0, variance): its distribution function, mean and mean square."""
-    z = np.ravel(values) / np.sqrt(variance)
-    return min(
-        stats.kstest(z, "norm").pvalue,
-        2 * stats.norm.sf(abs(z.mean()) * np.sqrt(z.size)),
-        2 * stats.norm.sf(abs((z**2).mean() - 1) * np.sqrt(z.size / 2)),
-    )
-
-
-def _uncorrelated(columns) -> float:
-    """p-value of the sum of squared correlations between columns (n, c)."""
-    off = np.triu(np.corrcoef(columns.T), 1)
-    c = columns.shape[1]
-    return float(stats.chi2.sf(len(columns) * (off**2).sum(), c * (c - 1) / 2))
 
 
 def _fair(flags) -> float:
@@ -41,7 +21,7 @@ def _fair(flags) -> float:
 def test_items_are_gaussian_and_labels_fair_coins(dim):
     items, labels = ItemLabels([20_000], [1], dim=dim, length=2).table(0)
     with_labels = torch.cat([items, labels.unsqueeze(-1)], dim=-1).double().numpy()
-    p = [_normal(items.numpy(), 1 / dim), _uncorrelated(with_labels), _uncorrelated(with_labels[:, :-1] ** 2)]
+    p = [normal(items.numpy(), 1 / dim), uncorrelated(with_labels), uncorrelated(with_labels[:, :-1] ** 2)]
     assert min(*p, _fair(labels.numpy())) > BOUND
     assert set(labels.tolist()) == {0, 1}
 
@@ -54,7 +34,7 @@ def test_an_item_is_shown_with_new_noise_of_its_share_at_every_token(mode, v):
     sequences = sampler.batches(0, 40, 100) if mode == "training" else sampler.fresh(0, 4000, absent=mode == "absent")
     items, labels = sampler.table(0)
     noise = ((sequences.x[0].double() * (1 + v) ** 0.5 - items[sequences.classes[0]]) / v**0.5).flatten(1).numpy()
-    assert min(_normal(noise, 1 / 4), _uncorrelated(noise), _uncorrelated(noise**2)) > BOUND
+    assert min(normal(noise, 1 / 4), uncorrelated(noise), uncorrelated(noise**2)) > BOUND
     assert torch.equal(sequences.y[0], labels[sequences.classes[0]])
 
 
@@ -62,7 +42,7 @@ def test_a_shown_item_has_the_variance_of_an_item():
     """Over many items a shown one is N(0, I / m) again, and two showings of one correlate by 1 / (1 + v)."""
     sequences = ItemLabels([2**17], [3], dim=8, length=2).fresh(0, 4000)
     first, query = sequences.x[0, :, 0].double().numpy(), sequences.x[0, :, 1].double().numpy()
-    assert min(_normal(first, 1 / 8), _normal(query, 1 / 8)) > BOUND
+    assert min(normal(first, 1 / 8), normal(query, 1 / 8)) > BOUND
     rho = np.corrcoef(first.ravel(), query.ravel())[0, 1]
     assert 2 * stats.norm.sf(abs(np.arctanh(rho) - np.arctanh(1 / 1.5)) * np.sqrt(first.size - 3)) > BOUND
 
@@ -109,8 +89,8 @@ def test_unseen_items_are_new_gaussian_items_with_fair_labels():
     sequences = sampler.fresh(0, 4000, unseen=True)
     assert (sequences.classes == -1).all()
     shown = sequences.context_x[0].double()
-    p = [_normal(shown.numpy(), 1 / 4), _uncorrelated(shown.flatten(1).numpy()), _fair(sequences.context_y[0].numpy())]
-    p.append(_uncorrelated(torch.cat([shown[:, 0], sequences.context_y[0].double()], dim=-1).numpy()))
+    p = [normal(shown.numpy(), 1 / 4), uncorrelated(shown.flatten(1).numpy()), _fair(sequences.context_y[0].numpy())]
+    p.append(uncorrelated(torch.cat([shown[:, 0], sequences.context_y[0].double()], dim=-1).numpy()))
     assert min(p) > BOUND
     assert len(torch.unique(shown.flatten(0, 1), dim=0)) == 4000 * 5
 

@@ -7,30 +7,10 @@ with fresh seeds (Bonferroni); the seeds are fixed, so a pass stays one.
 import numpy as np
 import pytest
 import torch
+from gaussian_laws import BOUND, normal, uncorrelated
 from scipy import stats
 
 from gating.tasks.linear_regression import LinearRegression
-
-SUITE_FAILURE_RATE = 1e-6
-N_TESTS = 1000  # more than the p-values of this file
-BOUND = SUITE_FAILURE_RATE / N_TESTS
-
-
-def _normal(values, variance) -> float:
-    """Smallest p-value of a sample against N(0, variance): its distribution function, mean and mean square."""
-    z = np.ravel(values) / np.sqrt(variance)
-    return min(
-        stats.kstest(z, "norm").pvalue,
-        2 * stats.norm.sf(abs(z.mean()) * np.sqrt(z.size)),
-        2 * stats.norm.sf(abs((z**2).mean() - 1) * np.sqrt(z.size / 2)),
-    )
-
-
-def _uncorrelated(columns) -> float:
-    """p-value of the sum of squared correlations between columns (n, c)."""
-    off = np.triu(np.corrcoef(columns.T), 1)
-    c = columns.shape[1]
-    return float(stats.chi2.sf(len(columns) * (off**2).sum(), c * (c - 1) / 2))
 
 
 @pytest.mark.parametrize("dim", [8, 12, 16])
@@ -44,23 +24,23 @@ def test_pairs_are_gaussian_inputs_and_noisy_products_with_the_tasks_weights(dim
     assert (task == task[:, :1]).all()
     w = sampler.table(0).double()[task[:, 0]]
     residual = (sequences.y[0].double() - torch.einsum("btm,bm->bt", x, w)).numpy()
-    p = [_normal(x.numpy(), 1), _normal(residual, dim / 256)]
+    p = [normal(x.numpy(), 1), normal(residual, dim / 256)]
     everything = np.concatenate([x.flatten(1).numpy(), residual], axis=1)
-    p += [_uncorrelated(everything), _uncorrelated(everything**2)]
+    p += [uncorrelated(everything), uncorrelated(everything**2)]
     p.append(stats.chisquare(np.bincount(task[:, 0].numpy(), minlength=5)).pvalue)
     assert min(p) > BOUND
 
 
 def test_weights_of_training_tasks_are_gaussian():
     w = LinearRegression([20_000], [4], dim=8, length=1).table(0).numpy()
-    assert min(_normal(w, 1), _uncorrelated(w), _uncorrelated(w**2)) > BOUND
+    assert min(normal(w, 1), uncorrelated(w), uncorrelated(w**2)) > BOUND
 
 
 def test_a_noise_variance_can_be_given():
     sampler = LinearRegression([1], [4], dim=2, length=50, noise_variance=2.5)
     sequences = sampler.fresh(0, 200)
     residual = sequences.y[0] - sequences.x[0] @ sampler.table(0)[0]
-    assert _normal(residual.numpy(), 2.5) > BOUND
+    assert normal(residual.numpy(), 2.5) > BOUND
 
 
 def test_unseen_tasks_have_new_gaussian_weights_in_every_sequence():
@@ -73,7 +53,7 @@ def test_unseen_tasks_have_new_gaussian_weights_in_every_sequence():
     x, y = sequences.x[0].double()[solvable], sequences.y[0].double()[solvable]
     w = torch.linalg.solve(x, y.unsqueeze(-1)).squeeze(-1).numpy()
     assert len(w) > 3800
-    assert min(_normal(w, 1), _uncorrelated(w)) > BOUND
+    assert min(normal(w, 1), uncorrelated(w)) > BOUND
     assert len(np.unique(w.round(3), axis=0)) > 0.99 * len(w)
 
 
