@@ -130,11 +130,11 @@ class Attention(nn.Module):
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Softmax attention of the last positions, each to itself and those before: (N, heads, S or T, f) -> (.., S, f).
 
-    On a CPU, 16 to 512 tokens are computed by plain matrix products, which take a third to four fifths of the time of
-    the fused kernel there.
+    On a CPU, 16 to 256 tokens are computed by plain products: at 31 and 128 tokens nine tenths of the fused kernel's
+    time, and a fifth or less of it with matrix products below the highest precision (benchmarks/matmul.py).
     """
     length, seen = q.shape[-2], k.shape[-2]
-    if q.is_cuda or not 16 <= seen <= 512:
+    if q.is_cuda or not 16 <= seen <= 256:
         return scaled_dot_product_attention(q, k, v, is_causal=length > 1)
     hidden = torch.full((length, seen), -torch.inf, dtype=q.dtype, device=q.device).triu(1 + seen - length)
     return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + hidden, dim=-1) @ v

@@ -3,17 +3,6 @@
 import numpy as np
 from scipy import stats
 
-SUITE_FAILURE_RATE` on sound code
-with fresh seeds (Bonferroni); the seeds are fixed, so a pass stays one.
-"""
-
-import numpy as np
-import pytest
-import torch
-from scipy import stats
-
-from gating.tasks.item_labels import ItemLabels
-
 SUITE_FAILURE_RATE = 1e-6
 N_TESTS = 1000  # more than the p-values of a file that uses it
 BOUND = SUITE_FAILURE_RATE / N_TESTS
