@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from gating.models.blocks import causal_attention
+from gating.models.attention import causal_attention
 
 TURNS = 9
 

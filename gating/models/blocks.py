@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 
-from gating.models.layers import LayerNorm, Linear, affine
+from gating.models.attention import Attention, Rotary
+from gating.models.layers import LayerNorm, Linear, rows_of
 from theory.validation import require_integer, require_positive, require_scalar
 
-__all__ = ["Attention", "Block", "Rotary", "require_shape"]
+__all__ = ["Block", "require_shape"]
 
 LARGEST_HIDDEN = 2**20
+HIDDEN_AT_ONCE = 2**19
+"""Numbers of the hidden layer that are computed together."""
 
 
 def require_shape(width: int, depth: int, heads: int, mlp_factor: float) -> None:
@@ -39,107 +42,6 @@ def require_shape(width: int, depth: int, heads: int, mlp_factor: float) -> None
         raise ValueError(f"`mlp_factor` must be at least 1 / `width`; got {mlp_factor!r}")
 
 
-class Rotary(nn.Module):
-    r"""Rotary positions on the first features of each head.
-
-    Feature pairs (i, i + n / 2) of the first n are turned by the angle :math:`t\, 10000^{-2 i / n}` at position t, so
-    that the product of a query and a key depends on the distance between them.
-
-    Args:
-        n_features: n, even, at most the width of a head.
-        n_positions: longest sequence.
-
-    Raises:
-        ValueError: naming the argument, the allowed set and the value.
-
-    Source: J. Su et al. RoFormer: Enhanced Transformer with Rotary Position Embedding. 2021; in halves as in GPT-NeoX.
-    """
-
-    cos: Tensor
-    sin: Tensor
-
-    def __init__(self, n_features: int, n_positions: int):
-        super().__init__()
-        if require_integer("n_features", n_features, least=2) % 2:
-            raise ValueError(f"`n_features` must be even; got {n_features!r}")
-        self.n_features = n_features
-        rate = 10_000.0 ** (-torch.arange(0, n_features, 2) / n_features)
-        angle = torch.arange(require_integer("n_positions", n_positions, least=1)).unsqueeze(-1) * rate
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
-
-    def forward(self, heads: Tensor, start: int = 0) -> Tensor:
-        """Queries or keys of positions `start`, `start` + 1, ..., (..., T, width of a head), turned by them."""
-        n, places = self.n_features, slice(start, start + heads.shape[-2])
-        a, b, rest = heads.split([n // 2, n // 2, heads.shape[-1] - n], dim=-1)
-        cos, sin = self.cos[places], self.sin[places]
-        return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)
-
-
-class Attention(nn.Module):
-    """Causal multi-head self-attention; `last_only` asks for the output at the last position alone.
-
-    With `bias`, queries, values and the output have biases. Keys have none: it would cancel in the softmax, and an
-    optimizer that normalises gradients, as Adam does, would turn the rounding errors of its zero gradient into steps.
-    """
-
-    query_bias: Tensor | None
-    value_bias: Tensor | None
-
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        rngs: Sequence[torch.Generator],
-        *,
-        bias: bool = True,
-        rotary: Rotary | None = None,
-        std: float | None = None,
-    ):
-        super().__init__()
-        self.heads, self.rotary = heads, rotary
-        self.query_key_value = Linear(width, 3 * width, rngs, bias=False, std=std)
-        for name in ("query_bias", "value_bias"):
-            self.register_parameter(name, nn.Parameter(torch.zeros(len(rngs), 1, width)) if bias else None)
-        self.out = Linear(width, width, rngs, bias=bias, std=std)
-
-    def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
-        """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
-        weight, width = self.query_key_value.weight, x.shape[-1]
-        if last_only:
-            q = self._heads(affine(x[:, :, -1:], weight[..., :width], self.query_bias), start=x.shape[-2] - 1)
-            k, v = affine(x, weight[..., width:], self._bias(width)).chunk(2, dim=-1)
-        else:
-            q, k, v = affine(x, weight, self._bias(0)).chunk(3, dim=-1)
-            q = self._heads(q, start=0)
-        mixed = causal_attention(q, self._heads(k, start=0), self._heads(v, start=None))
-        return self.out(mixed.transpose(1, 2).flatten(2).unflatten(0, x.shape[:2]))
-
-    def _heads(self, x: Tensor, *, start: int | None) -> Tensor:
-        """(R, B, T, width) -> (R B, heads, T, width / heads), turned by positions from `start` on."""
-        heads = x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return heads if start is None or self.rotary is None else self.rotary(heads, start)
-
-    def _bias(self, first: int) -> Tensor | None:
-        """Biases of queries, keys and values side by side, from feature `first` on."""
-        if self.query_bias is None or self.value_bias is None:
-            return None
-        return torch.cat([self.query_bias, torch.zeros_like(self.query_bias), self.value_bias], dim=-1)[..., first:]
-
-
-def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Softmax attention of the last positions, each to itself and those before: (N, heads, S or T, f) -> (.., S, f).
-
-    On a CPU, 16 to 256 tokens are computed by plain products: at 31 and 128 tokens nine tenths of the fused kernel's
-    time, and a fifth or less of it with matrix products below the highest precision (benchmarks/matmul.py).
-    """
-    length, seen = q.shape[-2], k.shape[-2]
-    if q.is_cuda or not 16 <= seen <= 256:
-        return scaled_dot_product_attention(q, k, v, is_causal=length > 1)
-    hidden = torch.full((length, seen), -torch.inf, dtype=q.dtype, device=q.device).triu(1 + seen - length)
-    return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + hidden, dim=-1) @ v
-
-
 class Block(nn.Module):
     """Pre-norm block: attention, then a GELU perceptron, each added to the stream."""
 
@@ -163,5 +65,15 @@ class Block(nn.Module):
     def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
         """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""
         mixed = self.attention(self.norm_attention(x), last_only=last_only)
-        x = (x[:, :, -1:] if last_only else x) + mixed
-        return x + self.down(gelu(self.up(self.norm_mlp(x))))
+        return self._perceive((x[:, :, -1:] if last_only else x) + mixed)
+
+    def of_tokens(self, table: Tensor, tokens: Tensor) -> Tensor:
+        """The same for sequences of few distinct tokens: (R, V, width), (R, B, T) in 0 .. V - 1 -> (R, B, T, width)."""
+        return self._perceive(rows_of(table, tokens) + self.attention.of_tokens(self.norm_attention(table), tokens))
+
+    def _perceive(self, x: Tensor) -> Tensor:
+        """Adds the perceptron; on a CPU so many rows at once as keep the hidden layer in a core's cache."""
+        rows = x.flatten(1, -2)
+        most = rows.shape[1] if x.is_cuda else max(1, HIDDEN_AT_ONCE // self.up.weight[..., 0, :].numel())
+        parts = [part + self.down(gelu(self.up(self.norm_mlp(part)))) for part in rows.split(most, dim=1)]
+        return torch.cat(parts, dim=1).view(x.shape)

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, one_hot, pad
+from torch.nn.functional import one_hot, pad
 
-from gating.models.blocks import Block, Rotary, require_shape
+from gating.models.attention import Rotary
+from gating.models.blocks import Block, require_shape
 from gating.models.layers import LayerNorm, Linear
 from gating.tasks.sequences import Sequences
 from theory.validation import require_integer
@@ -90,10 +91,12 @@ class UrnDecoder(Decoder):
 
     def logits(self, sequences: Sequences) -> Tensor:
         """Before the softmax, the start token's included, which no draw is: (R, B, T, m + 1)."""
-        y, n_tokens = sequences.y, self.n_colours + 1
+        y = sequences.y
         shown = torch.cat([torch.full_like(y[..., :1], self.n_colours), y[..., :-1]], dim=-1)
-        row = torch.arange(0, len(y) * n_tokens, n_tokens, device=y.device).view(-1, *[1] * (y.dim() - 1))
-        return self.answers(embedding(shown + row, self.embed.weight.flatten(0, 1)))
+        x = self.blocks[0].of_tokens(self.embed.weight, shown)
+        for block in self.blocks[1:]:
+            x = block(x, last_only=False)
+        return self.read_out(self.norm(x))
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the colour of each draw, given those before it: (R, B, T, m)."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from theory.validation import is_integer, require_integer
 
-__all__ = ["LayerNorm", "Linear", "affine", "generators"]
+__all__ = ["LayerNorm", "Linear", "affine", "generators", "rows_of"]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -77,6 +77,12 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.flatten(1, -2)
     out = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias, rows, weight)
     return out.view(*x.shape[:-1], -1)
+
+
+def rows_of(table: Tensor, rows: Tensor) -> Tensor:
+    """Rows of each replica's table: (R, V, n), integers (R, ...) in 0 .. V - 1 -> (R, ..., n)."""
+    first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=rows.device)
+    return nn.functional.embedding(rows + first.view(-1, *[1] * (rows.dim() - 1)), table.flatten(0, 1))
 
 
 class LayerNorm(nn.Module):

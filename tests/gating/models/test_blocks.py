@@ -6,12 +6,23 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from gating.models.blocks import Attention, Block, Rotary, causal_attention, require_shape
+from gating.models import blocks
+from gating.models.attention import Attention, Rotary, causal_attention
+from gating.models.blocks import Block, require_shape
 from gating.models.layers import generators
 
 
 def _normal(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def _random_block(bias, rotary):
+    """Two replicas, two heads; every parameter random, so that scales, shifts and biases count."""
+    block = Block(16, 2, 1.5, generators([0, 1]), attention_bias=bias, rotary=rotary).double()
+    with torch.no_grad():
+        for number, parameter in enumerate(block.parameters()):
+            parameter += 0.3 * _normal(*parameter.shape, seed=number)
+    return block
 
 
 def test_a_rotary_turn_is_a_rotation_of_feature_pairs_by_the_positions_angles():
@@ -45,7 +56,7 @@ def test_an_odd_number_of_turned_features_is_refused(value):
         Rotary(value, 4)
 
 
-@pytest.mark.parametrize("shape", [(6, 2, 16, 8), (3, 1, 128, 64), (1, 4, 300, 8)])
+@pytest.mark.parametrize("shape", [(6, 2, 16, 8), (3, 1, 128, 64), (1, 4, 250, 8)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
 def test_attention_by_products_is_that_of_the_fused_kernel(shape, dtype, tolerance):
     """Values, and gradients of queries, keys and values."""
@@ -56,6 +67,16 @@ def test_attention_by_products_is_that_of_the_fused_kernel(shape, dtype, toleran
         results.append([out, *torch.autograd.grad((out * weight).sum(), parts)])
     for mine, other in zip(*results, strict=True):
         torch.testing.assert_close(mine, other, rtol=0, atol=tolerance * max(1, other.abs().max().item()))
+
+
+@pytest.mark.parametrize("seen", [10, 20, 130, 257])
+def test_values_may_be_wider_or_narrower_than_queries(seen):
+    """Values side by side give what each gives alone, in every kernel."""
+    q, k, v = (_normal(2, 3, seen, width, seed=seed) for seed, width in enumerate((8, 8, 24)))
+    alone = [causal_attention(q, k, part) for part in v.split(8, dim=-1)]
+    torch.testing.assert_close(causal_attention(q, k, v), torch.cat(alone, dim=-1), rtol=1e-12, atol=1e-12)
+    narrow = causal_attention(q, k, v[..., :3])
+    torch.testing.assert_close(narrow, alone[0][..., :3], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("seen", [1, 7, 15, 16, 100, 512, 513])
@@ -70,14 +91,36 @@ def test_attention_of_the_last_position_is_the_last_of_all(seen):
 @pytest.mark.parametrize("turned", [True, False])
 def test_the_last_position_alone_is_the_last_of_all(bias, turned, tokens):
     rotary = Rotary(4, tokens) if turned else None
-    block = Block(16, 2, 1.5, generators([0, 1]), attention_bias=bias, rotary=rotary).double()
-    with torch.no_grad():
-        for number, parameter in enumerate(block.parameters()):
-            parameter += 0.3 * _normal(*parameter.shape, seed=number)
+    block = _random_block(bias, rotary)
     x = _normal(2, 3, tokens, 16, seed=50)
     whole = block(x, last_only=False)
     assert whole.shape == (2, 3, tokens, 16)
     torch.testing.assert_close(block(x, last_only=True), whole[:, :, -1:], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("tokens", [5, 20, 100])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("turned", [True, False])
+def test_tokens_of_a_vocabulary_are_the_rows_of_its_table(bias, turned, tokens):
+    """Answers and all gradients, of two replicas with two heads."""
+    rotary = Rotary(4, tokens) if turned else None
+    block = _random_block(bias, rotary)
+    table = _normal(2, 7, 16, seed=50).requires_grad_()
+    rows = torch.randint(7, (2, 3, tokens), generator=torch.Generator().manual_seed(1))
+    weight, results = _normal(2, 3, tokens, 16, seed=51), []
+    written_out = torch.stack([part[row] for part, row in zip(table, rows, strict=True)])
+    for out in (block.of_tokens(table, rows), block(written_out, last_only=False)):
+        results.append([out, *torch.autograd.grad((out * weight).sum(), [table, *block.parameters()])])
+    for mine, other in zip(*results, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("most", [1, 200, 1000])
+def test_rows_taken_together_or_apart_give_the_same(most, monkeypatch):
+    block, x = _random_block(True, None), _normal(2, 3, 20, 16, seed=50)
+    whole = block(x, last_only=False)
+    monkeypatch.setattr(blocks, "HIDDEN_AT_ONCE", most)
+    torch.testing.assert_close(block(x, last_only=False), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_attention_has_biases_of_queries_values_and_output_or_none():

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gating.models.layers import LayerNorm, Linear, generators
+from gating.models.layers import LayerNorm, Linear, generators, rows_of
 
 
 @pytest.mark.parametrize("lead", [(5,), (5, 2), (5, 2, 3)])
@@ -47,3 +47,13 @@ def test_layer_norm_is_one_layer_norm_per_replica():
     for r in range(3):
         wanted = F.layer_norm(x[r], (8,), layer.scale[r, 0], layer.shift[r, 0])
         torch.testing.assert_close(out[r], wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lead", [(5,), (5, 2)])
+def test_rows_of_a_replica_come_from_its_own_table(lead):
+    rng = generators([0])[0]
+    table, rows = torch.randn(3, 7, 4, generator=rng), torch.randint(7, (3, *lead), generator=rng)
+    found = rows_of(table, rows)
+    assert found.shape == (3, *lead, 4)
+    for r in range(3):
+        assert torch.equal(found[r], table[r][rows[r]])
