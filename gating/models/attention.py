@@ -136,9 +136,10 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     length, seen = q.shape[-2], k.shape[-2]
     if q.is_cuda or not 16 <= seen <= 512:
         return scaled_dot_product_attention(q, k, v, is_causal=length > 1)
-    mixed = []
-    for queries in (q * q.shape[-1] ** -0.5).split(ROWS_AT_ONCE, dim=-2):
-        first, n = sum(part.shape[-2] for part in mixed), queries.shape[-2]
+    q, mixed = q * q.shape[-1] ** -0.5, []
+    for first in range(0, length, ROWS_AT_ONCE):
+        queries = q[..., first : first + ROWS_AT_ONCE, :]
+        n = queries.shape[-2]
         last = seen - length + first + n
         hidden = torch.full((n, last), -torch.inf, dtype=q.dtype, device=q.device).triu(1 + last - n)
         scores = queries @ k[..., :last, :].transpose(-2, -1) + hidden

@@ -93,7 +93,8 @@ class UrnDecoder(Decoder):
         """Before the softmax, the start token's included, which no draw is: (R, B, T, m + 1)."""
         y = sequences.y
         shown = torch.cat([torch.full_like(y[..., :1], self.n_colours), y[..., :-1]], dim=-1)
-        x = self.blocks[0].of_tokens(self.embed.weight, shown)
+        first: Any = self.blocks[0]
+        x = first.of_tokens(self.embed.weight, shown)
         for block in self.blocks[1:]:
             x = block(x, last_only=False)
         return self.read_out(self.norm(x))
