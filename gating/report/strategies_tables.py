@@ -40,7 +40,7 @@ SEEN = {
 }
 """What the fit has seen of a cell."""
 AGREEMENT = ("correlation", "total_variation", "r_squared", "rank_correlation", "argmax_agreement", "discrepancy")
-PARAMETERS = ("alpha", "beta", "gamma", "kappa", "fit_loss")
+PARAMETERS = ("alpha", "beta", "gamma", "kappa", "fit_loss", "searches_agreeing")
 
 
 def agreement_table(table: pd.DataFrame, distribution: str, group: str) -> TextTable:
@@ -81,15 +81,20 @@ def posterior_table(table: pd.DataFrame) -> TextTable:
 
 
 def parameter_table(table: pd.DataFrame) -> TextTable:
-    """Fitted parameters of the posterior, of its ablations, and of the posterior of each seed and width alone."""
+    """Fitted parameters of the posterior, of its ablations, and of the posterior of each seed and width alone; those
+    that ended at the edge of their range say so."""
     fitted = select(table, {"kind": "fitted"})
     lines = []
     for setting in fitted["setting"].drop_duplicates():
         rows = fitted[fitted["setting"].isna() if pd.isna(setting) else fitted["setting"] == setting]
         alone = "".join(f", {name.replace('_', ' ')}: {value:g}" for name, value in read_setting(setting).items())
         for gate in in_order(rows["system"], STRATEGY_GATES):
-            lines.append((system_of(gate).name + alone, *_cells(select(rows, {"system": gate}), PARAMETERS)))
-    return TextTable(("gate", "alpha", "beta", "gamma", "kappa", "loss of the fit"), tuple(lines))
+            mine = select(rows, {"system": gate})
+            held = zip(PARAMETERS, _cells(mine, PARAMETERS), strict=True)
+            marks = [text + " (edge)" * (f"{name}_at_edge" in set(mine["measure"])) for name, text in held]
+            lines.append((system_of(gate).name + alone, *marks))
+    header = ("gate", "alpha", "beta", "gamma", "kappa", "loss of the fit", "searches that found it")
+    return TextTable(header, tuple(lines))
 
 
 def transition_table(table: pd.DataFrame) -> TextTable:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -13,7 +14,10 @@ from tqdm import tqdm
 from gating.files import atomic_path, reading
 from gating.training.trainer import Interrupted
 
-__all__ = ["finished_parts", "kept_table"]
+__all__ = ["finished_parts", "in_threads", "kept_table"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def finished_parts(
@@ -35,12 +39,32 @@ def finished_parts(
     def finished(name: str) -> pd.DataFrame:
         return kept_table(folder / f"{name}.parquet", parts[name])
 
+    return in_threads(finished, list(parts), folder, workers, label, unit="part")
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], folder: Path, workers: int, label: str, *, unit: str
+) -> list[Result]:
+    """What `work` makes of each item, in order, and keeps in `folder`; the first error ends it.
+
+    Args:
+        work: makes a result on one core.
+        items: what results are made of.
+        folder: where `work` keeps them, for the message of an interruption.
+        workers: worker threads.
+        label: what the progress bar says.
+        unit: what it counts.
+
+    Raises:
+        Interrupted: on Ctrl-C; what is kept stays.
+    """
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            return list(tqdm(pool.map(finished, parts), total=len(parts), desc=label, unit="part", disable=None))
+            return list(tqdm(pool.map(work, items), total=len(items), desc=label, unit=unit, disable=None))
         except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
             raise Interrupted(f"interrupted while {label}; `{folder}` holds what is done") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def kept_table(path: Path, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from gating.gates.discrepancy import REACH, OutputRows, output_rows
 from gating.gates.posterior import PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells, best_steps
-from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, fit_posterior
+from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, bootstrap_posterior, fit_posterior
 from gating.studies.strategies.cells import StudyCells
 
-__all__ = ["PlayedGate", "fitted_gates"]
+__all__ = ["PlayedGate", "fitted_gates", "resampled"]
 
 Floats = NDArray[np.float64]
 
@@ -30,27 +31,37 @@ class PlayedGate:
         log_odds: log odds of M before the context is read, (c,).
         kappa: weight of the context's evidence.
         fit: how its parameters were found; None for controls.
+        draws: parameters refitted to runs drawn with replacement.
     """
 
     name: str
     log_odds: Floats
     kappa: float = 0.0
     fit: PosteriorFit | None = None
+    draws: tuple[PosteriorParameters, ...] = ()
 
 
-def fitted_gates(cells: StudyCells, full: PosteriorFit, distance: str) -> list[PlayedGate]:
+def resampled(cells: PosteriorCells, fit: PosteriorFit, resamples: int) -> list[PosteriorParameters]:
+    """Parameters refitted to whole runs drawn with replacement."""
+    return bootstrap_posterior(cells, fit, by=("n_tasks", "seed", "width"), n_resamples=resamples)
+
+
+def fitted_gates(
+    cells: StudyCells, full: PosteriorFit, draws: Sequence[PosteriorParameters], distance: str
+) -> list[PlayedGate]:
     """The posterior, its ablations, fitted to the same cells, and the controls.
 
     Args:
         cells: all cells.
         full: fit of the posterior.
+        draws: its parameters refitted to runs drawn with replacement; ablations are refitted as often.
         distance: ``kl`` or ``squared``.
     """
     seen = cells.trained.select(cells.fitted)
-    gates = [_played("posterior", full, cells.trained)]
+    gates = [_played("posterior", full, cells.trained, draws)]
     for name, fixed in ABLATIONS.items():
         fit = fit_posterior(seen, fixed=fixed)
-        gates.append(_played(f"posterior, {name}", fit, cells.trained))
+        gates.append(_played(f"posterior, {name}", fit, cells.trained, resampled(seen, fit, len(draws))))
     gates.append(_context_gate(cells, full, distance))
     n = len(cells.run)
     return [
@@ -62,8 +73,10 @@ def fitted_gates(cells: StudyCells, full: PosteriorFit, distance: str) -> list[P
     ]
 
 
-def _played(name: str, fit: PosteriorFit, cells: PosteriorCells) -> PlayedGate:
-    return PlayedGate(name, cells.log_odds(fit.parameters), fit.parameters.kappa, fit)
+def _played(
+    name: str, fit: PosteriorFit, cells: PosteriorCells, draws: Sequence[PosteriorParameters] = ()
+) -> PlayedGate:
+    return PlayedGate(name, cells.log_odds(fit.parameters), fit.parameters.kappa, fit, tuple(draws))
 
 
 def _step_in_time(cells: StudyCells) -> Floats:

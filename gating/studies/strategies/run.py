@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,19 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.special import expit
-from tqdm import tqdm
 
 from gating.evaluation.table import make_table, setting_text
 from gating.gates.posterior import PosteriorParameters
-from gating.gates.posterior_fit import PosteriorFit, bootstrap_posterior, fit_posterior
+from gating.gates.posterior_fit import PosteriorFit, fit_posterior
 from gating.studies.folder import StudyFolder
+from gating.studies.parts import in_threads
 from gating.studies.strategies.agreement import agreement_rows, relative_distances
 from gating.studies.strategies.cells import StudyCells, cells_of
 from gating.studies.strategies.config import StrategiesConfig
 from gating.studies.strategies.ensemble import Ensemble
-from gating.studies.strategies.gates import PlayedGate, fitted_gates
+from gating.studies.strategies.gates import PlayedGate, fitted_gates, resampled
 from gating.studies.strategies.outputs import RunOutputs, kept_outputs
 from gating.studies.strategies.transitions import transience_rows, transition_rows
-from gating.training.trainer import Interrupted
 from theory.distribution import SpecError
 
 __all__ = ["run_strategies"]
@@ -96,12 +94,7 @@ def _measure(ensemble: Ensemble, folder: Path, workers: int, say: Callable[[str]
     def measured(index: int) -> RunOutputs:
         return kept_outputs(folder / f"replica-{index}.safetensors", ensemble, index, steps)
 
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            runs = list(tqdm(pool.map(measured, range(n)), total=n, desc="measuring", unit="model", disable=None))
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            raise Interrupted(f"interrupted while measuring; `{folder}` holds what is done") from None
+    runs = in_threads(measured, range(n), folder, workers, "measuring", unit="model")
     say(f"measured {n} Transformers at {len(steps)} checkpoints in {time.perf_counter() - start:.0f} s")
     return runs
 
@@ -115,13 +108,13 @@ def _rows(ensemble: Ensemble, runs: list[RunOutputs]) -> Iterator[Row]:
         raise SpecError([f"{allowed}; it lets it see those of {n_seen}: train for longer"])
     seen = cells.trained.select(cells.fitted)
     full = fit_posterior(seen)
-    draws = bootstrap_posterior(seen, full, by=("n_tasks", "seed", "width"), n_resamples=config.bootstrap)
-    gates = fitted_gates(cells, full, distance)
+    draws = resampled(seen, full, config.bootstrap)
+    gates = fitted_gates(cells, full, draws, distance)
     relative = relative_distances(cells, distance)
     found = [
         *_strategy_rows(config, runs),
         *_cell_rows(config, cells, relative, draws, full),
-        *_parameter_rows(config, cells, gates, draws),
+        *_parameter_rows(cells, gates),
         *agreement_rows(cells, gates, distance, resamples=config.bootstrap, seed=config.evaluation_seed),
         *transition_rows(config, cells, relative["ibd"], full.parameters, draws),
         *transience_rows(config, cells, relative["oobd"]),
@@ -176,22 +169,24 @@ def _places(config: StrategiesConfig, cells: StudyCells) -> Iterator[Row]:
         yield {"step": int(step), "seed": replica.seed, "group": str(group), "setting": setting}
 
 
-def _parameter_rows(
-    config: StrategiesConfig, cells: StudyCells, gates: list[PlayedGate], draws: list[PosteriorParameters]
-) -> Iterator[Row]:
-    """Fitted parameters: of the posterior with bootstrap intervals over runs, of its ablations, of each seed and each
-    width alone, and the loss of each fit."""
+def _parameter_rows(cells: StudyCells, gates: list[PlayedGate]) -> Iterator[Row]:
+    """Fitted parameters, of the posterior and its ablations with bootstrap intervals over runs; which of them ended at
+    the edge of their range; the loss of each fit, and the share of its searches that found it; and the parameters of
+    each seed and each width alone."""
     for gate in gates:
         if gate.fit is None:
             continue
         place = {"system": gate.name, "distribution": "ibd", "group": "in_fit", "kind": "fitted"}
         for name in PARAMETERS:
             ends = {}
-            if gate.name == "posterior":
-                low, high = np.quantile([getattr(draw, name) for draw in draws], [0.025, 0.975])
-                ends = {"low": low, "high": high}
-            yield {**place, "measure": name, "value": getattr(gate.fit.parameters, name), **ends}
+            if gate.draws and name not in gate.fit.fixed:
+                ends["low"], ends["high"] = np.quantile([getattr(draw, name) for draw in gate.draws], [0.025, 0.975])
+            value = getattr(gate.fit.parameters, name)
+            yield {**place, "measure": name, "value": value, **ends}
+            if name in gate.fit.at_bound:
+                yield {**place, "measure": f"{name}_at_edge", "value": value}
         yield {**place, "measure": "fit_loss", "value": gate.fit.loss}
+        yield {**place, "measure": "searches_agreeing", "value": gate.fit.n_agreeing / gate.fit.n_starts}
     for label, values in (("seed", cells.trained.seed), ("mlp_factor", cells.trained.width)):
         names = np.unique(values[cells.fitted])
         for value in names if len(names) > 1 else []:

@@ -117,6 +117,18 @@ def test_the_free_gate_is_the_floor_and_fixed_parameters_do_not_fit_better(famil
     fits = table[table["measure"] == "fit_loss"].set_index("system")["value"]
     assert len(fits) == 6
     assert (fits["posterior"] <= fits[["posterior, beta = 1", "posterior, gamma = 1"]] + 1e-6).all()
+    found = table.loc[table["measure"] == "searches_agreeing", "value"]
+    assert len(found) == 6
+    assert found.between(0, 1, inclusive="right").all()
+
+
+def test_parameters_that_are_fitted_have_intervals_and_held_ones_have_none(family):
+    table = family[2]
+    fitted = table[(table["kind"] == "fitted") & table["setting"].isna()].set_index(["system", "measure"])
+    for system, held in {"posterior": "kappa", "posterior, beta = 1": "beta", "posterior, gamma = 1": "gamma"}.items():
+        for name in ("alpha", "beta", "gamma", "kappa"):
+            row = fitted.loc[(system, name)]
+            assert np.isnan(row["low"]) == np.isnan(row["high"]) == (name in {held, "kappa"}), (system, name)
 
 
 def test_groups_follow_from_the_settings(family):
