@@ -61,10 +61,9 @@ def in_threads(
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             return list(tqdm(pool.map(work, items), total=len(items), desc=label, unit=unit, disable=None))
-        except KeyboardInterrupt:
-            raise Interrupted(f"interrupted while {label}; `{folder}` holds what is done") from None
-        finally:
+        except KeyboardInterrupt:  # which may come outside of the map, and then nothing else cancels what is left
             pool.shutdown(cancel_futures=True)
+            raise Interrupted(f"interrupted while {label}; `{folder}` holds what is done") from None
 
 
 def kept_table(path: Path, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
