@@ -1,15 +1,18 @@
-.PHONY: demo llm test check clean
+.PHONY: demo llm test test-all check clean
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 demo: .venv/.installed
-	.venv/bin/gating compare --config configs/compare/quick.yaml --out runs/quick
+	.venv/bin/gating compare --preset quick --out runs/quick
 
 llm: .venv/.installed-llm
-	.venv/bin/gating finetune --config configs/finetune/people.yaml
+	.venv/bin/gating finetune --preset people
 
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest -n auto
+	.venv/bin/python -m pytest -n auto -m "not long"
+
+test-all: .venv/.installed-dev
+	.venv/bin/python -m pytest -n auto --kills 15
 
 check: .venv/.installed-dev
 	.venv/bin/python -m ruff format --check .

@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from gating.training.runs import RunFolder
+from gating.training.threads import free_cores
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,9 +28,7 @@ from gating.models.layers import generators
 from gating.models.transformer import Transformer, sinusoidal_positions
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
-from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
-from gating.training.threads import free_cores
 from gating.training.trainer import Trainer, n_groups
 from theory.distribution import ClassMixture
 

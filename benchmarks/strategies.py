@@ -26,9 +26,9 @@ from transformers import AutoModelForCausalLM, logging
 from gating.models.decoder import UrnDecoder
 from gating.models.gpt_neox import save_gpt_neox
 from gating.models.layers import generators
+from gating.runs.store import opened
 from gating.studies.strategies.families import every_draw_log_loss
 from gating.tasks.urns import Urns
-from gating.training.runs import RunFolder
 from gating.training.schedule import MatmulPrecision, TrainSettings
 from gating.training.trainer import Trainer
 
@@ -49,16 +49,17 @@ def decoder(draws: int) -> UrnDecoder:
 
 def trained(diversities: list[int], draws: int, batch: int, precision: MatmulPrecision) -> Steps:
     settings = TrainSettings(steps=1, batch_size=batch, learning_rate=RATE, clip=CLIP, matmul_precision=precision)
-    trainer = Trainer(
-        RunFolder(Path("unused")),
-        diversities,
-        lambda mine: decoder(draws),
-        lambda mine: Urns(mine, [0] * len(mine), dim=COLOURS, length=draws),
-        settings,
-        loss=every_draw_log_loss,
-        group_sizes=[1] * len(diversities),
-    )
-    trainer.start()
+    with TemporaryDirectory() as folder, opened(folder, {}) as place:  # nothing is saved
+        trainer = Trainer(
+            place,
+            diversities,
+            lambda mine: decoder(draws),
+            lambda mine: Urns(mine, [0] * len(mine), dim=COLOURS, length=draws),
+            settings,
+            loss=every_draw_log_loss,
+            group_sizes=[1] * len(diversities),
+        )
+        trainer.start()
     done = 0
 
     def steps(count: int) -> list[float]:

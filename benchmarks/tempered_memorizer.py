@@ -19,10 +19,12 @@ from torch.nn.functional import one_hot
 
 from gating.gates.effective import effective_gate, effective_gate_squared
 from gating.predictors.linear_regression import RegressionMemorizer
-from gating.settings import load_settings, read_yaml
-from gating.studies.folder import StudyFolder
+from gating.runs.folder import RunFolder
+from gating.runs.store import Place
+from gating.settings import build
 from gating.studies.strategies.config import StrategiesConfig
-from gating.studies.strategies.ensemble import Ensemble
+from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
+from gating.studies.strategies.families import FAMILIES, Family
 from gating.tasks.sequences import Sequences
 
 TEMPERATURES = (1.0, 0.5, 0.3, 0.1, 0.03, 0.01, 1 / 300, 0.001)
@@ -41,13 +43,13 @@ def regression(table: Tensor, sequences: Sequences, tau: float, noise_variance: 
     return RegressionMemorizer(table, noise_variance=noise_variance / tau)(sequences)
 
 
-def left_over(ensemble: Ensemble, sampler, model, sequences: Sequences, tau: float) -> str:
+def left_over(family: Family, sampler, model, sequences: Sequences, tau: float) -> str:
     """Weight of M and what the best mixture leaves, as text."""
     alone = Sequences(*(part[0] for part in sequences))
     with torch.no_grad():
         t = model(sequences)[0].double()
-    g = ensemble.family.generalizer(sampler)(alone)
-    if ensemble.family.distance == "kl":
+    g = family.generalizer(sampler)(alone)
+    if family.distance == "kl":
         m = urns(sampler.table(0).double(), alone, tau)
         found = effective_gate(*(part.flatten(0, 1) for part in (t, m, g)))
         return f"{found.alpha.item():.2f}, {found.residual.item():.4f}"
@@ -62,18 +64,20 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--sequences", type=int, default=512)
     options = parser.parse_args()
-    config = load_settings(StrategiesConfig, read_yaml(StudyFolder(options.run).config_path))
+    folder = RunFolder(options.run)
+    config = build(StrategiesConfig, folder.manifest["identity"]["config"])
     if config.task == "item_labels":
         parser.error("`run` must be of urns or linear regression; the evidence of an item is a single showing")
-    ensemble = Ensemble(config, options.run / "ensembles" / "transformer", torch.device("cpu"))
+    family, trained = FAMILIES[config.task], Place(folder, TRAINED)
     for kind in ("ibd", "oobd"):
         print(f"\n{kind}: weight of M, {'KL' if config.task == 'urns' else 'R^2'} by tau\n")
         print("| D | seed | " + " | ".join(f"{tau:.3g}" for tau in TEMPERATURES) + " |")
         print("| ---: | ---: | " + " | ".join(["---"] * len(TEMPERATURES)) + " |")
         for index, replica in enumerate(config.replicas):
-            sampler, model = ensemble.sampler([replica]), ensemble.at(config.training.steps, index)
+            sampler = sampler_of(config, [replica])
+            model = at_checkpoint(config, trained, config.training.steps, index)
             sequences = sampler.fresh(SEED, options.sequences, unseen=kind == "oobd")
-            cells = (left_over(ensemble, sampler, model, sequences, tau) for tau in TEMPERATURES)
+            cells = (left_over(family, sampler, model, sequences, tau) for tau in TEMPERATURES)
             print(f"| {replica.n_tasks} | {replica.seed} | " + " | ".join(cells) + " |")
 
 

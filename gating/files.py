@@ -1,40 +1,35 @@
-"""Files that are either whole or not there, written beside their place and moved into it; what is damaged is named."""
+"""Files outside of run folders: written whole or not at all, and named where they cannot be read."""
 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["FolderError", "atomic_path", "is_draft", "reading", "write_text"]
+from gating.runs.errors import Damaged, FolderError
 
-
-class FolderError(ValueError):
-    """A folder does not hold what is needed from it, or cannot be written."""
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` in one step when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def is_draft(path: Path) -> bool:
-    """Whether a file is what a killed process left of one that it was writing."""
-    return path.name.startswith(".") and path.name.endswith(".part")
+__all__ = ["reading", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically."""
-    with atomic_path(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    """Writes a text file in one step, through a draft beside it that no other process knows.
+
+    Raises:
+        FolderError: it cannot be written.
+    """
+    draft = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("x", encoding="utf-8") as stream:
+                stream.write(text)
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise FolderError(f"`{path}` cannot be written ({error.strerror})") from error
 
 
 @contextmanager
@@ -46,10 +41,12 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
         remedy: what the user can do, as the end of a sentence.
 
     Raises:
-        FolderError: in place of any error of the library that reads the file.
+        Damaged: in place of any error of the library that reads the file.
     """
     try:
         yield
+    except (MemoryError, Damaged):
+        raise
     except Exception as error:
         said = str(error).split("\n")[0]
-        raise FolderError(f"`{path}` cannot be read ({type(error).__name__}: {said}); {remedy}") from error
+        raise Damaged(f"`{path}` cannot be read ({type(error).__name__}: {said}); {remedy}") from error

@@ -1,158 +1,199 @@
-"""Settings from flags and YAML files, with every error reported at once.
+"""The front end of all settings: from flags, YAML files and presets to checked settings, with every error at once.
 
-jsonargparse turns a config dataclass into flags, help and ``--print_config``; this module looks at all given values
-first, so that a user sees every misspelt key and impossible value in one go. Precedence: flag, then file, then default.
+What settings there are, and what they may hold, is declared by their classes alone (`theory.settings`). Precedence:
+flag, then file, then preset, then default.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from gating.settings_text import as_plain, help_text, print_config, settings_differences
+from gating.yaml_files import Entry, parse_value, read_entries
+from theory.fields import parted, quoted, shown
+from theory.settings import SpecError, build, field_types
 
-from theory.distribution import SpecError
-
-__all__ = ["load_settings", "read_yaml"]
+__all__ = [
+    "as_plain",
+    "build",
+    "help_text",
+    "near",
+    "print_config",
+    "read_config",
+    "read_flags",
+    "settings_differences",
+]
 
 Config = TypeVar("Config")
+Options = TypeVar("Options")
 
 
-def load_settings(config_class: type[Config], given: Sequence[tuple[str, Any]]) -> Config:
-    """Builds a config from (dotted key, value) pairs; later pairs win.
+def read_flags(
+    arguments: Sequence[str],
+    config_class: type[Config],
+    options_class: type[Options] | None = None,
+    positionals: Sequence[str] = (),
+    presets: Mapping[str, Path] | None = None,
+) -> tuple[Config, Options]:
+    """Settings and options from a command line and the files that it names.
+
+    A flag is ``--name value`` or ``--name=value``, with dots for the settings of a section; a flag of true or false may
+    stand alone. Values are YAML; fields that hold text take it as it is.
 
     Args:
-        config_class: a dataclass, whose fields may be dataclasses.
-        given: keys such as ``distribution.p_high`` and their values as YAML gives them.
+        arguments: what follows the name of the command.
+        config_class: class of the settings.
+        options_class: class of what is no setting, such as where a result goes; None where there are no options.
+        positionals: settings that may be given without flag, in order.
+        presets: files that ``--preset`` names.
 
     Raises:
-        SpecError: with a sentence for each unknown key, value of a wrong type and value out of its set.
+        SpecError: with a sentence for each thing that is wrong with flags, files, settings and options; what a file
+            gives is named with file and line.
 
     Example:
         >>> from theory.distribution import ClassMixture
-        >>> load_settings(ClassMixture, [("dim", 8)]).dim
+        >>> read_flags(["--dim", "8", "--query_frequencies=null"], ClassMixture)[0].dim
         8
-        >>> load_settings(ClassMixture, [("dimm", 8), ("n_low", "many")])
+        >>> read_flags(["--dimm", "8", "--n_low=many"], ClassMixture)
         Traceback (most recent call last):
         ...
-        theory.distribution.SpecError: unknown key `dimm`; did you mean `dim`?; `n_low` must be int; got 'many'
+        theory.settings.SpecError: unknown key `dimm`; did you mean `dim`?; `n_low` must be an integer >= 0; got 'many'
     """
-    types = dict(_leaf_types(config_class))
-    sections = {".".join(key.split(".")[:depth]): key for key in types for depth in range(1, key.count(".") + 1)}
+    types = field_types(config_class) | (field_types(options_class) if options_class else {})
     problems: list[str] = []
-    values: dict[str, Any] = {}
-    for key, value in given:
-        if key not in types:
-            if key not in sections:
-                problems.append(_unknown(key, types))
-            elif value != {}:
-                problems.append(f"`{key}` must hold settings such as `{sections[key]}`; got {value!r}")
-            continue
+    entries = _flag_entries(arguments, types, list(positionals), problems)
+    from_files: list[Entry] = []
+    for flag in ("preset", "config"):
+        for name in [entry.value for entry in entries if entry.key == flag]:
+            if flag == "preset" and name not in (presets or {}):
+                choices = tuple(presets or ())
+                problems.append(f"`preset` must be one of {choices}; got {shown(name)}{near(name, choices)}")
+                continue
+            found, wrong = read_entries(presets[name] if presets and flag == "preset" else name)
+            from_files += found
+            problems += wrong
+    entries = from_files + [entry for entry in entries if entry.key not in ("preset", "config")]
+    return _built(entries, types, config_class, options_class, problems)
+
+
+def _built(
+    entries: Sequence[Entry],
+    types: Mapping[str, Any],
+    config_class: type[Config],
+    options_class: type[Options] | None,
+    problems: list[str],
+) -> tuple[Config, Options]:
+    values, places = _merged(entries, types)
+    built: list[Any] = []
+    own = {field.name for field in fields(options_class)} if options_class else set()  # type: ignore[arg-type]
+    parts = [{k: v for k, v in values.items() if (k in own) == wanted} for wanted in (False, True)]
+    for cls, given in zip((config_class, options_class), parts, strict=True):
         try:
-            values[key] = _typed(types[key], value)
-        except (ArgumentError, ValueError, TypeError):
-            problems.append(f"`{key}` must be {_type_name(types[key])}; got {value!r}")
-    built = _build(config_class, "", values, problems)
+            built.append(build(cls, given, list(types)) if cls else None)
+        except SpecError as error:
+            problems += [_located(problem, places) for problem in error.problems]
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
-    return built
+    return built[0], built[1]
 
 
-def read_yaml(path: str | Path) -> list[tuple[str, Any]]:
-    """(dotted key, value) pairs of a YAML file.
+def _flag_entries(
+    arguments: Sequence[str], types: Mapping[str, Any], positionals: list[str], problems: list[str]
+) -> list[Entry]:
+    """What flags give, in order; `problems` gets what is wrong with them."""
+    entries: list[Entry] = []
+    rest = list(arguments)
+    while rest:
+        token = rest.pop(0)
+        name, equals, text = token.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
+        if not token.startswith("--") and positionals:
+            name, equals, text = positionals.pop(0), "=", token
+        elif not token.startswith("--") or not name:
+            problems.append(f"flags must look like `--name value`; got {shown(token)}")
+            continue
+        if not equals and types.get(name) is bool and not (rest and _is_switch_value(rest[0], positionals)):
+            text, equals = "true", "="
+        if not equals and (not rest or rest[0].startswith("--")):
+            problems.append(f"{quoted(name)} must have a value; got none")
+            continue
+        text = text if equals else rest.pop(0)
+        hint = types.get(name, str)
+        if name in ("config", "preset") or _is_text(hint):
+            entries.append(Entry(name, None if text == "null" and type(None) in get_args(hint) else text))
+        else:
+            found, wrong = parse_value(name, text)
+            entries += found
+            problems += wrong
+    return entries
+
+
+def _is_switch_value(token: str, positionals: Sequence[str]) -> bool:
+    """Whether what follows a bare flag of true or false is its value."""
+    return token.lower() in ("true", "false", "yes", "no", "on", "off") or not (token.startswith("--") or positionals)
+
+
+def _is_text(hint: Any) -> bool:
+    base = parted(hint)[0]
+    parts = [part for part in get_args(base) if part is not type(None)]
+    if get_origin(base) is Literal:
+        return all(isinstance(part, str) for part in parts)
+    if base in (str, Path):
+        return True
+    return bool(parts) and get_origin(base) is not tuple and all(map(_is_text, parts))
+
+
+def _merged(entries: Sequence[Entry], types: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Nested values, later entries over earlier ones, and the place in a file of each key that has one."""
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for entry in entries:
+        *sections, name = entry.key.split(".")[:20]
+        inside = values
+        for section in sections:
+            if not isinstance(inside.get(section), dict):
+                inside[section] = {}
+            inside = inside[section]
+        is_raw = entry.text is not None and entry.value is not None and _is_text(types.get(entry.key, int))
+        value = entry.text if is_raw else entry.value
+        if value != {} or not isinstance(inside.get(name), dict):
+            inside[name] = value
+        places[entry.key] = entry.place
+    return values, places
+
+
+def _located(problem: str, places: Mapping[str, str]) -> str:
+    """A sentence with the place of the first key in it that a file gives."""
+    keys = re.findall(r"`([^`]+)`", problem.partition("; did you mean")[0])
+    place = next((places[key] for key in keys if key in places), "")
+    return f"{place}: {problem}" if place else problem
+
+
+def read_config(path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Name of the study, and settings as nested values, of a YAML file.
 
     Raises:
-        SpecError: when the file is missing, is no YAML, gives a key twice, or holds no mapping.
+        SpecError: the file cannot be read, is no YAML, holds no mapping or gives a key twice.
     """
-    file = Path(path)
-    if not file.is_file():
-        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], n=1, cutoff=0.4)
-        hint = f"; did you mean `{file.parent / near[0]}`?" if near else ""
-        raise SpecError([f"`config` must be an existing file; got '{file}'{hint}"])
-    try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SpecError([f"`config` must be a YAML file; '{file}' is not: {' '.join(str(error).split())}"]) from None
-    if not isinstance(data, dict):
-        raise SpecError([f"`config` must hold `key: value` lines; '{file}' holds {type(data).__name__}"])
-    return list(_flat(data))
+    entries, problems = read_entries(path)
+    if problems:
+        raise SpecError(problems)
+    values = _merged(entries, {})[0]
+    return str(values.get("study")), values
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key that is given twice is an error, and not the last value's silent win."""
+def near(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """The end of a sentence about a word that is none of the known ones.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [key.value for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"`{name}` is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _flat(data: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _leaf_types(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    hints = get_type_hints(config_class)
-    for field in fields(config_class):
-        hint = hints[field.name]
-        if is_dataclass(hint):
-            yield from _leaf_types(hint, f"{prefix}{field.name}.")
-        else:
-            yield f"{prefix}{field.name}", hint
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    if value is None and type(None) not in get_args(hint):
-        raise TypeError  # to the parser, null is "not given"
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--value", type=hint)
-    return parser.parse_object({"value": value}).value
-
-
-def _type_name(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return f"one of {get_args(hint)}" if len(get_args(hint)) > 1 else repr(get_args(hint)[0])
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-
-
-def _unknown(key: str, known: Mapping[str, Any]) -> str:
-    near = [k for k in known if k.endswith(f".{key}")] + difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-    return f"unknown key `{key}`" + (f"; did you mean `{near[0]}`?" if near else "")
-
-
-def _build(config_class: Any, prefix: str, values: dict[str, Any], problems: list[str]) -> Any:
-    """The dataclass from its typed values, defaults elsewhere; None, with its problems added, where it is not valid."""
-    hints = get_type_hints(config_class)
-    arguments: dict[str, Any] = {}
-    for field in fields(config_class):
-        key = f"{prefix}{field.name}"
-        if is_dataclass(hints[field.name]):
-            defaults = field.default_factory() if field.default_factory is not MISSING else None
-            inherited = {f"{key}.{name}": value for name, value in vars(defaults).items()} if defaults else {}
-            part = _build(hints[field.name], f"{key}.", inherited | values, problems)
-            if part is not None:
-                arguments[field.name] = part
-        elif key in values:
-            arguments[field.name] = values[key]
-    try:
-        return config_class(**arguments)
-    except SpecError as error:
-        problems += [_placed(problem, prefix, config_class) for problem in error.problems]
-    return None
-
-
-def _placed(problem: str, prefix: str, config_class: Any) -> str:
-    """A sentence about fields of a section, with each field's whole key."""
-    names = {field.name for field in fields(config_class)}
-    return re.sub(r"`(\w+)`", lambda name: f"`{prefix}{name[1]}`" if name[1] in names else name[0], problem)
+    Example:
+        >>> near("compere", ["compare", "phases"])
+        '; did you mean `compare`?'
+    """
+    found = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.5)
+    return f"; did you mean `{found[0]}`?" if found else ""

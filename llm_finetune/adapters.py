@@ -12,8 +12,6 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers.pytorch_utils import Conv1D
 
-from gating.files import reading
-
 __all__ = ["adapted", "reopened"]
 
 
@@ -49,19 +47,15 @@ def adapted(model: Any, rank: int | None, alpha: float, seed: int) -> Any:
 
 
 def reopened(model: Any, path: Path, rank: int | None) -> Any:
-    """A fine-tuned model or adapter that a finished run has written.
+    """A fine-tuned model or adapter that a finished run has kept.
 
     Args:
         model: what was fine-tuned; an adapter is put around it.
         path: folder with the files of `save_pretrained`.
         rank: as in `adapted`.
-
-    Raises:
-        FolderError: when a file is damaged.
     """
-    with reading(path, f"remove the folder '{path.parent}' to fine-tune this model again"):
-        if rank is None and not isinstance(model, PeftModel):
-            return type(model).from_pretrained(path).to(model.device).eval()
-        base = model.unload() if isinstance(model, PeftModel) else model
-        with _peft_asks_by_an_old_name():
-            return PeftModel.from_pretrained(base, str(path)).eval()
+    if rank is None and not isinstance(model, PeftModel):
+        return type(model).from_pretrained(path).to(model.device).eval()
+    base = model.unload() if isinstance(model, PeftModel) else model
+    with _peft_asks_by_an_old_name():
+        return PeftModel.from_pretrained(base, str(path)).eval()

@@ -1,28 +1,35 @@
-"""What every run of a study shares: the facts and prompts of a run, and how a model is measured on them."""
+"""What parts of a study share: the model as it came, the prompts of a run, and how a model is measured on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 from typing import Any
 
-import pandas as pd
+import torch
 
-from gating.evaluation.table import make_table
+from gating.results.table import make_table
+from gating.runs.executor import Resources
+from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
-from llm_finetune.collection import Collection
 from llm_finetune.conditions import Record, draw_records
-from llm_finetune.config import FinetuneConfig, Run
-from llm_finetune.measure import Answers, answer_records, answer_rows
+from llm_finetune.config import FinetuneConfig, Run, step_name
+from llm_finetune.finetune import LOSSES, MODEL, finetune
+from llm_finetune.loss import answer_loss
+from llm_finetune.measure import answer_records, answer_rows
 from llm_finetune.mixtures import PromptStream
-from llm_finetune.models import LanguageModel
+from llm_finetune.models import LanguageModel, load_model
+from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
 from llm_finetune.tokens import encode_answers, require_room
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "check", "keep_base", "keep_tuned", "seconds"]
 
-Sample = dict[str, Any]
 CHECKED_PROMPTS = 1000  # training prompts whose length is looked at before a run; all of them come from few templates
+TIMED_RECORDS = 8
+
+_as_it_came: dict[tuple[str, str], LanguageModel] = {}
+"""By source and device: a model that was loaded and is not changed yet, so that the next who needs it need not load."""
 
 
 class Bench:
@@ -41,14 +48,9 @@ class Bench:
         has_template = bool(tokenizer.chat_template)
         self.prompter = Prompter(tokenizer, chat=has_template if config.chat == "auto" else config.chat == "template")
 
-    def collection(self, run: Run) -> Collection:
-        """The facts of a run: paired by its seed, asked for as often as its exposure says."""
-        paired = self.config.facts.paired(run.seed)
-        return paired.equally_frequent() if run.exposure == "equal" else paired
-
     def stream(self, run: Run) -> PromptStream:
         """Training prompts of a run."""
-        return PromptStream(self.collection(run), run.mixture, self.prompter, seed=combined_seed(run.seed, 1))
+        return PromptStream(self.config.facts_of(run), run.mixture, self.prompter, seed=combined_seed(run.seed, 1))
 
     def records(self, seed: int) -> list[Record]:
         """Test prompts of a pairing seed: the same for every mixture, exposure and step."""
@@ -80,15 +82,81 @@ class Bench:
         except ValueError as refused:
             raise SpecError([str(refused)]) from refused
 
-    def measure(self, model: Any, seed: int, *, freely: bool) -> tuple[pd.DataFrame, list[Sample]]:
-        """Rows of every condition, without what tells runs apart, and free answers where they are asked for."""
+    def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> None:
+        """Keeps rows of every condition, and free answers at both ends of training; the table comes last, and commits.
+
+        What is kept already is not measured again.
+        """
+        if place.has_table(step_name(step)):
+            return
+        freely = step in (0, self.config.training.steps)
         answers = answer_records(model, self.prompter, self.records(seed), self.config.facts, freely=freely)
-        rows = [row for part in answers for row in answer_rows(part)]
-        return make_table(rows), [sample for part in answers for sample in _samples(part)]
+        samples = [
+            {**part.records[k]._asdict(), "said": said, "chosen": part.candidates[part.scores.log_prob[k].argmax()]}
+            for part in answers
+            for k, said in part.said.items()
+        ]
+        place.save_records(step_name(step), samples)
+        place.save_table(step_name(step), make_table(row for part in answers for row in answer_rows(part)))
 
 
-def _samples(answers: Answers) -> Iterator[Sample]:
-    """Every free answer with its prompt and what was right."""
-    best = answers.scores.log_prob.argmax(axis=1)
-    for k, said in answers.said.items():
-        yield {**answers.records[k]._asdict(), "said": said, "chosen": answers.candidates[best[k]]}
+def _loaded(config: FinetuneConfig, resources: Resources) -> LanguageModel:
+    torch.set_num_threads(resources.workers)
+    held = _as_it_came.pop((config.model, resources.device), None)
+    return held or load_model(config.model, device=resources.device, say=resources.say)
+
+
+def check(config: FinetuneConfig, resources: Resources) -> None:
+    """Loads the model for the parts to come, and looks whether the prompts suit it.
+
+    Raises:
+        SpecError: it cannot be read, or they do not.
+    """
+    _as_it_came.clear()
+    loaded = _loaded(config, resources)
+    Bench(config, loaded.tokenizer).check(loaded)
+    _as_it_came[config.model, resources.device] = loaded
+
+
+def keep_base(config: FinetuneConfig, seed: int, place: Place, resources: Resources) -> None:
+    """Measures the model before training on the test prompts of a pairing seed."""
+    loaded = _loaded(config, resources)
+    with autocast(config.training.precision, loaded.model.device):
+        Bench(config, loaded.tokenizer).keep_measured(place, 0, loaded.model, seed)
+    _as_it_came[config.model, resources.device] = loaded
+
+
+def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resources) -> None:
+    """Fine-tunes a model of its own, and measures it along the way."""
+    if place.has_table(LOSSES) and (place.kept_folder(MODEL) or not resources.keep):
+        return  # killed between its end and its mark
+    loaded = _loaded(config, resources)
+    bench = Bench(config, loaded.tokenizer)
+    stream = bench.stream(run)
+    resources.say(f"fine-tuning on {run.mixture.text}, exposure {run.exposure}, pairing seed {run.seed}")
+    finetune(
+        loaded.model,
+        loaded.tokenizer,
+        lambda step: stream.batch(step, config.training.batch_size),
+        config.training,
+        seed=combined_seed(run.seed, 3),
+        folder=place,
+        evaluate=lambda step, model: bench.keep_measured(place, step, model, run.seed) if step else None,
+        keep=resources.keep,
+        say=resources.say,
+    )
+
+
+def seconds(config: FinetuneConfig, resources: Resources) -> float:
+    """Estimated seconds of a run, from one step of training and one pass over a few test prompts."""
+    loaded = _loaded(config, resources)
+    model, tokenizer = loaded
+    bench, start = Bench(config, tokenizer), time.perf_counter()
+    with autocast(config.training.precision, model.device):
+        answer_loss(model, tokenizer, bench.stream(config.runs[0]).batch(0, config.training.batch_size)).backward()
+        step, records = time.perf_counter() - start, bench.records(config.seed)
+        few = records[:: max(1, len(records) // TIMED_RECORDS)]
+        answer_records(model, bench.prompter, few, config.facts, freely=True)
+    measured = (time.perf_counter() - start - step) / len(few) * len(records)
+    evaluations = (len(config.training.evaluations) - 1) * len(config.runs) + config.n_seeds
+    return 1.3 * step * config.training.steps * len(config.runs) + measured * evaluations  # 0.3 is the optimizer's

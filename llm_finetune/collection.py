@@ -34,10 +34,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gating.files import write_text
-from theory.distribution import SpecError
+from theory.fields import shown
+from theory.settings import SpecError
 from theory.validation import require_integer
 
-__all__ = ["GIVEN", "Collection", "Fact", "collection_of", "load_collection", "write_collection"]
+__all__ = ["GIVEN", "Collection", "Fact", "collection_of", "collection_text", "load_collection", "write_collection"]
 
 GIVEN = ("people", "frequency", "frequency-steep")
 """Collections that come with the package: the paper's 8 people and cities, and 64 people of whom 16 are frequent."""
@@ -95,8 +96,7 @@ class Collection:
     unrelated_contexts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
-        if problems:
+        if problems := list(_malformed(self)) or list(_problems(self)):
             raise SpecError(problems)
 
     @property
@@ -148,26 +148,33 @@ class Collection:
         return replace(self, facts=tuple(fact._replace(frequency=1.0) for fact in self.facts))
 
 
-def load_collection(source: str | Path) -> Collection:
+def load_collection(source: str | Path, text: str | None = None) -> Collection:
     """A given collection by its name, or one from a file of JSON Lines.
 
     Args:
         source: one of `GIVEN`, or the path of a file.
+        text: what `collection_text` read from it, where that is at hand.
 
     Raises:
         SpecError: the file is not there, or a sentence for each line that is malformed, with its number.
     """
+    return collection_of(_lines(collection_text(source) if text is None else text, str(source)))
+
+
+def collection_text(source: str | Path) -> str:
+    """Text of a collection, as `load_collection` takes it.
+
+    Raises:
+        SpecError: the file is not there, or no text.
+    """
     if source in GIVEN:
-        text = (resources.files("llm_finetune") / "data" / f"{source}.jsonl").read_text(encoding="utf-8")
-        return collection_of(_lines(text, str(source)))
-    path = Path(source)
-    if not path.is_file():
+        return (resources.files("llm_finetune") / "data" / f"{source}.jsonl").read_text(encoding="utf-8")
+    if not Path(source).is_file():
         raise SpecError([f"`collection` must be one of {GIVEN} or an existing file; got '{source}'"])
     try:
-        text = path.read_text(encoding="utf-8")
+        return Path(source).read_text(encoding="utf-8")
     except (UnicodeDecodeError, OSError) as error:
-        raise SpecError([f"`collection` must be a file of JSON Lines in UTF-8; '{path}' is not: {error}"]) from None
-    return collection_of(_lines(text, str(path)))
+        raise SpecError([f"`collection` must be a file of JSON Lines in UTF-8; '{source}' is not: {error}"]) from None
 
 
 def collection_of(rows: Iterable[Mapping[str, Any]]) -> Collection:
@@ -180,7 +187,7 @@ def collection_of(rows: Iterable[Mapping[str, Any]]) -> Collection:
         >>> collection_of([{"kind": "fact", "subject": "Liz"}])
         Traceback (most recent call last):
         ...
-        theory.distribution.SpecError: row 1: `answer` must be a text that is not blank; got None
+        theory.settings.SpecError: row 1: `answer` must be a text that is not blank; got None
     """
     rows = [{key: value for key, value in row.items() if value is not None} for row in rows]
     problems = [
@@ -239,7 +246,7 @@ def _row_problems(row: Mapping[str, Any]) -> Iterator[str]:
     for key in sorted(set(row) - {"kind", _PLACE, *needed, *optional}):
         yield f"unknown key `{key}`; a line of kind '{kind}' has {(*needed, *optional)}"
     for key in needed:
-        if not isinstance(row.get(key), str) or not row[key].strip():
+        if not _is_text(row.get(key)):
             yield f"`{key}` must be a text that is not blank; got {row.get(key)!r}"
     for placeholder in PLACEHOLDERS.get(kind, ()):
         if isinstance(row.get("text"), str) and placeholder not in row["text"]:
@@ -248,6 +255,24 @@ def _row_problems(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _fact(row: Mapping[str, Any]) -> Fact:
     return Fact(row["subject"], row["answer"], row.get("frequency", 1.0), row.get("group", "all"))
+
+
+def _malformed(collection: Collection) -> Iterator[str]:
+    for plural, lines in vars(collection).items():
+        kind = plural.removesuffix("s")
+        if not isinstance(lines, tuple) or not all(_is_line(kind, line) for line in lines):
+            words = "facts" if kind in FACT_KINDS else " with ".join(("texts that are not blank", *PLACEHOLDERS[kind]))
+            yield f"`{plural}` must be a tuple of {words}; got {shown(lines)}"
+
+
+def _is_line(kind: str, line: Any) -> bool:
+    if kind in FACT_KINDS:
+        return isinstance(line, Fact) and _is_text(line.subject) and _is_text(line.answer)
+    return _is_text(line) and all(placeholder in line for placeholder in PLACEHOLDERS[kind])
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.strip() != ""
 
 
 def _problems(collection: Collection) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Test conditions: what a prompt shows, which answers weights and context give, and which of them is right."""
+"""Test conditions: what a prompt shows, what weights and context answer, which is right; and what is measured."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gating.results.columns import Measure, declare
 from llm_finetune.collection import Collection, Fact
 from llm_finetune.prompts import Prompter
 
@@ -44,29 +45,45 @@ class Condition(NamedTuple):
             answer, a ``new`` answer, ``someone`` else's fact in place of one about the subject, or ``any`` answer of
             the unrelated relation.
         paraphrased: whether the question is worded as training never does.
-        meaning: what it tells, for tables and pages.
     """
 
     subject: str
     stated: str
     paraphrased: bool
-    meaning: str
 
 
 CONDITIONS: dict[str, Condition] = {
-    "no_context": Condition("trained", "nothing", False, "a trained subject without context: recall"),
-    "agreeing": Condition("trained", "memorised", False, "the context states the memorised answer"),
-    "contradicting": Condition("trained", "another", False, "the context states another trained answer"),
-    "contradicting_new": Condition("trained", "new", False, "the context states an answer that training never shows"),
-    "unseen": Condition("new", "another", False, "a subject that training never shows, with a trained answer"),
-    "unseen_new": Condition("new", "new", False, "a subject and an answer that training never shows"),
-    "someone_else": Condition("trained", "someone", False, "the context states someone else's fact: copy or recall?"),
-    "paraphrased": Condition("trained", "nothing", True, "a question worded anew, without context: recall"),
-    "unrelated": Condition(
-        "unrelated", "any", False, "another relation, with its context: in-context ability at large"
-    ),
+    "no_context": Condition("trained", "nothing", False),
+    "agreeing": Condition("trained", "memorised", False),
+    "contradicting": Condition("trained", "another", False),
+    "contradicting_new": Condition("trained", "new", False),
+    "unseen": Condition("new", "another", False),
+    "unseen_new": Condition("new", "new", False),
+    "someone_else": Condition("trained", "someone", False),
+    "paraphrased": Condition("trained", "nothing", True),
+    "unrelated": Condition("unrelated", "any", False),
 }
 """Test conditions by name, in the order of tables."""
+
+IN_CONTEXT = ("contradicting", "contradicting_new", "unseen", "unseen_new")
+"""Conditions whose mean accuracy is the in-context accuracy: the context states the answer, about the subject."""
+
+declare(
+    Measure("accuracy", "right answer", 0, 1),
+    Measure("accuracy_per_token", "right, per token", 0, 1),
+    Measure("memorised_wins", "memorised answer", 0, 1),
+    Measure("stated_wins", "context's answer", 0, 1),
+    Measure("log_prob", "log P of the right answer (nats)", high=0),
+    Measure("softmax", "softmax of the right answer", 0, 1),
+    Measure("memorised_softmax", "softmax of the memorised answer", 0, 1),
+    Measure("stated_softmax", "softmax of the context's answer", 0, 1),
+    Measure("margin", "margin (nats)"),
+    Measure("effective_gate_remainder", "neither answer (softmax)", 0, 1),
+    Measure("generated_target", "named freely", 0, 1),
+    Measure("generated_memorised", "memorised answer named freely", 0, 1),
+    Measure("generated_stated", "context's answer named freely", 0, 1),
+    Measure("exposures", "times that training asked for one fact, or one class, with its own answer", 0),
+)
 
 
 def draw_records(

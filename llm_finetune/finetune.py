@@ -6,27 +6,37 @@ started again ends with the same weights as one that was not. `accelerate launch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
-from gating.training.trainer import Interrupted, TrainingDiverged
+from gating.runs.errors import Damaged, Interrupted
+from gating.runs.folder import RunFolder
+from gating.runs.identity import content
+from gating.runs.store import Place, opened
+from gating.training.trainer import TrainingDiverged
 from llm_finetune.adapters import adapted, reopened
 from llm_finetune.loss import BatchSource, answer_loss, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
-from llm_finetune.tuning_state import TuningFolder
 from theory.validation import require_integer
 
-__all__ = ["finetune"]
+__all__ = ["LOSSES", "MODEL", "finetune"]
+
+STATE, LOSSES, MODEL = "state", "losses", "model"
+"""What is kept of a model: parameters, optimizer and losses at the last saved step, while it is trained; the loss of
+each step, once it is; and the model or adapter itself, with the tokenizer."""
 
 
 def finetune(
@@ -36,7 +46,7 @@ def finetune(
     settings: FinetuneSettings,
     *,
     seed: int,
-    folder: Path,
+    folder: str | Path | Place,
     evaluate: Callable[[int, Any], None] | None = None,
     keep: bool = True,
     say: Callable[[str], None] = print,
@@ -49,10 +59,10 @@ def finetune(
         examples: prompts and answers, gone through in an order shuffled anew for each pass; or a `BatchSource`.
         settings: how to train.
         seed: seed of the order, of the adapters' initial values and of dropout, an integer >= 0.
-        folder: where state, losses and the fine-tuned model go.
+        folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
             name. When a run is killed it may be called again with a step that it has seen.
-        keep: whether the fine-tuned model is written to ``folder/model`` for `from_pretrained`.
+        keep: whether the fine-tuned model is written to ``folder/parts/work/model`` for `from_pretrained`.
         say: receives a line about a run that goes on, and about the end of training.
 
     Returns:
@@ -60,7 +70,7 @@ def finetune(
 
     Raises:
         ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context.
-        FolderError: when the folder holds a run with other settings, or a damaged file.
+        FolderError: when the folder holds a run with other settings, examples or parameters, or a damaged file.
         TrainingDiverged: naming step and last saved step, when a loss or gradient is not finite.
         Interrupted: on Ctrl-C; the same call goes on from the last saved step.
 
@@ -70,20 +80,51 @@ def finetune(
     """
     require_integer("seed", seed)
     source = examples if callable(examples) else shuffled(model, tokenizer, examples, settings.batch_size, seed)
-    held = TuningFolder(folder)
-    held.claim({key: value for key, value in asdict(settings).items() if key not in UNDECISIVE} | {"seed": seed})
-    if (folder / "model").is_dir():
-        say(f"`{folder}` is finished; its model is used as it is")
-        return reopened(model, folder / "model", settings.lora_rank)
-    run = _Run(adapted(model, settings.lora_rank, settings.lora_alpha, seed), tokenizer, source, settings, seed, held)
-    try:
-        run.train(evaluate, say)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; `{folder}` holds step {held.step}") from None
-    if run.accelerator.is_main_process:
-        held.finish(run.model, tokenizer, run.losses, keep=keep)
-    run.accelerator.wait_for_everyone()
-    return run.model.eval()
+    wanted = {key: value for key, value in asdict(settings).items() if key not in UNDECISIVE} | {"seed": seed}
+    wanted["parameters"] = _digest([(name, list(p.shape)) for name, p in model.named_parameters()])
+    wanted["examples"] = "a source" if callable(examples) else _digest(list(examples))
+    accelerator = Accelerator(mixed_precision="no")
+    with _place(folder, wanted, accelerator) as place:
+        kept = place.kept_folder(MODEL) if place.has_table(LOSSES) else None
+        if kept:
+            say(f"`{kept}` is finished; it is used as it is")
+            return reopened(model, kept, settings.lora_rank)
+        tuned = adapted(model, settings.lora_rank, settings.lora_alpha, seed)
+        run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator)
+        try:
+            run.train(evaluate, say)
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; `{place.path}` holds step {_saved_step(place)}") from None
+        if accelerator.is_main_process:
+            run.finish(keep=keep)
+        accelerator.wait_for_everyone()
+        return run.model.eval()
+
+
+@contextmanager
+def _place(folder: str | Path | Place, wanted: dict[str, Any], accelerator: Accelerator) -> Iterator[Place]:
+    """Where a model is kept; the main process holds a folder, and the others read in it."""
+    if isinstance(folder, Place):
+        yield folder
+    elif accelerator.is_main_process:
+        try:
+            with opened(folder, wanted) as place:
+                accelerator.wait_for_everyone()
+                yield place
+        except Damaged as error:
+            what = str(error).split(";")[0]
+            raise Damaged(f"{what}; remove the folder '{folder}' to fine-tune this model again") from error
+    else:
+        accelerator.wait_for_everyone()
+        yield Place(RunFolder(folder), "work")
+
+
+def _digest(value: Any) -> str:
+    return content(json.dumps(value).encode())
+
+
+def _saved_step(place: Place) -> int:
+    return place.numbers(STATE)["step"] if place.has_tensors(STATE) else 0
 
 
 class _Run:
@@ -96,29 +137,30 @@ class _Run:
         source: BatchSource,
         settings: FinetuneSettings,
         seed: int,
-        folder: TuningFolder,
+        place: Place,
+        accelerator: Accelerator,
     ):
-        self.accelerator = Accelerator(mixed_precision="no")
+        self.accelerator = accelerator
         if settings.batch_size < self.accelerator.num_processes:
             n = self.accelerator.num_processes
             raise ValueError(f"`batch_size` must be at least the number of processes, {n}; got {settings.batch_size}")
         self.model = model.to(self.accelerator.device)
         self._tokenizer, self._source, self._settings = tokenizer, source, settings
-        self._seed, self._folder = seed, folder
+        self._seed, self._place = seed, place
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         for parameter in self._trained.values():
             parameter.data = parameter.data.float()  # bfloat16 weights would swallow small updates
         self._optimizer = torch.optim.AdamW(
             self._trained.values(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self.losses = folder.load_state(self._trained, self._optimizer)
+        self.losses = self._load()
         self._spread = self.accelerator.prepare_model(self.model)
 
     def train(self, evaluate: Callable[[int, Any], None] | None, say: Callable[[str], None]) -> None:
         """Trains from the saved step to the last one."""
         settings, start = self._settings, len(self.losses)
         if start:
-            say(f"`{self._folder.path}` goes on from step {start}")
+            say(f"`{self._place.path}` goes on from step {start}")
         main = self.accelerator.is_main_process
         bar = tqdm(range(start, settings.steps + 1), disable=None if main else True, unit="step", desc="fine-tuning")
         for step in bar:
@@ -127,7 +169,7 @@ class _Run:
                     with self._precision():
                         evaluate(step, self.model)
                 if step and step % settings.save_every == 0:
-                    self._folder.save_state(self._trained, self._optimizer, self.losses)
+                    self._save()
             if step < settings.steps:
                 loss = self._step(step)
                 bar.set_postfix_str(f"loss {loss:.3g}")
@@ -146,16 +188,52 @@ class _Run:
         value = self.accelerator.reduce(loss.detach(), reduction="mean").item()
         if not np.isfinite(value) or not norm.isfinite():
             what = f"loss is {value:g}" if not np.isfinite(value) else f"gradient's norm is {norm.item():g}"
-            kept = f"step {self._folder.step}" if self._folder.step else "none"
+            saved = _saved_step(self._place)
             raise TrainingDiverged(
-                f"the {what} at step {step + 1}; last saved state in `{self._folder.path}`: {kept}; "
-                "a smaller `learning_rate` may help"
+                f"the {what} at step {step + 1}; last saved state in `{self._place.path}`:"
+                f" {f'step {saved}' if saved else 'none'}; a smaller `learning_rate` may help"
             )
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (step + 1) / (settings.warm_up + 1))
         self._optimizer.step()
         self._optimizer.zero_grad()
         return value
+
+    def _save(self) -> None:
+        """Keeps parameters, optimizer and the losses up to now in one file."""
+        tensors = {"losses": self.losses}
+        for name, parameter in self._trained.items():
+            held = {"parameters": parameter, **self._optimizer.state[parameter]}
+            tensors |= {f"{key}.{name}": torch.atleast_1d(value) for key, value in held.items()}
+        self._place.save_tensors(STATE, tensors, {"step": len(self.losses)})
+
+    def _load(self) -> torch.Tensor:
+        """Puts the saved state, if there is one, into parameters and optimizer; returns the losses up to it."""
+        if not self._place.has_tensors(STATE):
+            return torch.zeros(0, dtype=torch.float64)
+        held = self._place.tensors(STATE)
+        losses = held.pop("losses")
+        for key, value in held.items():
+            field, _, name = key.partition(".")
+            parameter = self._trained[name]
+            if field == "parameters":
+                parameter.data.copy_(value.reshape(parameter.shape))
+            else:
+                shape = () if field == "step" else parameter.shape
+                self._optimizer.state[parameter][field] = value.reshape(shape).to(parameter.device)
+        return losses
+
+    def finish(self, *, keep: bool) -> None:
+        """Keeps the model, if it is to be kept, then the losses, which commit both; the state has done its service."""
+        if keep:
+            self._place.save_folder(MODEL, self._write)
+        losses = pd.DataFrame({"step": range(1, len(self.losses) + 1), "loss": self.losses.numpy()})
+        self._place.save_table(LOSSES, losses)
+        self._place.discard(f"{STATE}.safetensors")
+
+    def _write(self, draft: Path) -> None:
+        self.model.save_pretrained(draft)
+        self._tokenizer.save_pretrained(draft)
 
     def _precision(self) -> torch.autocast:
         return autocast(self._settings.precision, self.accelerator.device)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from llm_finetune.collection import Collection, Fact, load_collection
-from theory.distribution import SpecError
+from theory.settings import SpecError
 from theory.validation import require_choice, require_integer, require_positive
 
 __all__ = ["generate_collection"]

@@ -7,45 +7,38 @@ this axis the effective gates of both stand side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gating.evaluation.measures import Row
-from gating.evaluation.table import make_table
-from gating.report.query import at_last_step, select
-from gating.settings import load_settings
-from gating.studies.folder import FolderError, StudyFolder
-from llm_finetune.collection import Collection
-from llm_finetune.mixtures import Mixture
+from gating.results.columns import BASE
+from gating.results.query import at_last_step, select
+from gating.results.table import make_table, read_table
+from gating.runs.folder import TABLE, RunFolder
+from llm_finetune.config import FinetuneConfig
 from theory.distribution import ClassMixture
+from theory.settings import SpecError, build
 
 __all__ = ["exposure_rows", "gates_beside"]
 
 BESIDE = ("transformer", "stylized")
+Row = dict[str, Any]
 
 
-def exposure_rows(
-    collection: Collection, mixture: Mixture, setting: str | None, steps: Iterable[int], batch_size: int
-) -> Iterator[Row]:
-    """Expected number of prompts with the memorised answer, for a fact of each group, after each number of steps.
-
-    Args:
-        collection: the facts.
-        mixture: the training prompts.
-        setting: what the column `setting` says.
-        steps: numbers of steps.
-        batch_size: prompts per step.
-    """
-    groups = np.array([fact.group for fact in collection.facts])
-    for step in steps:
-        prompts = step * batch_size * (1 - mixture.reading)
-        for group in dict.fromkeys(["all", *groups]):
-            chosen = groups == group if group != "all" else np.full(len(groups), True)
-            value = prompts * float(collection.frequencies[chosen].mean())
-            yield {**_exposures(group, value), "system": "llm", "step": step, "setting": setting}
+def exposure_rows(config: FinetuneConfig) -> Iterator[Row]:
+    """Expected number of prompts with the memorised answer, for a fact of each group, after each number of steps."""
+    for run in {(run.mixture, run.exposure): run for run in config.runs}.values():
+        facts = config.facts_of(run)
+        groups = np.array([fact.group for fact in facts.facts])
+        for step in config.training.evaluations:
+            prompts = step * config.training.batch_size * (1 - run.mixture.reading)
+            for group in dict.fromkeys(["all", *groups]):
+                chosen = groups == group if group != "all" else np.full(len(groups), True)
+                value = prompts * float(facts.frequencies[chosen].mean())
+                yield {**_exposures(group, value), **run.columns, "system": "llm", "step": step}
 
 
 def gates_beside(folder: str | Path) -> pd.DataFrame:
@@ -54,22 +47,29 @@ def gates_beside(folder: str | Path) -> pd.DataFrame:
     They are those of the last step, on out-of-base sequences whose context shows the query's class.
 
     Args:
-        folder: folder of a finished `gating compare` run.
+        folder: folder of a finished run on the class mixture, such as one of `gating compare`.
 
     Raises:
-        FolderError: the folder holds no such run.
+        SpecError: the run has no such gates, or its settings no ``distribution``.
+        FolderError: the folder holds no finished run, or a damaged one.
     """
-    run = StudyFolder(Path(folder))
-    settings = run.settings()
-    if settings.get("study") != "compare":
-        raise FolderError(f"`gates` must be the folder of a `gating compare` run; '{folder}' holds another study")
-    where = {"system": BESIDE, "measure": "effective_gate", "distribution": "oobd", "context": "relevant"}
-    gates = at_last_step(select(run.read_table(), {**where, "group": ("high", "low")}))
-    spec = load_settings(ClassMixture, list(settings["distribution"].items()))
+    run = RunFolder(folder)
+    settings, table = run.manifest["identity"].get("config", {}), run.read(TABLE, read_table)
+    where = {
+        "answer": False,
+        "system": BESIDE,
+        "measure": "effective_gate",
+        "distribution": "oobd",
+        "context": "relevant",
+    }
+    gates = at_last_step(select(table, {**where, "group": ("high", "low")}))[[column.name for column in BASE]]
+    if gates.empty or "distribution" not in settings:
+        raise SpecError([f"`gates` must be the folder of a `gating compare` run; '{folder}' holds no gates of classes"])
+    spec = build(ClassMixture, settings["distribution"])
     classes = {"high": spec.frequencies[: spec.n_high], "low": spec.frequencies[spec.n_high :]}
     places = gates[["system", "n", "group"]].drop_duplicates().itertuples(index=False)
     rows = [{**_exposures(g, n * classes[g].mean()), "system": system, "n": n} for system, n, g in places]
-    return pd.concat([make_table(gates.assign(study="finetune")), make_table(rows)], ignore_index=True)
+    return pd.concat([gates.assign(study="finetune"), make_table(rows)], ignore_index=True)
 
 
 def _exposures(group: str, value: float) -> Row:

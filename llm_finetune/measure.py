@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
-from gating.evaluation.measures import Row
 from gating.gates.effective import effective_gate
+from gating.results.columns import measure as measure_of
+from gating.results.intervals import sequence_interval
 from llm_finetune.collection import Collection
 from llm_finetune.conditions import CONDITIONS, Record
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores, generate, score_candidates
 
-__all__ = ["Answers", "answer_records", "answer_rows", "interval"]
+__all__ = ["Answers", "answer_records", "answer_rows"]
 
+Row = dict[str, Any]
 Vector = NDArray[np.float64]
 
 
@@ -68,50 +69,37 @@ def answer_records(
 
 
 def answer_rows(answers: Answers) -> Iterator[Row]:
-    """Rows of each condition and group of facts: ``value`` is a mean over prompts, with a 95% interval over them."""
+    """Rows of each condition and group of facts: means over prompts, with what their intervals are made from."""
     groups = {record.group for record in answers.records} - {"all"}
     for name in dict.fromkeys(record.condition for record in answers.records):
         for group in ("all", *sorted(groups)):
-            places = [
-                k for k, r in enumerate(answers.records) if r.condition == name and group in ("all", r.group)
-            ]  # fmt: skip
+            places = [k for k, r in enumerate(answers.records) if r.condition == name and group in ("all", r.group)]
             if not places:
                 continue
             found = _Part.of(answers, np.array(places))
             learned = found.records[0].memorised == found.records[0].target
             where = {"context": name, "group": group, "distribution": "ibd" if learned else "oobd", "kind": "measured"}
             for measure, values in found.measures().items():
-                low, high = interval(values)
-                yield {**where, "measure": measure, "value": float(values.mean()), "low": low, "high": high}
+                yield {**where, "measure": measure, **_mean(measure, values)}
             for measure, value in found.gate().items():
                 yield {**where, "measure": measure, "value": value}
 
 
-def interval(values: Vector, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a mean over prompts: Wilson's where every value is 0 or 1, else Student's; NaN for one value.
-
-    Example:
-        >>> low, high = interval(np.array([1.0, 1.0, 1.0, 1.0]))
-        >>> round(low, 2), high
-        (0.51, 1.0)
-    """
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return np.nan, np.nan
-    if np.isin(values, (0.0, 1.0)).all():
-        found = stats.binomtest(int(values.sum()), n).proportion_ci(confidence, method="wilson")
-        return float(found.low), float(found.high)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / n**0.5)
-    return mean - half, mean + half
+def _mean(measure: str, values: Vector) -> Row:
+    """A mean over prompts with its interval; of values 0 and 1 the mean and their number tell the standard error."""
+    entry, n = measure_of(measure), len(values)
+    found = sequence_interval(values, low=entry.low, high=entry.high)
+    counted = n < 2 or np.isin(values, (0.0, 1.0)).all()
+    error = np.nan if counted else values.std(ddof=1) / n**0.5
+    low, high = float(found.low), float(found.high)
+    return {"value": float(values.mean()), "low": low, "high": high, "tests": n, "standard_error": error}
 
 
 class _Part(NamedTuple):
     """Answers of one condition and group; `columns` holds each record's memorised, stated and target candidate."""
 
     records: list[Record]
-    log_prob: Vector
-    per_token: Vector
-    log_p: Vector
+    scores: CandidateScores
     columns: dict[str, NDArray[np.int64]]
     said: dict[int, str]
 
@@ -124,11 +112,9 @@ class _Part(NamedTuple):
             for name in ("memorised", "stated", "target")
             if getattr(records[0], name) is not None
         }
-        scores = answers.scores
+        scores = CandidateScores(answers.scores.log_prob[places], answers.scores.n_tokens)
         said = {row: answers.said[k] for row, k in enumerate(places) if k in answers.said}
-        return cls(
-            records, scores.log_prob[places], scores.normalised[places], scores.log_softmax[places], columns, said
-        )
+        return cls(records, scores, columns, said)
 
     @property
     def rivals(self) -> bool:
@@ -139,18 +125,18 @@ class _Part(NamedTuple):
 
     def measures(self) -> dict[str, Vector]:
         """One value for each prompt, by measure."""
-        target, best = self.columns["target"], self.log_prob.argmax(axis=1)
+        target, best, log_p = self.columns["target"], self.scores.log_prob.argmax(axis=1), self.scores.log_softmax
         found = {
             "accuracy": best == target,
-            "accuracy_per_token": self.per_token.argmax(axis=1) == target,
-            "log_prob": self._at(self.log_prob, "target"),
-            "softmax": np.exp(self._at(self.log_p, "target")),
+            "accuracy_per_token": self.scores.normalised.argmax(axis=1) == target,
+            "log_prob": self._at(self.scores.log_prob, "target"),
+            "softmax": np.exp(self._at(log_p, "target")),
         }
         if self.rivals:
             for name in ("memorised", "stated"):
                 found[f"{name}_wins"] = best == self.columns[name]
-                found[f"{name}_softmax"] = np.exp(self._at(self.log_p, name))
-            found["margin"] = self._at(self.log_prob, "stated") - self._at(self.log_prob, "memorised")
+                found[f"{name}_softmax"] = np.exp(self._at(log_p, name))
+            found["margin"] = self.scores.margin(self.columns["stated"], self.columns["memorised"])
         for name in ("target", "memorised", "stated") if self.rivals else ("target",):
             matches = [mentions(text, str(getattr(self.records[row], name))) for row, text in self.said.items()]
             found |= {f"generated_{name}": np.array(matches)} if matches else {}
@@ -164,7 +150,7 @@ class _Part(NamedTuple):
         """
         if not self.rivals:
             return {}
-        pair = np.stack([self._at(self.log_p, name) for name in ("memorised", "stated")], axis=-1)
+        pair = np.stack([self._at(self.scores.log_softmax, name) for name in ("memorised", "stated")], axis=-1)
         mass = np.logaddexp.reduce(pair, axis=-1, keepdims=True)
         certain = torch.eye(2, dtype=torch.float64).log()
         g, h = (row.expand(len(pair), 2) for row in certain)

@@ -12,26 +12,31 @@ Four kinds of prompts ask for the answer of a trained subject:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from llm_finetune.collection import Collection
 from llm_finetune.prompts import Example, Prompter
-from theory.distribution import SpecError
-from theory.validation import require_integer
+from theory.fields import Count
+from theory.settings import SpecError, settings
+from theory.validation import require_instances, require_integer
 
 __all__ = ["KINDS", "Mixture", "PromptStream"]
 
 KINDS = ("memory", "reading", "agreeing", "irrelevant")
 """Kinds of training prompts."""
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-@dataclass(frozen=True)
+@settings
 class Mixture:
     """Shares of the kinds of prompts, and how many sentences a context has.
 
@@ -52,29 +57,21 @@ class Mixture:
         >>> Mixture.parse("memory=0.5 reeding=0.5")
         Traceback (most recent call last):
         ...
-        theory.distribution.SpecError: `mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among \
+        theory.settings.SpecError: `mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among \
 ('memory', 'reading', 'agreeing', 'irrelevant', 'sentences'); got 'memory=0.5 reeding=0.5'
     """
 
-    memory: float = 0.0
-    reading: float = 0.0
-    agreeing: float = 0.0
-    irrelevant: float = 0.0
-    sentences: int = 1
+    memory: Share = 0.0
+    reading: Share = 0.0
+    agreeing: Share = 0.0
+    irrelevant: Share = 0.0
+    sentences: Count = 1
 
-    def __post_init__(self) -> None:
-        problems = []
-        for kind in KINDS:
-            if not 0 <= getattr(self, kind) <= 1:
-                problems.append(f"`{kind}` must be in [0, 1]; got {getattr(self, kind)!r}")
-        if not problems and abs(sum(self.shares) - 1) > 1e-9:
-            problems.append(f"the shares {KINDS} must sum to 1; got {self.text}, which sums to {sum(self.shares):g}")
-        try:
-            require_integer("sentences", self.sentences, least=1)
-        except ValueError as error:
-            problems.append(str(error))
-        if problems:
-            raise SpecError(problems)
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the shares together."""
+        if abs(sum(self.shares) - 1) > 1e-9:
+            names = ", ".join(f"`{kind}`" for kind in KINDS)
+            yield f"the shares {names} must sum to 1; got {self.text}, which sums to {sum(self.shares):g}"
 
     @classmethod
     def parse(cls, text: str) -> Mixture:
@@ -108,6 +105,19 @@ class Mixture:
         shares = [f"{kind}={getattr(self, kind):g}" for kind in KINDS if getattr(self, kind)]
         return " ".join([*shares, *([f"sentences={self.sentences}"] if self.sentences != 1 else [])])
 
+    @property
+    def words(self) -> str:
+        """The mixture for a heading.
+
+        Example:
+            >>> Mixture(memory=0.98, reading=0.02).words, Mixture(memory=1.0).words
+            ('memory 98%, reading 2%', 'memory only')
+        """
+        shares = [f"{kind} {100 * getattr(self, kind):g}%" for kind in KINDS if getattr(self, kind)]
+        if self.sentences == 1 and len(shares) == 1:
+            return shares[0].replace("100%", "only")
+        return ", ".join([*shares, *([f"sentences {self.sentences}"] if self.sentences != 1 else [])])
+
 
 class PromptStream:
     """Training prompts without end; prompt k is a pure function of the arguments and k.
@@ -124,6 +134,7 @@ class PromptStream:
 
     Raises:
         SpecError: when a context would have more sentences than there are facts.
+        ValueError: naming another argument, the allowed set and the value.
 
     Example:
         >>> from llm_finetune.collection import load_collection
@@ -134,6 +145,8 @@ class PromptStream:
     """
 
     def __init__(self, collection: Collection, mixture: Mixture, prompter: Prompter, *, seed: int):
+        require_instances(collection=(collection, Collection), mixture=(mixture, Mixture))
+        require_instances(prompter=(prompter, Prompter))
         if mixture.sentences > len(collection.facts):
             most = len(collection.facts)
             raise SpecError([f"`sentences` must be at most the number of facts, {most}; got {mixture.sentences}"])

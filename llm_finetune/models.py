@@ -9,6 +9,7 @@ is ever run.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import subprocess
 import sys
@@ -19,11 +20,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
-__all__ = ["WHEELS", "LanguageModel", "Wheel", "cache_folder", "load_model", "model_folder"]
+__all__ = [
+    "WHEELS",
+    "LanguageModel",
+    "Wheel",
+    "cache_folder",
+    "load_model",
+    "model_files",
+    "model_folder",
+    "model_shape",
+]
 
 
 class Wheel(NamedTuple):
@@ -82,15 +93,38 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
         )
         model, loaded = both
     except Exception as error:  # every library below has its own
-        raise SpecError(
-            [f"`model` must be a model that can be read; '{folder}' is not ({_first_line(error)})"]
-        ) from error
+        raise _unreadable(folder, error) from error
     missing = sorted(loaded["missing_keys"])
     if missing:
         raise SpecError([f"`model` must have all its weights; '{folder}' lacks {len(missing)}, such as {missing[0]}"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return LanguageModel(model.to(device).eval(), tokenizer)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Files of a model's folder that decide its weights, its tokenizer and how it is asked."""
+    return sorted(file for pattern in HUB_FILES for file in folder.glob(pattern))
+
+
+def model_shape(folder: Path) -> tuple[int, int]:
+    """Number of parameters, and width of the stream, of a model in a folder, without reading its weights.
+
+    Raises:
+        SpecError: a file of weights is damaged.
+    """
+    shapes: list[list[int]] = [[0, 1]]
+    try:
+        for file in folder.glob("*.safetensors"):
+            with safe_open(file, framework="pt") as held:
+                shapes += [held.get_slice(name).get_shape() for name in held.keys()]  # noqa: SIM118
+    except Exception as error:  # the library's own type is no more than that
+        raise _unreadable(folder, error) from error
+    return sum(map(math.prod, shapes)), min(max(shapes, key=math.prod))  # the largest one holds the embeddings
+
+
+def _unreadable(folder: Path, error: Exception) -> SpecError:
+    return SpecError([f"`model` must be a model that can be read; '{folder}' is not ({_first_line(error)})"])
 
 
 def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-__all__ = ["PRECISIONS", "Precision", "autocast", "has_bf16"]
+from llm_finetune.settings import Precision
 
-Precision = Literal["auto", "bf16", "float32"]
-PRECISIONS = ("auto", "bf16", "float32")
+__all__ = ["autocast", "has_bf16"]
 
 
 def has_bf16(device: torch.device) -> bool:

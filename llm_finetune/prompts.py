@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from theory.distribution import SpecError
+from theory.fields import shown
+from theory.settings import SpecError
+from theory.validation import require_instances
 
 __all__ = ["Example", "Prompter"]
 
@@ -41,6 +43,7 @@ class Prompter:
 
     Raises:
         SpecError: when `chat` is true and the tokenizer has no chat template.
+        ValueError: when `tokenizer` or `chat` is something else.
 
     Example:
         >>> plain = Prompter(None, chat=False)
@@ -51,6 +54,9 @@ class Prompter:
     """
 
     def __init__(self, tokenizer: Any, *, chat: bool):
+        require_instances(chat=(chat, bool))
+        if tokenizer is not None and not (callable(tokenizer) and hasattr(tokenizer, "bos_token")):
+            raise ValueError(f"`tokenizer` must be a tokenizer of transformers, or None; got {shown(tokenizer)}")
         if chat and not getattr(tokenizer, "chat_template", None):
             raise SpecError(["`chat` must be false for a tokenizer without a chat template; got true"])
         self.tokenizer = tokenizer

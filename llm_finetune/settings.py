@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from typing import Literal
 
-from llm_finetune.precision import PRECISIONS, Precision
-from theory.distribution import SpecError
-from theory.validation import is_integer, require_choice, require_integer, require_nonnegative, require_positive
+from theory.fields import Count, NonNegative, Positive, Whole
+from theory.settings import settings
 
-__all__ = ["UNDECISIVE", "FinetuneSettings"]
+__all__ = ["UNDECISIVE", "FinetuneSettings", "Precision"]
+
+Precision = Literal["auto", "bf16", "float32"]
 
 UNDECISIVE = ("evaluate_at", "save_every")
 """Settings that leave the fine-tuned model as it is."""
 
 
-@dataclass(frozen=True)
+@settings
 class FinetuneSettings:
     """How a language model is fine-tuned: AdamW, a linear warm-up, then a constant learning rate.
 
@@ -35,39 +34,22 @@ class FinetuneSettings:
         save_every: steps between saved states, from which a killed run goes on, >= 1.
     """
 
-    steps: int = 40
-    batch_size: int = 8
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.0
-    warm_up: int = 0
-    max_grad_norm: float = 1.0
+    steps: Count = 40
+    batch_size: Count = 8
+    learning_rate: Positive = 5e-5
+    weight_decay: NonNegative = 0.0
+    warm_up: Whole = 0
+    max_grad_norm: Positive = 1.0
     precision: Precision = "auto"
-    lora_rank: int | None = None
-    lora_alpha: float = 16.0
-    evaluate_at: tuple[int, ...] = (0,)
-    save_every: int = 50
+    lora_rank: Count | None = None
+    lora_alpha: Positive = 16.0
+    evaluate_at: tuple[Whole, ...] = (0,)
+    save_every: Count = 50
 
-    def __post_init__(self) -> None:
-        problems = []
-        checks: dict[str, Callable[[str, Any], Any]] = {
-            **dict.fromkeys(("steps", "batch_size", "save_every", "lora_rank"), partial(require_integer, least=1)),
-            **dict.fromkeys(("learning_rate", "max_grad_norm", "lora_alpha"), require_positive),
-            "warm_up": require_integer,
-            "weight_decay": require_nonnegative,
-            "precision": partial(require_choice, choices=PRECISIONS),
-        }
-        if self.lora_rank is None:
-            del checks["lora_rank"]
-        for name, check in checks.items():
-            try:
-                check(name, getattr(self, name))
-            except ValueError as error:
-                problems.append(str(error))
-        last = self.steps if is_integer(self.steps) else 0
-        if not all(is_integer(step) and 0 <= step <= last for step in self.evaluate_at):
-            problems.append(f"`evaluate_at` must hold steps in 0 .. `steps`, {self.steps!r}; got {self.evaluate_at!r}")
-        if problems:
-            raise SpecError(problems)
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if max(self.evaluate_at, default=0) > self.steps:
+            yield f"`evaluate_at` must hold steps in 0 .. `steps`, {self.steps}; got {list(self.evaluate_at)}"
 
     @property
     def evaluations(self) -> list[int]:

@@ -1,168 +1,123 @@
-"""The study `finetune` from start to end; what is on disk is not made again."""
+"""The study `finetune`; what needs torch and transformers is imported where it computes, which help does without."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
 
-from gating.evaluation.table import make_table
-from gating.files import reading, write_text
-from gating.studies.folder import StudyFolder
-from gating.studies.parts import kept_table
-from gating.studies.replicas import combined_seed
-from llm_finetune.bench import Bench
-from llm_finetune.config import FinetuneConfig, Run
-from llm_finetune.finetune import finetune
+from gating.page.figures import Page
+from gating.results.table import make_table
+from gating.runs.executor import Part, Resources
+from gating.runs.folder import TABLE
+from gating.runs.store import Place
+from gating.runs.study import Estimate, Study
+from llm_finetune.advice import advice_rows
+from llm_finetune.config import FinetuneConfig, step_name
 from llm_finetune.matched import exposure_rows, gates_beside
-from llm_finetune.models import load_model
+from llm_finetune.page import SAMPLES, finetune_page, finetune_text
+from theory.settings import SpecError
 
-__all__ = ["SAMPLES", "run_finetune"]
+__all__ = ["Finetune"]
 
-SAMPLES = "samples.jsonl"
-"""File of free answers in the folder of a run: one line for each run, step and prompt."""
-
-Say = Callable[[str], None]
+PACKAGES = ("transformers", "accelerate", "peft")
+PROMPT_TOKENS = 100  # for estimates of memory
 
 
-def run_finetune(
-    config: FinetuneConfig,
-    out: Path,
-    *,
-    device: str = "cpu",
-    workers: int = 1,
-    keep_models: bool = False,
-    say: Say = print,
-) -> pd.DataFrame:
-    """Fine-tunes and measures into `out`, or goes on with what `out` holds.
+class Finetune(Study[FinetuneConfig]):
+    """What does fine-tuning a language model on a prompt collection do to its in-context ability?"""
 
-    Args:
-        config: settings; they decide the result.
-        out: folder of the run. A finished run is returned as it is.
-        device: ``cpu`` or ``cuda``.
-        workers: threads of torch on the CPU.
-        keep_models: whether the fine-tuned models stay in ``out/models``, for `from_pretrained` to open.
-        say: receives a line about each part.
+    config = FinetuneConfig
 
-    Returns:
-        The result table; free answers before and after are in ``out/samples.jsonl``.
+    def inputs(self, config: FinetuneConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
+        """The collection, the files of the model, and the table of the run whose gates are laid beside it."""
+        from llm_finetune.models import model_files
+
+        found: dict[str, Path | bytes] = {f"`collection` {config.collection}": config.collection_text.encode()}
+        found |= {f"`model` ({file.name})": file for file in model_files(_folder(config, say))}
+        return found | ({"`gates`": Path(config.gates) / TABLE} if config.gates else {})
+
+    def check(self, config: FinetuneConfig, resources: Resources) -> None:
+        """Loads the model, and looks whether prompts and answers suit it."""
+        from llm_finetune import bench
+
+        if config.gates:
+            gates_beside(config.gates)
+        bench.check(config, resources)
+
+    def parts(self, config: FinetuneConfig) -> Iterator[Part]:
+        """The model before training, once for each pairing seed, then each fine-tuned one along the way."""
+        from llm_finetune import bench
+
+        for run in {run.seed: run for run in config.runs}.values():
+            yield Part(run.part_at(0), partial(bench.keep_base, config, run.seed), wide=True)
+        for run in config.runs:
+            yield Part(run.part, partial(bench.keep_tuned, config, run), wide=True)
+
+    def rows(self, config: FinetuneConfig, work: Place) -> pd.DataFrame:
+        """Measurements of every run and step, how often training asked for a fact, and the gates beside."""
+        tables = [gates_beside(config.gates)] if config.gates else []
+        for run in config.runs:
+            for step in config.training.evaluations:
+                columns = {"study": "finetune", "system": "llm", "seed": run.seed, "step": step, **run.columns}
+                tables.append(work.of(run.part_at(step)).table(step_name(step)).assign(**columns))
+        return make_table(pd.concat([*tables, make_table(exposure_rows(config))], ignore_index=True))
+
+    def answers(self, config: FinetuneConfig, table: pd.DataFrame) -> pd.DataFrame:
+        """In-context accuracy at each share, and the smallest share that keeps it."""
+        candidates = (*config.facts.answers, *config.facts.new_answers)
+        return make_table(advice_rows(table, config.margin, len(candidates)))
+
+    def beside(self, config: FinetuneConfig, work: Place) -> Mapping[str, str]:
+        """Free answers before and after training."""
+        lines = [
+            {"mixture": run.mixture.text, "exposure": run.exposure, "seed": run.seed, "step": step, **sample}
+            for run in config.runs
+            for step in config.training.evaluations
+            for sample in work.of(run.part_at(step)).records(step_name(step))
+        ]
+        return {SAMPLES: "".join(json.dumps(line) + "\n" for line in lines)}
+
+    def memory(self, config: FinetuneConfig) -> float:
+        """Weights, gradients and two moments of what is trained, a copy while it is saved; activations of a step."""
+        from llm_finetune.models import model_shape
+
+        size, width = model_shape(_folder(config, lambda line: print(line, file=sys.stderr)))
+        activations = 12.0 * size / width * PROMPT_TOKENS * config.training.batch_size
+        return (4.0 if config.training.lora_rank else 28.0) * size + activations
+
+    def estimate(self, config: FinetuneConfig, resources: Resources) -> Estimate:
+        """From one step of training and one look at a few test prompts."""
+        from llm_finetune import bench
+        from llm_finetune.models import model_shape
+
+        size = model_shape(_folder(config, resources.say))[0]
+        kept = 4.0 * size * len(config.runs) if resources.keep and not config.training.lora_rank else 0.0
+        return Estimate(bench.seconds(config, resources), self.memory(config), kept + 1e6)
+
+    def page(self, config: FinetuneConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
+        """Curves over steps, the advice, outcomes and sample answers."""
+        return finetune_page(self.question(), config, table, beside)
+
+    def text(self, config: FinetuneConfig, table: pd.DataFrame) -> str:
+        """Main outcomes after training, and the advice."""
+        return finetune_text(config, table)
+
+
+def _folder(config: FinetuneConfig, say: Callable[[str], None]) -> Path:
+    """Folder of the model.
 
     Raises:
-        SpecError: the model cannot be had, or a prompt or answer does not suit it; nothing is written then.
-        FolderError: `out` holds something else.
-        TrainingDiverged: a loss stopped being finite.
-
-    Example:
-        >>> run_finetune(FinetuneConfig(), Path("runs/finetune"))  # doctest: +SKIP
+        SpecError: it cannot be had, or the packages for it are not installed.
     """
-    folder = StudyFolder(out)
-    folder.check(config)
-    if folder.finished:
-        say(f"`{out}` is finished; its table is used as it is")
-        return folder.read_table()
-    torch.set_num_threads(workers)
-    loaded = load_model(config.model, device=device, say=say)
-    bench = Bench(config, loaded.tokenizer)
-    bench.check(loaded)
-    beside = [gates_beside(config.gates)] if config.gates else []
-    folder.prepare(config)
-    parts = _Parts(out / "parts")
-    del loaded
-    for run in config.runs:
-        _train(bench, run, parts, out / "models" / run.name, device=device, keep=keep_models, say=say)
-    table = pd.concat([*beside, *_tables(bench, parts)], ignore_index=True)
-    write_text(out / SAMPLES, "".join(line for run in config.runs for line in _sample_lines(config, run, parts)))
-    folder.write_table(table)
-    shutil.rmtree(out / "parts")
-    if not keep_models:
-        shutil.rmtree(out / "models")
-    return table
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise SpecError([f"`finetune` needs the packages {missing}; `pip install 'icl-gating[llm]'` installs them"])
+    from llm_finetune.models import model_folder
 
-
-class _Parts:
-    """Measurements on disk, one table and one file of free answers for each model and step."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def measured(self, name: str, bench: Bench, model: Any, seed: int, *, freely: bool) -> None:
-        """Measures the model, unless that is on disk; the table comes last, and commits both."""
-
-        def compute() -> pd.DataFrame:
-            table, samples = bench.measure(model, seed, freely=freely)
-            write_text(self.folder / f"{name}.jsonl", "".join(json.dumps(sample) + "\n" for sample in samples))
-            return table
-
-        kept_table(self.folder / f"{name}.parquet", compute)
-
-    def has(self, name: str) -> bool:
-        """Whether a measurement is on disk."""
-        return (self.folder / f"{name}.parquet").exists()
-
-    def table(self, name: str) -> pd.DataFrame:
-        """A table that is on disk."""
-        path = self.folder / f"{name}.parquet"
-        with reading(path, "remove it to measure again"):
-            return pd.read_parquet(path)
-
-    def samples(self, name: str) -> list[dict[str, Any]]:
-        """Free answers that are on disk."""
-        path = self.folder / f"{name}.jsonl"
-        with reading(path, "remove it, and the table beside it, to measure again"):
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-
-
-def _part_names(config: FinetuneConfig, run: Run) -> dict[int, str]:
-    """Names of the measurements of a run by step; step 0 is the model before fine-tuning, the same for all runs."""
-    steps = config.training.evaluations
-    return {step: f"{run.name}-step-{step}" if step else f"base-seed-{run.seed}" for step in steps}
-
-
-def _train(bench: Bench, run: Run, parts: _Parts, folder: Path, *, device: str, keep: bool, say: Say) -> None:
-    """Fine-tunes a model of its own and measures it along the way; a run that is measured already is passed."""
-    config = bench.config
-    names = _part_names(config, run)
-    if all(parts.has(name) for name in names.values()):
-        return
-    loaded = load_model(config.model, device=device, say=say)
-    stream = bench.stream(run)
-
-    def evaluate(step: int, model: Any) -> None:
-        parts.measured(names[step], bench, model, run.seed, freely=step in (0, config.training.steps))
-
-    say(f"fine-tuning on {run.mixture.text}, exposure {run.exposure}, pairing seed {run.seed}")
-    finetune(
-        loaded.model,
-        loaded.tokenizer,
-        lambda step: stream.batch(step, config.training.batch_size),
-        config.training,
-        seed=combined_seed(run.seed, 3),
-        folder=folder,
-        evaluate=evaluate,
-        keep=keep,
-        say=say,
-    )
-    if not keep:
-        shutil.rmtree(folder)
-
-
-def _tables(bench: Bench, parts: _Parts) -> Iterator[pd.DataFrame]:
-    config = bench.config
-    for run in config.runs:
-        place: dict[str, Any] = {"study": "finetune", "system": "llm", "seed": run.seed, "setting": run.setting}
-        for step, name in _part_names(config, run).items():
-            yield make_table(parts.table(name).assign(step=step, **place))
-    for run in {run.setting: run for run in config.runs}.values():
-        facts, batch_size = bench.collection(run), config.training.batch_size
-        yield make_table(exposure_rows(facts, run.mixture, run.setting, _part_names(config, run), batch_size))
-
-
-def _sample_lines(config: FinetuneConfig, run: Run, parts: _Parts) -> Iterator[str]:
-    for step, name in _part_names(config, run).items():
-        for sample in parts.samples(name):
-            yield json.dumps({"setting": run.setting, "seed": run.seed, "step": step, **sample}) + "\n"
+    return model_folder(config.model, say=say)

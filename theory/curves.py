@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
 from theory.groups import group_mean
 from theory.labels import class_label_law
-from theory.phases import MEASURES, Comparison, risk_bounds
+from theory.phases import BOUNDS, MEASURES, Comparison, risk_bounds
 from theory.validation import require_choice, require_count
 
 __all__ = ["in_weight_risk", "risk_rows"]
@@ -61,6 +60,7 @@ def risk_rows(
     temperature: float = 0.1,
     clip: float = 1e-7,
     squared_distance: float = 2.0,
+    bounds: str = "tight",
 ) -> list[Row]:
     """Risks of both predictors for each N, test distribution, context and group, exact and between bounds.
 
@@ -69,8 +69,8 @@ def risk_rows(
     Exact 0-1 risks of h are left out for contexts of more than 10 tokens, out-of-base rows where a group of one class
     leaves no remapping.
 
-    Lower and upper rows are in-base. In-weight: below every in-weight predictor, and above the add-one predictor (log
-    loss), the add-one predictor again (linear loss) and the arg-max (0-1) without looking at the labels' law.
+    Lower and upper rows are in-base, and those that phases are certified by. In-weight: below every in-weight
+    predictor, and above the tabular one; tight ones are its exact risk, simple ones do not look at the labels' law.
     In-context: with ``input_noise``, for centres at the one squared distance; left out for noise in one dimension.
 
     Args:
@@ -81,10 +81,12 @@ def risk_rows(
         temperature: tau > 0 of the similarity.
         clip: least probability that h gives a label, in (0, 1).
         squared_distance: D between class centres; 2 is its mean for independent unit vectors.
+        bounds: ``tight`` or ``simple``, as in `theory.phases.Comparison`.
 
     Returns:
-        One dict per value with keys ``system`` (in_weight, in_context), ``n``, ``distribution`` (ibd, oobd),
-        ``context`` (relevant, irrelevant, as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
+        One dict per value with keys ``system`` (``tabular``: add-beta label counts; ``copying``: softmax similarity at
+        the temperature; ``any_in_weight``: every predictor that sees the query alone), ``n``, ``distribution`` (ibd,
+        oobd), ``context`` (relevant, irrelevant, as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
         ``kind`` (exact, lower, upper) and ``value``.
 
     Raises:
@@ -93,9 +95,10 @@ def risk_rows(
     Example:
         >>> rows = risk_rows(ClassMixture(), [10, 100], covered=True)
         >>> len(rows), rows[0]["system"], rows[0]["group"]
-        (432, 'in_weight', 'high')
+        (432, 'tabular', 'high')
     """
     sizes = np.atleast_1d(require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0))
+    require_choice("bounds", bounds, BOUNDS)
     groups = [group for group in GROUPS if len(spec.group(group))]
     singles = any(len(spec.group(group)) == 1 for group in ("high", "low"))
     distributions = ("ibd",) if singles else ("ibd", "oobd")
@@ -108,16 +111,16 @@ def risk_rows(
     for context in CONTEXTS:
         copies = _in_context_risks(spec, context, temperature, clip, squared_distance)
         for (measure, distribution), by_size in weights.items():
-            systems = {"in_weight": by_size}
+            systems = {"tabular": by_size}
             if measure in copies:
-                systems["in_context"] = np.broadcast_to(copies[measure], by_size.shape)
+                systems["copying"] = np.broadcast_to(copies[measure], by_size.shape)
             for system, risks in systems.items():
                 key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
                 for group in groups:
                     rows += _rows(sizes, group_mean(spec, risks, group), {**key, "group": group, "kind": "exact"})
         for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
             compare = Comparison(
-                measure, context, temperature, clip, (squared_distance, squared_distance), covered, beta
+                measure, context, temperature, clip, (squared_distance, squared_distance), covered, beta, bounds
             )
             rows += _bound_rows(spec, sizes, compare)
     return rows
@@ -128,15 +131,13 @@ def _rows(sizes: Floats, values: Floats, key: Row) -> list[Row]:
 
 
 def _bound_rows(spec: ClassMixture, sizes: Floats, compare: Comparison) -> list[Row]:
-    tight = risk_bounds([spec], sizes, compare)
-    simple = risk_bounds([spec], sizes, replace(compare, bounds="simple"))
     rows: list[Row] = []
-    for group, bounds in tight.items():
+    for group, bounds in risk_bounds([spec], sizes, compare).items():
         for system, kind, values in (
-            ("in_weight", "lower", bounds.in_weight_lower),
-            ("in_weight", "upper", simple[group].in_weight_upper),
-            ("in_context", "lower", bounds.in_context_lower),
-            ("in_context", "upper", bounds.in_context_upper),
+            ("any_in_weight", "lower", bounds.in_weight_lower),
+            ("tabular", "upper", bounds.in_weight_upper),
+            ("copying", "lower", bounds.in_context_lower),
+            ("copying", "upper", bounds.in_context_upper),
         ):
             key = {"system": system, "distribution": "ibd", "context": compare.context, "measure": compare.measure}
             rows += _rows(sizes, values[0], {**key, "group": group, "kind": kind})

@@ -7,17 +7,18 @@ computed from this specification, the sampler draws from it, and reports print i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import special
 
+from theory.fields import Count, NonNegative, Positive, Probability, Whole, one_of
 from theory.references import CHAN2025
-from theory.validation import is_integer
+from theory.settings import SpecError, settings
 
 __all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture", "SpecError"]
 
@@ -25,20 +26,11 @@ LABEL_NOISE_KINDS = ("uniform", "shift")
 GROUPS = ("high", "low", "all")
 
 
-class SpecError(ValueError):
-    """One or more fields of a specification are outside their allowed sets; ``problems`` lists every one."""
-
-    def __init__(self, problems: list[str]):
-        self.problems = problems
-        super().__init__("; ".join(problems))
+MAX_CLASSES = 2**20
+SMALLEST_FREQUENCY = 1e-300
 
 
-def _is_real(value: Any) -> bool:
-    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return real and math.isfinite(value)
-
-
-@dataclass(frozen=True)
+@settings
 class ClassMixture:
     r"""A mixture of frequent and rare classes shown with, or without, a relevant context.
 
@@ -50,7 +42,7 @@ class ClassMixture:
 
     Args:
         n_high: number of frequent classes, integer >= 0. They are classes ``0 .. n_high - 1``.
-        n_low: number of rare classes, integer >= 0; ``n_high + n_low >= 2``.
+        n_low: number of rare classes, integer >= 0; ``2 <= n_high + n_low <= 2**20``.
         p_high: probability mass of the frequent classes together, in (0, 1); ignored where a group is empty, or
             ``zipf`` or ``query_frequencies`` is given.
         zipf: exponent s >= 0 of ``q_c`` proportional to ``(c + 1) ** -s``, or None.
@@ -74,77 +66,46 @@ class ClassMixture:
         >>> ClassMixture(p_high=1.5)
         Traceback (most recent call last):
         ...
-        theory.distribution.SpecError: `p_high` must be in (0, 1); got 1.5
+        theory.settings.SpecError: `p_high` must be in (0, 1); got 1.5
 
     Source: Chan et al. (2025), section 4.1 and appendix on synthetic data.
     """
 
-    n_high: int = 5
-    n_low: int = 5
-    p_high: float = 0.9
-    zipf: float | None = None
-    query_frequencies: tuple[float, ...] | None = None
-    p_relevant: float = 0.9
-    context_length: int = 1
-    n_relevant: int | None = None
-    dim: int = 64
-    input_noise: float = 0.2
-    label_noise: float = 0.0
-    label_noise_kind: str = "uniform"
+    n_high: Whole = 5
+    n_low: Whole = 5
+    p_high: Probability = 0.9
+    zipf: NonNegative | None = None
+    query_frequencies: tuple[Positive, ...] | None = None
+    p_relevant: Annotated[float, Field(ge=0, le=1)] = 0.9
+    context_length: Count = 1
+    n_relevant: Count | None = None
+    dim: Count = 64
+    input_noise: NonNegative = 0.2
+    label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_noise_kind: Annotated[str, one_of(LABEL_NOISE_KINDS)] = "uniform"
 
     source = CHAN2025
 
-    def __post_init__(self) -> None:
-        if isinstance(self.query_frequencies, (list, np.ndarray)):
-            object.__setattr__(self, "query_frequencies", tuple(np.asarray(self.query_frequencies, object).tolist()))
-        problems = self._field_problems() or self._joint_problems()
-        if not problems and self.frequencies.min() == 0:
-            problems = [f"`zipf` must leave every class a positive frequency; got {self.zipf!r}"]
-        if problems:
-            raise SpecError(problems)
-
-    def _field_problems(self) -> list[str]:
-        checks: list[tuple[str, str, Callable[[Any], bool]]] = [
-            ("n_high", "an integer >= 0", lambda v: is_integer(v) and v >= 0),
-            ("n_low", "an integer >= 0", lambda v: is_integer(v) and v >= 0),
-            ("p_high", "in (0, 1)", lambda v: _is_real(v) and 0 < v < 1),
-            ("zipf", "None or a number >= 0", lambda v: v is None or (_is_real(v) and v >= 0)),
-            ("p_relevant", "in [0, 1]", lambda v: _is_real(v) and 0 <= v <= 1),
-            ("context_length", "an integer >= 1", lambda v: is_integer(v) and v >= 1),
-            ("n_relevant", "None or an integer >= 1", lambda v: v is None or (is_integer(v) and v >= 1)),
-            ("dim", "an integer >= 1", lambda v: is_integer(v) and v >= 1),
-            ("input_noise", "a number >= 0", lambda v: _is_real(v) and v >= 0),
-            ("label_noise", "in [0, 1)", lambda v: _is_real(v) and 0 <= v < 1),
-            ("label_noise_kind", f"one of {LABEL_NOISE_KINDS}", lambda v: v in LABEL_NOISE_KINDS),
-        ]
-        return [
-            f"`{name}` must be {allowed}; got {getattr(self, name)!r}"
-            for name, allowed, holds in checks
-            if not holds(getattr(self, name))
-        ]
-
-    def _joint_problems(self) -> list[str]:
-        problems = []
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
         if self.n_classes < 2:
-            problems.append(f"`n_high` + `n_low` must be >= 2; got {self.n_classes}")
+            yield f"`n_high` + `n_low` must be >= 2; got {self.n_classes}"
+        if self.n_classes > MAX_CLASSES:
+            yield f"`n_high` + `n_low` must be at most 2^20; got {self.n_classes}"
         if self.n_relevant is not None and self.n_relevant > self.context_length:
-            problems.append(
-                f"`n_relevant` must be at most `context_length` = {self.context_length}; got {self.n_relevant}"
-            )
+            yield f"`n_relevant` must be at most `context_length` = {self.context_length}; got {self.n_relevant}"
         q = self.query_frequencies
         if q is not None and self.zipf is not None:
-            problems.append("`zipf` must be None when `query_frequencies` is given; got both")
-        if q is not None and not (
-            isinstance(q, tuple)
-            and len(q) == self.n_classes
-            and all(_is_real(v) and v > 0 for v in q)
-            and abs(math.fsum(q) - 1) < 1e-9
-        ):
-            problems.append(
+            yield "`zipf` must be None when `query_frequencies` is given; got both"
+        if q is not None and (len(q) != self.n_classes or abs(math.fsum(q) - 1) >= 1e-9):
+            yield (
                 f"`query_frequencies` must be `n_high` + `n_low` = {self.n_classes} positive numbers"
-                f" that sum to 1; got {q!r}"
+                f" that sum to 1; got {list(q)}"
             )
-        return problems
+        name = "p_high" if self.zipf is None else "zipf"
+        least = self.p_high / max(self.n_high, 1) if self.zipf is None else max(self.n_classes, 1.0) ** -self.zipf
+        if q is None and least < SMALLEST_FREQUENCY:
+            yield f"`{name}` must leave every class a positive frequency; got {getattr(self, name)!r}"
 
     @property
     def n_classes(self) -> int:

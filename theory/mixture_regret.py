@@ -15,8 +15,8 @@ from theory.validation import (
     require_choice,
     require_count,
     require_positive,
-    require_reals,
     require_scalar,
+    require_within,
 )
 
 __all__ = [
@@ -61,9 +61,7 @@ def bayes_mixture_bound(log_prior: ArrayLike) -> FloatArray:
 
     Source: Cesa-Bianchi and Lugosi (2006), section 9.2.
     """
-    prior = require_reals("log_prior", log_prior, allowed="a finite number <= 0")
-    if (prior > 0).any():
-        raise ValueError(f"`log_prior` must be a finite number <= 0; got {prior.max()!r}")
+    prior = require_within("log_prior", log_prior, "a finite number <= 0", lambda p: p <= 0)
     return np.asarray(-prior)
 
 

@@ -20,7 +20,7 @@ from scipy import optimize, sparse
 
 from theory.gate_cells import GATE_LOSSES, GateCells
 from theory.gate_polytope import FloatArray, GatePolytope, gate_polytope
-from theory.validation import require_choice, require_nonnegative, require_reals, require_scalar
+from theory.validation import require_choice, require_instances, require_nonnegative, require_reals, require_scalar
 
 __all__ = ["OracleGate", "SolverError", "oracle_gate"]
 
@@ -163,12 +163,8 @@ def _require_options(
     monotone: bool,
     memory: float | None,
 ) -> None:
-    if not isinstance(cells, GateCells):
-        raise ValueError(f"`cells` must be a GateCells; got {cells!r}")
+    require_instances(cells=(cells, GateCells), query_only=(query_only, bool), monotone=(monotone, bool))
     require_choice("loss", loss, GATE_LOSSES)
-    for name, flag in (("query_only", query_only), ("monotone", monotone)):
-        if not isinstance(flag, bool):
-            raise ValueError(f"`{name}` must be True or False; got {flag!r}")
     for name, number in (("lipschitz", lipschitz), ("memory", memory)):
         if number is not None:
             require_scalar(name, require_nonnegative(name, number))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,14 +19,17 @@ from numpy.typing import ArrayLike, NDArray
 from theory import in_weight, in_weight_bounds, in_weight_lower_bounds
 from theory.context_law import CONTEXTS, classes_alike
 from theory.distribution import GROUPS, ClassMixture
+from theory.fields import NonNegative, Positive, Probability, Rule, one_of
 from theory.groups import group_mean
 from theory.in_context_noise import MEASURES
 from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
 from theory.labels import LabelLaw, class_label_law
-from theory.validation import require_choice, require_count, require_positive
+from theory.settings import settings
+from theory.validation import require_choice, require_count
 
 __all__ = [
+    "BOUNDS",
     "ICL",
     "IWL",
     "MEASURES",
@@ -44,7 +47,10 @@ IWL, UNDECIDED, ICL = -1, 0, 1
 BOUNDS = ("tight", "simple")
 
 
-@dataclass(frozen=True)
+Distances = Annotated[tuple[NonNegative, NonNegative], Rule("ordered", lambda ends: ends[0] <= ends[1])]
+
+
+@settings
 class Comparison:
     """What is compared: one loss, one kind of context, one in-context predictor, one way to bound.
 
@@ -61,29 +67,23 @@ class Comparison:
             look at the label law: add-one and total-variation bounds from above, unseen classes from below.
 
     Raises:
-        ValueError: an argument outside its set.
+        SpecError: with a sentence for each argument outside its set.
 
     Example:
         >>> Comparison(measure="hinge")
         Traceback (most recent call last):
         ...
-        ValueError: `measure` must be one of ('error', 'log_loss', 'linear_loss'); got 'hinge'
+        theory.settings.SpecError: `measure` must be one of ('error', 'log_loss', 'linear_loss'); got 'hinge'
     """
 
-    measure: str = "error"
-    context: str = "relevant"
-    temperature: float = 0.1
-    clip: float = 1e-7
-    squared_distances: tuple[float, float] | None = (2.0, 2.0)
+    measure: Annotated[str, one_of(MEASURES)] = "error"
+    context: Annotated[str, one_of(CONTEXTS)] = "relevant"
+    temperature: Positive = 0.1
+    clip: Probability = 1e-7
+    squared_distances: Distances | None = (2.0, 2.0)
     covered: bool = False
-    beta: float = 1.0
-    bounds: str = "tight"
-
-    def __post_init__(self) -> None:
-        require_choice("measure", self.measure, MEASURES)
-        require_choice("context", self.context, CONTEXTS)
-        require_choice("bounds", self.bounds, BOUNDS)
-        require_positive("beta", self.beta)
+    beta: Positive = 1.0
+    bounds: Annotated[str, one_of(BOUNDS)] = "tight"
 
 
 @dataclass(frozen=True)

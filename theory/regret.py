@@ -17,7 +17,7 @@ from theory.validation import (
     require_count,
     require_nonnegative,
     require_positive,
-    require_reals,
+    require_within,
 )
 
 __all__ = [
@@ -136,9 +136,7 @@ def scheduled_weights_bound(
     Source: de Rooij, van Erven, Grünwald and Koolen (2014), section 2.1, for equal priors; docs/theory.md,
     statement 4.4.
     """
-    prior = require_reals("log_prior", log_prior, allowed="a finite number <= 0")
-    if (prior > 0).any():
-        raise ValueError(f"`log_prior` must be a finite number <= 0; got {prior.max()!r}")
+    prior = require_within("log_prior", log_prior, "a finite number <= 0", lambda p: p <= 0)
     rate, total = require_positive("last_rate", last_rate), require_positive("rate_sum", rate_sum)
     return np.asarray(-prior / rate + require_positive("loss_range", loss_range) ** 2 * total / 8)
 

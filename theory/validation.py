@@ -1,28 +1,39 @@
-"""Checks of numerical arguments: each names the argument, the allowed set and the value got."""
+"""Checks of arguments: each names the argument, the allowed set and the value got."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory.fields import figure, plain, shown
+
 __all__ = [
     "LARGEST_COUNT",
+    "LARGEST_TABLE",
     "is_integer",
     "require_choice",
     "require_count",
     "require_distribution",
+    "require_instances",
     "require_integer",
+    "require_integers",
     "require_nonnegative",
     "require_positive",
     "require_probability",
     "require_reals",
     "require_scalar",
+    "require_sizes",
+    "require_within",
 ]
 
 LARGEST_COUNT = 2.0**53  # integers up to here are exact in float64
+LARGEST_TABLE = 2**28
+"""Most numbers of one table, 1 GiB in float32: what would need more is a slip rather than a model."""
 
 
 def is_integer(value: Any) -> bool:
@@ -35,8 +46,8 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def require_integer(name: str, value: Any, *, least: int = 0) -> int:
-    """The value as a Python integer from ``least`` on; unlike :func:`require_count`, whole floats are refused.
+def require_integer(name: str, value: Any, *, least: int = 0, most: float = math.inf) -> int:
+    """The value as a Python integer in a range; unlike :func:`require_count`, whole floats are refused.
 
     Example:
         >>> require_integer("width", 64.0, least=1)
@@ -44,13 +55,67 @@ def require_integer(name: str, value: Any, *, least: int = 0) -> int:
         ...
         ValueError: `width` must be an integer >= 1; got 64.0
     """
-    if not is_integer(value) or value < least:
-        raise ValueError(f"`{name}` must be an integer >= {least}; got {value!r}")
+    if not is_integer(value) or not least <= value <= most:
+        raise ValueError(f"`{name}` must be an integer {_range(least, most)}; got {shown(value)}")
     return int(value)
 
 
+def require_integers(name: str, values: Any, *, least: int = 0, most: float = math.inf) -> list[int]:
+    """The values of a list, a tuple or an array of numpy as Python integers in a range, at least one of them.
+
+    Example:
+        >>> require_integers("n_tasks", [4, 0], least=1, most=2**20)
+        Traceback (most recent call last):
+        ...
+        ValueError: `n_tasks` must be one or more integers in 1 .. 2^20; got 0
+    """
+    held, wrong = plain(values), [values]
+    if isinstance(held, (tuple, range)) and held:
+        wrong = [value for value in held if not is_integer(value) or not least <= value <= most]
+    if wrong:
+        raise ValueError(f"`{name}` must be one or more integers {_range(least, most)}; got {shown(wrong[0])}")
+    return list(held)
+
+
+def _range(least: int, most: float) -> str:
+    return f">= {least}" if most == math.inf else f"in {figure(least)} .. {figure(most)}"
+
+
+def require_sizes(**sizes: Any) -> None:
+    """Checks the sizes of one table: integers >= 1 whose product is at most `LARGEST_TABLE`.
+
+    Example:
+        >>> require_sizes(width=2**20, hidden=2**20)
+        Traceback (most recent call last):
+        ...
+        ValueError: `width` x `hidden` must be at most 2^28; got 1048576 x 1048576
+    """
+    numbers = math.prod(require_integer(name, size, least=1) for name, size in sizes.items())
+    if numbers > LARGEST_TABLE:
+        names = " x ".join(f"`{name}`" for name in sizes)
+        raise ValueError(f"{names} must be at most 2^28; got {' x '.join(map(shown, sizes.values()))}")
+
+
+def require_instances(**arguments: tuple[Any, Any]) -> None:
+    """Checks that each argument, given as ``name=(value, class)``, is of its class.
+
+    Example:
+        >>> require_instances(covered=(1, bool))
+        Traceback (most recent call last):
+        ...
+        ValueError: `covered` must be a bool; got 1
+    """
+    for name, (value, kind) in arguments.items():
+        if not isinstance(value, kind):
+            raise ValueError(f"`{name}` must be a {getattr(kind, '__name__', kind)}; got {shown(value)}")
+
+
 def _fail(name: str, allowed: str, value: Any) -> ValueError:
-    return ValueError(f"`{name}` must be {allowed}; got {np.array2string(np.asarray(value), threshold=8)}")
+    try:
+        got = np.array2string(np.asarray(value), threshold=8)
+    except Exception:  # a ragged list, a number of too many digits, a tensor that numpy cannot read
+        got = shown(value)
+    return ValueError(f"`{name}` must be {allowed}; got {got}")
 
 
 def require_reals(name: str, value: ArrayLike, *, allowed: str = "finite real numbers") -> NDArray[np.float64]:
@@ -65,11 +130,28 @@ def require_reals(name: str, value: ArrayLike, *, allowed: str = "finite real nu
     """
     try:
         array = np.asarray(value)
-    except ValueError as ragged:
-        raise ValueError(f"`{name}` must be {allowed}; got {value!r}") from ragged
+    except Exception as unreadable:
+        raise _fail(name, allowed, value) from unreadable
     if array.dtype.kind not in "iuf" or array.size == 0 or not np.isfinite(array).all():
         raise _fail(name, allowed, value)
     return array.astype(np.float64)
+
+
+def require_within(
+    name: str, value: ArrayLike, allowed: str, holds: Callable[[NDArray[np.float64]], Any]
+) -> NDArray[np.float64]:
+    """The value as by `require_reals`, if a condition holds for each of its numbers.
+
+    Example:
+        >>> require_within("log_prior", [-1, 2], "finite numbers <= 0", lambda x: x <= 0)
+        Traceback (most recent call last):
+        ...
+        ValueError: `log_prior` must be finite numbers <= 0; got [-1  2]
+    """
+    array = require_reals(name, value, allowed=allowed)
+    if not np.all(holds(array)):
+        raise _fail(name, allowed, value)
+    return array
 
 
 def require_probability(
@@ -84,12 +166,8 @@ def require_probability(
         ValueError: `p_high` must be in [0, 1); got 1.5
     """
     allowed = f"in {'(' if above_zero else '['}0, 1{')' if below_one else ']'}"
-    array = require_reals(name, value, allowed=allowed)
-    low = array > 0 if above_zero else array >= 0
-    high = array < 1 if below_one else array <= 1
-    if not (low & high).all():
-        raise _fail(name, allowed, value)
-    return array
+    low, high = operator.gt if above_zero else operator.ge, operator.lt if below_one else operator.le
+    return require_within(name, value, allowed, lambda p: low(p, 0) & high(p, 1))
 
 
 def require_count(name: str, value: ArrayLike, *, least: int = 0) -> NDArray[np.float64]:
@@ -102,28 +180,18 @@ def require_count(name: str, value: ArrayLike, *, least: int = 0) -> NDArray[np.
         ValueError: `n_sequences` must be an integer >= 0; got 2.5
     """
     allowed = f"an integer >= {least}"
-    array = require_reals(name, value, allowed=allowed)
-    if not ((array >= least) & (array == np.floor(array))).all():
-        raise _fail(name, allowed, value)
-    if (array > LARGEST_COUNT).any():
-        raise _fail(name, f"{allowed} and at most 2^53", value)
-    return array
+    require_within(name, value, allowed, lambda n: (n >= least) & (n == np.floor(n)))
+    return require_within(name, value, f"{allowed} and at most 2^53", lambda n: n <= LARGEST_COUNT)
 
 
 def require_positive(name: str, value: ArrayLike) -> NDArray[np.float64]:
     """The value as an array of finite numbers > 0."""
-    array = require_reals(name, value, allowed="a finite number > 0")
-    if not (array > 0).all():
-        raise _fail(name, "a finite number > 0", value)
-    return array
+    return require_within(name, value, "a finite number > 0", lambda x: x > 0)
 
 
 def require_nonnegative(name: str, value: ArrayLike) -> NDArray[np.float64]:
     """The value as an array of finite numbers >= 0."""
-    array = require_reals(name, value, allowed="a finite number >= 0")
-    if not (array >= 0).all():
-        raise _fail(name, "a finite number >= 0", value)
-    return array
+    return require_within(name, value, "a finite number >= 0", lambda x: x >= 0)
 
 
 def require_distribution(name: str, value: ArrayLike) -> NDArray[np.float64]:
@@ -144,7 +212,7 @@ def require_choice(name: str, value: str, choices: Sequence[str]) -> str:
         ValueError: `loss` must be one of ('log', 'linear'); got 'hinge'
     """
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{name}` must be one of {tuple(choices)}; got {value!r}")
+        raise ValueError(f"`{name}` must be one of {tuple(choices)}; got {shown(value)}")
     return value
 
 

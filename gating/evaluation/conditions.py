@@ -16,7 +16,7 @@ from torch import Tensor
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
 from theory.distribution import GROUPS, ClassMixture
-from theory.validation import require_integer
+from theory.validation import require_instances, require_sizes
 
 __all__ = ["CONTEXTS", "DISTRIBUTIONS", "Condition", "TestSet", "conditions", "draw_test_set"]
 
@@ -68,10 +68,9 @@ def draw_test_set(sampler: ClassMixtureSampler, *, seed: int, per_cell: int) -> 
     Raises:
         ValueError: when `per_cell` is below 1, or a frequency group has a single class.
     """
-    require_integer("per_cell", per_cell, least=1)
-    if not isinstance(sampler, ClassMixtureSampler):
-        raise TypeError(f"`sampler` must be a ClassMixtureSampler; got {sampler!r}")
+    require_instances(sampler=(sampler, ClassMixtureSampler))
     k = sampler.n_classes
+    require_sizes(per_cell=per_cell, sampler=2 * k)
     query = torch.arange(k).repeat_interleave(2 * per_cell)
     relevant = torch.tensor([True, False]).repeat_interleave(per_cell).repeat(k)
     in_base = sampler.fresh(seed, query, relevant)
@@ -91,8 +90,7 @@ def conditions(spec: ClassMixture) -> Iterator[Condition]:
         >>> [c.weights.sum(0).numpy().round(9).tolist() for c in conditions(ClassMixture()) if c.group == "all"]
         [[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]]
     """
-    if not isinstance(spec, ClassMixture):
-        raise TypeError(f"`spec` must be a ClassMixture; got {spec!r}")
+    require_instances(spec=(spec, ClassMixture))
     shares = {"relevant": (1.0, 0.0), "irrelevant": (0.0, 1.0), "as_trained": (spec.p_relevant, 1 - spec.p_relevant)}
     for context in CONTEXTS:
         for group in GROUPS:

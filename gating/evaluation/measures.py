@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 from gating.evaluation.conditions import Condition, TestSet
 from gating.gates.effective import effective_gate
 from gating.tasks.sequences import Sequences
+from gating.validation import holds_numbers
+from theory.fields import shown
 
-__all__ = ["Predictor", "Row", "answer_measures", "answers", "gate_rows", "loss_rows", "mean_gate_rows"]
+__all__ = ["Predictor", "Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows"]
 
 Predictor = Callable[[Sequences], Tensor]
 """Maps sequences (R, B, ...) to log-probabilities (R, B, C)."""
@@ -61,27 +64,32 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
 
 def _check_answers(log_p: Tensor, target: Tensor, law: Tensor) -> None:
     for name, value in (("log_p", log_p), ("target", target), ("law", law)):
-        if not isinstance(value, Tensor) or value.is_complex():
-            raise TypeError(f"`{name}` must be a tensor of real numbers; got {value!r}")
+        if not holds_numbers(value):
+            raise ValueError(f"`{name}` must be a tensor of real numbers; got {shown(value)}")
     if log_p.dim() != 3 or log_p.shape[-1] == 0 or bool(log_p.isnan().any() | log_p.isposinf().any()):
         raise ValueError(f"`log_p` must be log-probabilities of shape (R, B, C) without NaN; got {log_p!r}")
     labels = target.dtype == torch.int64 and target.shape == log_p.shape[:-1]
     if not labels or bool(((target < 0) | (target >= log_p.shape[-1])).any()):
-        wanted = f"int64 labels in 0 .. {log_p.shape[-1] - 1} of shape {tuple(log_p.shape[:-1])}"
+        wanted = f"int64 labels of `log_p`, in 0 .. {log_p.shape[-1] - 1}, of shape {tuple(log_p.shape[:-1])}"
         raise ValueError(f"`target` must be {wanted}; got {target!r}")
     if law.shape != log_p.shape or not bool(((law >= 0) & (law <= 1 + 1e-9)).all()):
-        raise ValueError(f"`law` must be probabilities of shape {tuple(log_p.shape)}; got {law!r}")
+        raise ValueError(f"`law` must be probabilities of the shape of `log_p`, {tuple(log_p.shape)}; got {law!r}")
 
 
 def loss_rows(log_p: dict[str, Tensor], test_set: TestSet, by_condition: list[Condition]) -> Iterator[Row]:
-    """Mean of every measure in every condition; ``value`` is a list over replicas."""
+    r"""Mean of every measure in every condition, and its standard error over the test sequences of the replica.
+
+    A condition is the mean :math:`v = \sum_c w_c \bar v_c` over cells of S sequences each, with standard error
+    :math:`\sqrt{\sum_c w_c^2 s_c^2 / S}`. Its ``tests`` are :math:`S / \max_c w_c`: as many values of one range, of
+    equal weight and with mean v, have the largest variance that those of the cells can have.
+
+    Returns:
+        Rows whose ``value``, ``standard_error`` (NaN where S = 1) and ``tests`` are lists over replicas.
+    """
     for distribution, sequences in test_set.sequences.items():
         law = test_set.label_distribution[distribution]
         for measure, values in answer_measures(log_p[distribution], sequences.target, law).items():
-            cells = values.unflatten(1, (-1, 2, test_set.per_cell)).mean(-1)
-            for condition in by_condition:
-                value = (cells * condition.weights.to(cells.device)).sum((1, 2))
-                yield _row(distribution, condition, measure, value)
+            yield from _mean_rows(distribution, measure, values, test_set.per_cell, by_condition)
 
 
 def gate_rows(
@@ -92,33 +100,97 @@ def gate_rows(
     test_set: TestSet,
     by_condition: list[Condition],
 ) -> Iterator[Row]:
-    """Effective gate `name` and `name`_residual in every condition, from answers of model, g and h.
+    r"""Effective gate `name` and `name`_residual in every condition, from answers of model, g and h.
 
-    Where g and h agree on every sequence of a condition the gate is not defined, and it has no row.
+    Inside of (0, 1) the gate is where the mean of :math:`\psi_i = \partial_\alpha \mathrm{KL}_i` is 0, so that its
+    standard error is that mean's over the mean of :math:`\partial_\alpha \psi_i` (the sandwich of an M-estimator). At 0
+    and 1 neither this nor a number of tests says how far it may be off, and both are missing. The residual is a mean of
+    :math:`\mathrm{KL}_i` that a small change of the gate leaves alone.
+
+    Rows are those of `loss_rows`. Where g and h agree on every sequence of a condition the gate is NaN.
+
+    Source: P. J. Huber. The behavior of maximum likelihood estimates under nonstandard conditions. 1967.
     """
     for distribution in test_set.sequences:
         triple = [log_p[distribution].unflatten(1, (-1, test_set.per_cell)) for log_p in (model, g, h)]
         for condition in by_condition:
             weights = condition.weights.flatten()
             seen = weights.nonzero().squeeze(-1)
-            parts = [log_p[:, seen.to(log_p.device)].flatten(1, 2) for log_p in triple]
-            per_sequence = weights[seen].repeat_interleave(test_set.per_cell).to(parts[0].device)
-            fit = effective_gate(parts[0], parts[1], parts[2], per_sequence)
-            yield _row(distribution, condition, name, fit.alpha)
-            yield _row(distribution, condition, f"{name}_residual", fit.residual)
+            cells = [log_p[:, seen.to(log_p.device)] for log_p in triple]
+            weights = weights[seen].to(cells[0].device)
+            parts = [cell.flatten(1, 2) for cell in cells]
+            fit = effective_gate(parts[0], parts[1], parts[2], weights.repeat_interleave(test_set.per_cell))
+            slope, curvature, divergence = _at_gate(cells, fit.alpha.nan_to_num()[:, None, None, None])
+            of_slope, of_divergence = (
+                (weights.square() * _variance(part)).sum(-1).sqrt() for part in (slope, divergence)
+            )
+            inside, tests = (fit.alpha > 0) & (fit.alpha < 1), _tests(condition, test_set.per_cell)
+            error = (of_slope / (curvature.mean(-1) * weights).sum(-1)).where(inside, torch.nan)
+            yield _row(distribution, condition, name, fit.alpha, error, [tests if k else None for k in inside.tolist()])
+            yield _row(distribution, condition, f"{name}_residual", fit.residual, of_divergence, [tests] * len(error))
+
+
+def _at_gate(triple: list[Tensor], alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """First and second derivative in the gate of each sequence's KL divergence, and the divergence, (R, cells, S)."""
+    t, g, h = (log_p.exp() for log_p in triple)
+    mixture = (alpha * g + (1 - alpha) * h).clamp_min(1e-300)
+    ratio = (g - h) / mixture
+    divergence = torch.where(t > 0, t * (triple[0] - mixture.log()), 0.0)
+    return -(t * ratio).sum(-1), (t * ratio.square()).sum(-1), divergence.sum(-1)
 
 
 def mean_gate_rows(alpha: dict[str, Tensor], test_set: TestSet, by_condition: list[Condition]) -> Iterator[Row]:
-    """Mean of a gate's own alpha, given per sequence as (R, B), in every condition."""
+    """Mean of a gate's own alpha, given per sequence as (R, B), in every condition; rows as those of `loss_rows`."""
     for distribution, values in alpha.items():
         if not bool(((values >= 0) & (values <= 1)).all()):  # NaN fails too
             raise ValueError(f"`alpha` must be in [0, 1]; got {values!r}")
-        cells = values.double().unflatten(1, (-1, 2, test_set.per_cell)).mean(-1)
-        for condition in by_condition:
-            yield _row(distribution, condition, "mean_gate", (cells * condition.weights.to(cells.device)).sum((1, 2)))
+        yield from _mean_rows(distribution, "mean_gate", values.double(), test_set.per_cell, by_condition)
 
 
-def _row(distribution: str, condition: Condition, measure: str, value: Tensor) -> Row:
+def by_replica(rows: Iterable[Row], places: Sequence[Row]) -> Iterator[Row]:
+    """A row for each replica; those without a value (NaN) are left out.
+
+    Args:
+        rows: rows whose values are lists over replicas.
+        places: other columns of each replica's rows.
+
+    Example:
+        >>> rows = [{"measure": "error", "value": [0.5, 0.2], "standard_error": [0.1, 0.1], "tests": [25, 16]}]
+        >>> [(row["seed"], row["value"], row["tests"]) for row in by_replica(rows, [{"seed": 0}, {"seed": 1}])]
+        [(0, 0.5, 25), (1, 0.2, 16)]
+    """
+    for row in rows:
+        for k, place in enumerate(places):
+            if not math.isnan(row["value"][k]):
+                yield {**place, **row, **{name: row[name][k] for name in ("value", "standard_error", "tests")}}
+
+
+def _mean_rows(
+    distribution: str, measure: str, values: Tensor, per_cell: int, by_condition: list[Condition]
+) -> Iterator[Row]:
+    """Rows of a mean over sequences, whose values have shape (R, K * 2 * S)."""
+    cells = values.unflatten(1, (-1, 2, per_cell))
+    mean, variance = cells.mean(-1), _variance(cells)
+    for condition in by_condition:
+        weights = condition.weights.to(cells.device)
+        error = (weights.square() * variance).sum((1, 2)).sqrt()
+        tests = [_tests(condition, per_cell)] * len(cells)
+        yield _row(distribution, condition, measure, (mean * weights).sum((1, 2)), error, tests)
+
+
+def _variance(cells: Tensor) -> Tensor:
+    """Of the mean over the last axis; NaN where a cell has one value."""
+    n = cells.shape[-1]
+    return cells.var(-1) / n if n > 1 else torch.full_like(cells[..., 0], torch.nan)
+
+
+def _tests(condition: Condition, per_cell: int) -> int:
+    return int(per_cell / float(condition.weights.max()) + 1e-6)
+
+
+def _row(
+    distribution: str, condition: Condition, measure: str, value: Tensor, error: Tensor, tests: Sequence[int | None]
+) -> Row:
     return {
         "distribution": distribution,
         "context": condition.context,
@@ -126,4 +198,6 @@ def _row(distribution: str, condition: Condition, measure: str, value: Tensor) -
         "measure": measure,
         "kind": "measured",
         "value": value.tolist(),
+        "standard_error": error.tolist(),
+        "tests": tests,
     }

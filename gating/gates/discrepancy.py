@@ -111,21 +111,6 @@ class DiscrepancyCurves:
         inside = np.abs(log_odds) < REACH
         return Slopes(value, np.where(inside, slope / SPACING, 0.0), np.zeros(len(self)))
 
-    def best(self) -> tuple[Floats, Floats]:
-        """Log odds of least discrepancy of each cell, and that discrepancy: what no gate can explain.
-
-        Both losses are convex in the weight, so the slope in the log odds changes its sign once: bisection.
-        """
-        low, high = np.full(len(self), -REACH), np.full(len(self), REACH)
-        for _ in range(50):
-            middle = (low + high) / 2
-            falls = self.at(middle).slope < 0
-            low, high = np.where(falls, middle, low), np.where(falls, high, middle)
-        ends = np.stack([self.table[:, 0, 0], self.at(middle).value, self.table[:, -1, 0]])
-        odds = np.stack([np.full(len(self), -REACH), middle, np.full(len(self), REACH)])
-        chosen = ends.argmin(axis=0), np.arange(len(self))
-        return odds[chosen], ends[chosen]
-
 
 @dataclass(frozen=True)
 class OutputRows:

@@ -1,7 +1,12 @@
-r"""The effective gate: the weight of g that makes ``alpha g + (1 - alpha) h`` nearest to what a model answers."""
+r"""The effective gate: the weight of g that makes ``alpha g + (1 - alpha) h`` nearest to what a model answers.
+
+The only solver of mixtures: the memorizing predictor in place of g and the generalizing one in place of h give the
+weight that describes a checkpoint best, and what no gate can explain of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -58,10 +63,7 @@ def effective_gate(
         >>> round(effective_gate(mixture, g, h).alpha.item(), 6)
         0.25
     """
-    _check(model, g, h)
-    for name, value in (("model", model), ("g", g), ("h", h)):
-        if bool(value.isposinf().any()):
-            raise ValueError(f"`{name}` must be log-probabilities; got inf")
+    _check(model, g, h, Tensor.isposinf, "log-probabilities; got inf")
     tolerance = require_scalar("tolerance", require_positive("tolerance", tolerance))
     log_t, p_g, p_h = model.double(), g.double().exp(), h.double().exp()
     w = _normalised(weights, log_t)
@@ -127,10 +129,7 @@ def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor 
         >>> effective_gate_squared(0.25 * g, g, h).alpha.item()
         0.25
     """
-    _check(model, g, h)
-    for name, value in (("model", model), ("g", g), ("h", h)):
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"`{name}` must be finite; got an infinite output")
+    _check(model, g, h, Tensor.isinf, "finite; got an infinite output")
     t, g, h = model.double(), g.double(), h.double()
     w = _normalised(weights, t)
     gap = g - h
@@ -140,8 +139,9 @@ def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor 
     return EffectiveGate(alpha, error)
 
 
-def _check(model: Tensor, g: Tensor, h: Tensor) -> None:
-    for name, value in (("model", model), ("g", g), ("h", h)):
+def _check(model: Tensor, g: Tensor, h: Tensor, refused: Callable[[Tensor], Tensor], instead: str) -> None:
+    named = {"model": model, "g": g, "h": h}
+    for name, value in named.items():
         if not isinstance(value, Tensor) or value.is_complex():
             raise TypeError(f"`{name}` must be a tensor of real numbers; got {value!r}")
     if not model.shape == g.shape == h.shape or model.dim() < 2 or 0 in model.shape[-2:]:
@@ -149,9 +149,11 @@ def _check(model: Tensor, g: Tensor, h: Tensor) -> None:
             "`model`, `g` and `h` must have one shape (..., n, C), n and C >= 1;"
             f" got {tuple(model.shape)}, {tuple(g.shape)} and {tuple(h.shape)}"
         )
-    for name, value in (("model", model), ("g", g), ("h", h)):
+    for name, value in named.items():
         if bool(value.isnan().any()):
             raise ValueError(f"`{name}` must have no NaN; got {int(value.isnan().sum())} of {value.numel()}")
+        if bool(refused(value).any()):
+            raise ValueError(f"`{name}` must be {instead}")
 
 
 def _normalised(weights: Tensor | None, like: Tensor) -> Tensor:

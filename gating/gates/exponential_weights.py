@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from gating.gates.online import Index, LinearLossGate, add_at
+from theory.fields import shown
 from theory.regret import scheduled_weights_bound
 from theory.validation import require_positive, require_reals, require_scalar
 
@@ -70,7 +71,7 @@ class ExponentialWeightsGate(LinearLossGate):
         if rate is None and not math.isfinite(self.loss_range):
             raise ValueError("`loss_range` must be finite when no `rate` is given; got inf")
         if rate is not None and horizon is not None:
-            raise ValueError(f"`horizon` must be None when `rate` is given; got {horizon!r}")
+            raise ValueError(f"`horizon` must be None when `rate` is given; got {shown(horizon)}")
         for name in ("lead", "coming_rate", "last_rate", "rate_sum"):
             self._state(name)
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
@@ -116,7 +117,10 @@ def _require_rate(rate: float | Rate | None) -> float | Rate | None:
     if not callable(rate):
         return None if rate is None else require_scalar("rate", require_positive("rate", rate))
     rounds = torch.cat([torch.zeros(1, dtype=torch.float64), 2.0 ** torch.arange(41, dtype=torch.float64)])
-    rates = rate(rounds)
+    try:
+        rates = rate(rounds)
+    except Exception as error:
+        raise ValueError(f"`rate` must give rates of rounds; {rate!r} ended in {error!r}") from error
     if not isinstance(rates, Tensor) or rates.shape != rounds.shape or not (rates > 0).all() or rates.isinf().any():
         raise ValueError(f"`rate` must give finite rates > 0 in the shape of the rounds; got {rates!r}")
     if (rates[1:] > rates[:-1]).any():

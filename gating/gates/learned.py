@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gating.models.layers import Linear
 from gating.tasks.sequences import Sequences
-from theory.validation import require_choice, require_integer
+from theory.validation import require_choice, require_integer, require_sizes
 
 __all__ = ["GATE_INPUTS", "MLPGate"]
 
@@ -43,11 +43,10 @@ class MLPGate(nn.Module):
         self, dim: int, context_length: int, *, inputs: str, hidden: int = 64, rngs: Sequence[torch.Generator]
     ):
         super().__init__()
-        require_integer("dim", dim, least=1)
-        require_integer("context_length", context_length)
-        require_integer("hidden", hidden, least=1)
+        length = require_integer("context_length", context_length)
+        require_sizes(context_length=length + 1, dim=dim, hidden=hidden)
         self.inputs = require_choice("inputs", inputs, GATE_INPUTS)
-        n_in = dim if inputs == "query" else dim * (context_length + 1)
+        n_in = dim if inputs == "query" else dim * (length + 1)
         self.layers = nn.Sequential(Linear(n_in, hidden, rngs), nn.ReLU(), Linear(hidden, 1, rngs))
 
     def forward(self, sequences: Sequences) -> Tensor:

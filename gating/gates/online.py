@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from theory.validation import require_count, require_positive, require_scalar
+from theory.fields import shown
+from theory.validation import LARGEST_TABLE, require_integers, require_positive, require_scalar, require_sizes
 
 __all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at"]
 
@@ -63,10 +64,8 @@ class OnlineGate(nn.Module, ABC):
 
     def __init__(self, shape: Sequence[int]):
         super().__init__()
-        sizes = require_count("shape", shape, least=1)
-        if sizes.ndim != 1:
-            raise ValueError(f"`shape` must be a sequence of integers >= 1; got {shape!r}")
-        self.shape = torch.Size(int(size) for size in sizes)
+        self.shape = torch.Size(require_integers("shape", shape, least=1, most=LARGEST_TABLE))
+        require_sizes(shape=math.prod(self.shape))
         for name in ("rounds", "loss", "loss_in_weight", "loss_in_context"):
             self._state(name)
         self.register_buffer("offsets", torch.arange(0, self.shape.numel(), self.shape[-1]))
@@ -152,7 +151,7 @@ class OnlineGate(nn.Module, ABC):
             return slice(None), self.shape
         visited = self.shape[:-1]
         if not isinstance(cells, Tensor) or cells.dtype != torch.int64 or cells.shape != visited:
-            raise ValueError(f"`cells` must be an int64 tensor of shape {tuple(visited)}; got {cells!r}")
+            raise ValueError(f"`cells` must be an int64 tensor of shape {tuple(visited)}; got {shown(cells)}")
         flat = cells.reshape(-1)
         if ((flat < 0) | (flat >= self.shape[-1])).any():
             raise ValueError(f"`cells` must be in 0 .. {self.shape[-1] - 1}; got {cells!r}")
@@ -162,10 +161,9 @@ class OnlineGate(nn.Module, ABC):
         try:
             losses = torch.as_tensor(value, dtype=torch.float64, device=self.rounds.device)
             return losses.expand(visited).reshape(-1)
-        except (RuntimeError, TypeError, ValueError) as mismatch:
-            raise ValueError(
-                f"`{name}` must be numbers that broadcast to {tuple(visited)}; got {value!r}"
-            ) from mismatch
+        except Exception as mismatch:  # torch has many
+            wanted = f"numbers that broadcast to {tuple(visited)}"
+            raise ValueError(f"`{name}` must be {wanted}; got {shown(value)}") from mismatch
 
 
 class LinearLossGate(OnlineGate):

@@ -124,7 +124,7 @@ class PosteriorCells:
         return self.discrepancy.tabulate() if isinstance(self.discrepancy, OutputRows) else self.discrepancy
 
 
-def describable(cells: PosteriorCells, *, fraction: float = 0.1) -> NDArray[np.bool_]:
+def describable(cells: PosteriorCells, residual: ArrayLike, *, fraction: float = 0.1) -> NDArray[np.bool_]:
     r"""Cells from the first checkpoint on at which M and G together describe the model.
 
     Early in training no mixture of M and G is near the model. Of each run (equal ``n_tasks``, ``seed`` and ``width``)
@@ -133,27 +133,28 @@ def describable(cells: PosteriorCells, *, fraction: float = 0.1) -> NDArray[np.b
 
     Args:
         cells: the checkpoints.
+        residual: what the best mixture of M and G leaves in each cell (:mod:`gating.gates.effective`), (c,).
         fraction: in [0, 1]; 1 keeps every cell from the first checkpoint on.
 
     Returns:
         Mask of shape (c,).
 
     Raises:
-        ValueError: `fraction` outside [0, 1].
+        ValueError: `fraction` outside [0, 1], or `residual` not one number for each cell.
 
     Example:
-        >>> table = np.zeros((3, 289, 3))
-        >>> table[:, :, 0] = np.array([[1.0], [0.05], [0.2]])  # discrepancy of every mixture
-        >>> cells = PosteriorCells(DiscrepancyCurves(table), n_tasks=2, steps=[20, 50, 90], loss_gap=1.0,
-        ...     complexity_m=9.0, complexity_g=5.0)
-        >>> describable(cells, fraction=0.1).tolist()
+        >>> cells = PosteriorCells(DiscrepancyCurves(np.zeros((3, 289, 3))), n_tasks=2, steps=[20, 50, 90],
+        ...     loss_gap=1.0, complexity_m=9.0, complexity_g=5.0)
+        >>> describable(cells, [1.0, 0.05, 0.2], fraction=0.1).tolist()
         [False, True, True]
     """
     threshold = require_scalar("fraction", require_probability("fraction", fraction))
-    residual, runs = cells.curves().best()[1], cells.groups(("n_tasks", "seed", "width"))
+    left, runs = require_reals("residual", residual), cells.groups(("n_tasks", "seed", "width"))
+    if left.shape != (len(cells),):
+        raise ValueError(f"`residual` must be {len(cells)} numbers, one for each cell; got shape {left.shape}")
     largest = np.zeros(runs.max() + 1)
-    np.maximum.at(largest, runs, residual)
-    near = residual <= threshold * largest[runs]
+    np.maximum.at(largest, runs, left)
+    near = left <= threshold * largest[runs]
     first = np.full(len(largest), np.inf)
     np.minimum.at(first, runs[near], cells.steps[near])
     return np.asarray(cells.steps >= first[runs])

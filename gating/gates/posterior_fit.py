@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 from gating.gates.discrepancy import OutputRows
 from gating.gates.posterior import PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
+from gating.results.bootstrap import cluster_bootstrap
 from theory.validation import require_choice, require_integer, require_nonnegative
 
 __all__ = ["ABLATIONS", "PosteriorFit", "bootstrap_posterior", "fit_posterior"]
@@ -238,7 +239,7 @@ def bootstrap_posterior(
     n_starts: int = 3,
     seed: int = 0,
 ) -> list[PosteriorParameters]:
-    """Parameters refitted to cells drawn with replacement; quantiles over them are the bootstrap interval.
+    """Parameters refitted to cells drawn with replacement; `percentile_interval` of them is the bootstrap interval.
 
     Checkpoints of one run are alike, so single cells (the default) give intervals that are too short where runs are
     few: draw whole runs (``by=("n_tasks", "seed", "width")``) or whole numbers of tasks (``by=("n_tasks",)``) instead.
@@ -249,7 +250,7 @@ def bootstrap_posterior(
         by: labels of cells that are drawn together; none for single cells.
         n_resamples: refits, >= 1.
         n_starts: searches of each refit, >= 1, the first from the fit.
-        seed: seed of the draws, integer >= 0.
+        seed: seed of the draws, and of the starts of each refit, integer >= 0.
 
     Returns:
         One `PosteriorParameters` per resample.
@@ -260,14 +261,14 @@ def bootstrap_posterior(
     Source: Efron and Tibshirani (1993), chapters 6 and 8.
     """
     groups = cells.groups(by) if by else np.arange(len(cells))
-    n = int(groups.max()) + 1
-    if n < 2:
+    if (n := len(np.unique(groups))) < 2:
         raise ValueError(f"`by` must leave at least two groups of cells to draw; got {by!r}, which leaves {n}")
-    generator = np.random.default_rng(require_integer("seed", seed))
     held = {name: getattr(fit.parameters, name) for name in fit.fixed}
-    refits = []
-    for _ in range(require_integer("n_resamples", n_resamples, least=1)):
-        counts = np.bincount(generator.integers(0, n, n), minlength=n)[groups]
-        options = {"n_starts": n_starts, "seed": int(generator.integers(2**31))}
-        refits.append(fit_posterior(cells, fixed=held, weights=counts, start=fit.parameters, **options).parameters)
-    return refits
+
+    def refit(rows: NDArray[np.int64]) -> tuple[float, ...]:
+        times = np.bincount(rows, minlength=len(cells))
+        found = fit_posterior(cells, fixed=held, weights=times, n_starts=n_starts, seed=seed, start=fit.parameters)
+        return astuple(found.parameters)
+
+    draws = cluster_bootstrap(refit, groups, n_resamples=n_resamples, seed=seed).draws
+    return [PosteriorParameters(*map(float, draw)) for draw in draws]

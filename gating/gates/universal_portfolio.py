@@ -17,9 +17,12 @@ from theory.mixture_regret import (
     portfolio_nodes,
     portfolio_quadrature_bound,
 )
-from theory.validation import require_choice, require_count, require_scalar
+from theory.validation import require_choice, require_integer, require_sizes
 
 __all__ = ["UniversalPortfolioGate"]
+
+MOST_NODES = 2**14
+"""Of the quadrature, enough for 18 million rounds; finding more takes minutes."""
 
 
 class UniversalPortfolioGate(LogLossGate):
@@ -57,8 +60,11 @@ class UniversalPortfolioGate(LogLossGate):
     def __init__(self, shape: Sequence[int], *, horizon: int, prior: str = "jeffreys", tolerance: float = 1e-6):
         super().__init__(shape)
         self.prior = require_choice("prior", prior, tuple(PORTFOLIO_PRIORS))
-        self.horizon = int(require_scalar("horizon", require_count("horizon", horizon, least=1)))
+        self.horizon = require_integer("horizon", horizon, least=1, most=2**53)
         self.n_nodes = portfolio_nodes(self.horizon, prior=prior, tolerance=tolerance)
+        if self.n_nodes > MOST_NODES:
+            raise ValueError(f"`horizon` and `tolerance` must ask for at most 2^14 nodes; got {self.n_nodes}")
+        require_sizes(shape=self.shape.numel(), horizon=self.n_nodes)
         nodes, mirrored, weights = (torch.from_numpy(a) for a in _gauss(self.n_nodes, prior))
         self.register_buffer("nodes", nodes)
         self.register_buffer("mirrored", mirrored)

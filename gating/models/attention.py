@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, scaled_dot_product_attention
 
-from gating.models.layers import Linear, affine, rows_of
-from theory.validation import require_integer
+from gating.models.layers import Linear, affine, n_replicas, rows_of
+from theory.validation import require_instances, require_integer, require_sizes
 
-__all__ = ["Attention", "Rotary", "causal_attention"]
+__all__ = ["Attention", "Rotary", "causal_attention", "require_heads"]
+
+LARGEST_WIDTH = 2**13
+"""Of the stream; the maps to queries, keys and values are the largest table of attention."""
 
 ROWS_AT_ONCE = 64
 """Queries whose scores are computed together, from the keys up to the last of them."""
@@ -38,11 +41,12 @@ class Rotary(nn.Module):
 
     def __init__(self, n_features: int, n_positions: int):
         super().__init__()
-        if require_integer("n_features", n_features, least=2) % 2:
+        require_sizes(n_features=n_features, n_positions=n_positions)
+        if n_features % 2:
             raise ValueError(f"`n_features` must be even; got {n_features!r}")
         self.n_features = n_features
         rate = 10_000.0 ** (-torch.arange(0, n_features, 2) / n_features)
-        angle = torch.arange(require_integer("n_positions", n_positions, least=1)).unsqueeze(-1) * rate
+        angle = torch.arange(n_positions).unsqueeze(-1) * rate
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
@@ -52,6 +56,17 @@ class Rotary(nn.Module):
         a, b, rest = heads.split([n // 2, n // 2, heads.shape[-1] - n], dim=-1)
         cos, sin = self.cos[places], self.sin[places]
         return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)
+
+
+def require_heads(width: int, heads: int) -> None:
+    """Checks the width of the stream and the number of heads, which share it.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+    """
+    require_integer("width", width, least=1, most=LARGEST_WIDTH)
+    if require_integer("heads", heads, most=LARGEST_WIDTH) < 1 or width % heads or width % 2:
+        raise ValueError(f"`width` must be even and a multiple of `heads` = {heads}; got {width!r}")
 
 
 class Attention(nn.Module):
@@ -75,11 +90,13 @@ class Attention(nn.Module):
         std: float | None = None,
     ):
         super().__init__()
+        require_heads(width, heads)
+        require_instances(rotary=(rotary, Rotary | None))
         self.heads, self.rotary = heads, rotary
         self.query_key_value = Linear(width, 3 * width, rngs, bias=False, std=std)
-        for name in ("query_bias", "value_bias"):
-            self.register_parameter(name, nn.Parameter(torch.zeros(len(rngs), 1, width)) if bias else None)
         self.out = Linear(width, width, rngs, bias=bias, std=std)
+        for name in ("query_bias", "value_bias"):
+            self.register_parameter(name, nn.Parameter(torch.zeros(n_replicas(rngs), 1, width)) if bias else None)
 
     def forward(self, x: Tensor, *, last_only: bool) -> Tensor:
         """(R, B, T, width) -> (R, B, T, width), or (R, B, 1, width) when `last_only`."""

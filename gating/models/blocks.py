@@ -8,19 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from gating.models.attention import Attention, Rotary
-from gating.models.layers import LayerNorm, Linear, rows_of
-from theory.validation import require_integer, require_positive, require_scalar
+from gating.models.attention import Attention, Rotary, require_heads
+from gating.models.layers import LayerNorm, Linear, n_replicas, rows_of
+from theory.validation import require_instances, require_integer, require_positive, require_scalar
 
 __all__ = ["Block", "require_shape"]
 
-LARGEST_HIDDEN = 2**20
+LARGEST_DEPTH, LARGEST_HIDDEN = 2**10, 2**20
 HIDDEN_AT_ONCE = 2**19
 """Numbers of the hidden layer that are computed together."""
 
 
-def require_shape(width: int, depth: int, heads: int, mlp_factor: float) -> None:
+def require_shape(width: int, depth: int, heads: int, mlp_factor: float) -> int:
     """Checks the shape of a Transformer.
+
+    Returns:
+        Width of the hidden layers.
 
     Raises:
         ValueError: naming the argument, the allowed set and the value.
@@ -31,15 +34,14 @@ def require_shape(width: int, depth: int, heads: int, mlp_factor: float) -> None
         ...
         ValueError: `width` must be even and a multiple of `heads` = 3; got 64
     """
-    require_integer("width", width, least=1)
-    require_integer("depth", depth, least=1)
-    if require_integer("heads", heads) < 1 or width % heads or width % 2:
-        raise ValueError(f"`width` must be even and a multiple of `heads` = {heads}; got {width!r}")
+    require_integer("depth", depth, least=1, most=LARGEST_DEPTH)
+    require_heads(width, heads)
     hidden = require_scalar("mlp_factor", require_positive("mlp_factor", mlp_factor)) * width
     if hidden > LARGEST_HIDDEN:
         raise ValueError(f"`mlp_factor` must be at most {LARGEST_HIDDEN} / `width`; got {mlp_factor!r}")
     if hidden < 1:
         raise ValueError(f"`mlp_factor` must be at least 1 / `width`; got {mlp_factor!r}")
+    return round(hidden)
 
 
 class Block(nn.Module):
@@ -57,8 +59,9 @@ class Block(nn.Module):
         std: float | None = None,
     ):
         super().__init__()
-        hidden = round(mlp_factor * width)
-        self.norm_attention, self.norm_mlp = LayerNorm(width, len(rngs)), LayerNorm(width, len(rngs))
+        hidden = require_shape(width, 1, heads, mlp_factor)
+        require_instances(attention_bias=(attention_bias, bool))
+        self.norm_attention, self.norm_mlp = (LayerNorm(width, n_replicas(rngs)) for _ in range(2))
         self.attention = Attention(width, heads, rngs, bias=attention_bias, rotary=rotary, std=std)
         self.up, self.down = Linear(width, hidden, rngs, std=std), Linear(hidden, width, rngs, std=std)
 

@@ -13,7 +13,7 @@ from gating.models.attention import Rotary
 from gating.models.blocks import Block, require_shape
 from gating.models.layers import LayerNorm, Linear
 from gating.tasks.sequences import Sequences
-from theory.validation import require_integer
+from theory.validation import require_integer, require_sizes
 
 __all__ = ["Decoder", "ItemDecoder", "RegressionDecoder", "UrnDecoder"]
 
@@ -54,6 +54,7 @@ class Decoder(nn.Module):
         require_shape(width, depth, heads, mlp_factor)
         if width % (8 * heads):
             raise ValueError(f"`width` must be a multiple of 8 `heads` = {8 * heads}; got {width!r}")
+        require_sizes(width=width, length=length)
         rotary = Rotary(width // heads // 4, length)
         self.embed = Linear(n_in, width, rngs, bias=False, std=INITIAL_STD)
         self.blocks = nn.ModuleList(
@@ -87,6 +88,7 @@ class UrnDecoder(Decoder):
 
     def __init__(self, dim: int, length: int, *, rngs: Sequence[torch.Generator], **shape: Any):
         self.n_colours = require_integer("dim", dim, least=2)
+        require_sizes(dim=dim, length=length)
         super().__init__(dim + 1, dim + 1, length, rngs=rngs, **shape)
 
     def logits(self, sequences: Sequences) -> Tensor:
@@ -117,6 +119,7 @@ class RegressionDecoder(Decoder):
     """
 
     def __init__(self, dim: int, length: int, *, rngs: Sequence[torch.Generator], **shape: Any):
+        require_sizes(dim=dim, length=length)
         super().__init__(dim + 1, 1, 2 * length - 1, rngs=rngs, **shape)
 
     def forward(self, sequences: Sequences) -> Tensor:
@@ -144,6 +147,7 @@ class ItemDecoder(Decoder):
     """
 
     def __init__(self, dim: int, length: int, *, rngs: Sequence[torch.Generator], **shape: Any):
+        require_sizes(dim=dim, length=length)
         super().__init__(dim + 2, 2, length, rngs=rngs, **shape)
 
     def forward(self, sequences: Sequences) -> Tensor:

@@ -11,19 +11,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from theory.validation import is_integer, require_integer
+from theory.fields import shown
+from theory.validation import require_instances, require_integers, require_nonnegative, require_scalar, require_sizes
 
-__all__ = ["LayerNorm", "Linear", "affine", "generators", "rows_of"]
+__all__ = ["LayerNorm", "Linear", "affine", "generators", "n_replicas", "rows_of"]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
     """One source of initial weights per replica, never torch's global state; seeds in -2^63 .. 2^64 - 1."""
-    if not isinstance(seeds, Sequence):
-        raise ValueError(f"`seeds` must be one integer per replica; got {seeds!r}")
-    for seed in seeds:
-        if not is_integer(seed) or not -(2**63) <= seed < 2**64:
-            raise ValueError(f"`seeds` must be integers in -2^63 .. 2^64 - 1; got {seed!r}")
-    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    checked = require_integers("seeds", seeds, least=-(2**63), most=2**64 - 1)
+    return [torch.Generator().manual_seed(seed) for seed in checked]
+
+
+def n_replicas(rngs: Sequence[torch.Generator]) -> int:
+    """How many replicas are made from these sources of initial weights, at least one.
+
+    Raises:
+        ValueError: naming `rngs`, the allowed set and the value.
+    """
+    if not isinstance(rngs, Sequence) or not rngs or not all(isinstance(rng, torch.Generator) for rng in rngs):
+        raise ValueError(f"`rngs` must be one torch.Generator per replica, at least one; got {shown(rngs)}")
+    return len(rngs)
 
 
 class Linear(nn.Module):
@@ -59,13 +67,12 @@ class Linear(nn.Module):
         std: float | None = None,
     ):
         super().__init__()
-        require_integer("n_in", n_in, least=1)
-        require_integer("n_out", n_out, least=1)
-        if not isinstance(rngs, Sequence) or not rngs or not all(isinstance(rng, torch.Generator) for rng in rngs):
-            raise ValueError(f"`rngs` must be one torch.Generator per replica, at least one; got {rngs!r}")
-        drawn = [torch.randn(n_in, n_out, generator=rng) for rng in rngs]
-        self.weight = nn.Parameter(torch.stack(drawn) * (n_in**-0.5 if std is None else std))
-        self.bias = nn.Parameter(torch.zeros(len(drawn), 1, n_out)) if bias else None
+        require_sizes(n_in=n_in, n_out=n_out)
+        require_instances(bias=(bias, bool))
+        wide = n_in**-0.5 if std is None else require_scalar("std", require_nonnegative("std", std))
+        biases = torch.zeros(n_replicas(rngs), 1, n_out)
+        self.weight = nn.Parameter(torch.stack([torch.randn(n_in, n_out, generator=rng) for rng in rngs]) * wide)
+        self.bias = nn.Parameter(biases) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, ..., n_in) -> (R, ..., n_out)."""
@@ -102,8 +109,7 @@ class LayerNorm(nn.Module):
 
     def __init__(self, width: int, n_replicas: int):
         super().__init__()
-        require_integer("width", width, least=1)
-        require_integer("n_replicas", n_replicas, least=1)
+        require_sizes(width=width, n_replicas=n_replicas)
         self.scale = nn.Parameter(torch.ones(n_replicas, 1, width))
         self.shift = nn.Parameter(torch.zeros(n_replicas, 1, width))
 

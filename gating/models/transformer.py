@@ -12,7 +12,8 @@ from torch.nn.functional import one_hot
 from gating.models.blocks import Block, require_shape
 from gating.models.layers import LayerNorm, Linear
 from gating.tasks.sequences import Sequences
-from theory.validation import require_integer
+from theory.fields import shown
+from theory.validation import require_integer, require_sizes
 
 __all__ = ["Transformer", "sinusoidal_positions"]
 
@@ -61,11 +62,11 @@ class Transformer(nn.Module):
         rngs: Sequence[torch.Generator],
     ):
         super().__init__()
-        for name, value in (("dim", dim), ("n_labels", n_labels), ("width", width)):
-            require_integer(name, value, least=1)
-        require_integer("context_length", context_length)
-        if dim != width:
-            raise ValueError(f"`width` must equal `dim` = {dim}, as inputs enter the stream unchanged; got {width}")
+        require_sizes(dim=dim, n_labels=n_labels)
+        require_sizes(dim=dim, context_length=require_integer("context_length", context_length) + 1)
+        if require_integer("width", width, least=1) != dim:
+            wrong = f"got {shown(width)}"
+            raise ValueError(f"`width` must equal `dim` = {dim}, as inputs enter the stream unchanged; {wrong}")
         require_shape(width, depth, heads, mlp_factor)
         self.n_labels = n_labels
         self.embed_label = Linear(n_labels, width, rngs, bias=False)
@@ -103,8 +104,8 @@ def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
 
     Source: A. Vaswani et al. Attention Is All You Need. NeurIPS 2017, section 3.5.
     """
-    require_integer("n_positions", n_positions, least=1)
-    if require_integer("width", width, least=1) % 2:
+    require_sizes(n_positions=n_positions, width=width)
+    if width % 2:
         raise ValueError(f"`width` must be even; got {width!r}")
     rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     angle = torch.arange(n_positions).unsqueeze(-1) * rate

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gating.tasks.sequences import Sequences
-from theory.validation import require_integer, require_positive, require_probability, require_scalar
+from theory.validation import require_positive, require_probability, require_scalar, require_sizes
 
 __all__ = ["SoftmaxSimilarity"]
 
@@ -39,8 +39,7 @@ class SoftmaxSimilarity(nn.Module):
 
     def __init__(self, n_labels: int, n_replicas: int, *, temperature: float = 1.0, clip: float = 1e-7):
         super().__init__()
-        require_integer("n_labels", n_labels, least=1)
-        require_integer("n_replicas", n_replicas, least=1)
+        require_sizes(n_labels=n_labels, n_replicas=n_replicas)
         temperature = require_scalar("temperature", require_positive("temperature", temperature))
         self.n_labels = n_labels
         self.clip = require_scalar("clip", require_probability("clip", clip, above_zero=True, below_one=True))

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gating.models.layers import Linear
+from gating.predictors.tables import require_finite
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
-from theory.validation import require_integer, require_positive, require_scalar
+from theory.validation import require_instances, require_integer, require_positive, require_scalar, require_sizes
 
 __all__ = ["InWeightMLP", "TabularInWeight"]
 
@@ -39,8 +40,8 @@ class InWeightMLP(nn.Module):
 
     def __init__(self, dim: int, n_labels: int, *, hidden: int = 64, rngs: Sequence[torch.Generator]):
         super().__init__()
-        for name, value in (("dim", dim), ("n_labels", n_labels), ("hidden", hidden)):
-            require_integer(name, value, least=1)
+        require_sizes(dim=dim, hidden=hidden)
+        require_sizes(hidden=hidden, n_labels=n_labels)
         self.layers = nn.Sequential(Linear(dim, hidden, rngs), nn.ReLU(), Linear(hidden, n_labels, rngs))
 
     def forward(self, sequences: Sequences) -> Tensor:
@@ -73,8 +74,7 @@ class TabularInWeight:
     def __init__(self, counts: Tensor, centres: Tensor, *, beta: float = 1.0):
         self.beta = _require_beta(beta)
         for name, value in (("counts", counts), ("centres", centres)):
-            if not isinstance(value, Tensor) or value.dim() != 3 or not bool(value.isfinite().all()):
-                raise ValueError(f"`{name}` must be a tensor of finite numbers with three dimensions; got {value!r}")
+            require_finite(name, value, "with three dimensions", dims=3)
         if bool((counts < 0).any()):
             raise ValueError(f"`counts` must be >= 0; got {counts.min().item()}")
         if counts.shape[:2] != centres.shape[:2]:
@@ -87,8 +87,7 @@ class TabularInWeight:
         """Counts the query labels of every training row, `chunk` rows at a time; replicas must share one N."""
         _require_beta(beta)
         require_integer("chunk", chunk, least=1)
-        if not isinstance(sampler, ClassMixtureSampler):
-            raise TypeError(f"`sampler` must be a ClassMixtureSampler; got {sampler!r}")
+        require_instances(sampler=(sampler, ClassMixtureSampler))
         if len(set(sampler.n_sequences)) > 1:
             raise ValueError(f"`sampler` must hold training sets of one size; got sizes {sampler.n_sequences}")
         n, n_labels = sampler.n_sequences[0], sampler.n_classes

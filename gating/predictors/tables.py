@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from gating.tasks.sequences import Sequences
+from gating.validation import holds_numbers
+from theory.fields import shown
 from theory.validation import require_integer
 
-__all__ = ["finite_table", "require_labels", "require_pairs", "row_blocks"]
+__all__ = ["finite_table", "require_finite", "require_labels", "require_pairs", "row_blocks"]
+
+
+def require_finite(name: str, value: Tensor, shape: str, *, dims: int) -> None:
+    """Checks that the value is a tensor of finite numbers, of `dims` dimensions and, in words, a shape.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+    """
+    allowed = f"`{name}` must be a tensor of finite numbers {shape}"
+    if not holds_numbers(value):
+        raise ValueError(f"{allowed}; got {shown(value)}")
+    if value.dim() != dims or not value.numel():
+        raise ValueError(f"{allowed}; got shape {tuple(value.shape)}")
+    if not bool(value.isfinite().all()):
+        raise ValueError(f"{allowed}; got {int((~value.isfinite()).sum())} that are not finite")
 
 
 def finite_table(name: str, value: Tensor) -> Tensor:
@@ -25,13 +41,7 @@ def finite_table(name: str, value: Tensor) -> Tensor:
         ...
         ValueError: `items` must be a tensor of finite numbers of shape (D, m), D and m >= 1; got 1 that are not finite
     """
-    allowed = f"`{name}` must be a tensor of finite numbers of shape (D, m), D and m >= 1"
-    if not isinstance(value, Tensor) or value.is_complex() or value.dtype == torch.bool:
-        raise ValueError(f"{allowed}; got {value!r}")
-    if value.dim() != 2 or not value.numel():
-        raise ValueError(f"{allowed}; got shape {tuple(value.shape)}")
-    if not bool(value.isfinite().all()):
-        raise ValueError(f"{allowed}; got {int((~value.isfinite()).sum())} that are not finite")
+    require_finite(name, value, "of shape (D, m), D and m >= 1", dims=2)
     return value.detach().double()
 
 
@@ -48,8 +58,8 @@ def require_labels(name: str, value: Tensor, n_labels: int) -> Tensor:
         ValueError: `labels` must be integers in 0 .. 1; got values from 0 to 2
     """
     allowed = f"`{name}` must be integers in 0 .. {n_labels - 1}"
-    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
-        raise ValueError(f"{allowed}; got {value!r}")
+    if not holds_numbers(value, integers=True):
+        raise ValueError(f"{allowed}; got {shown(value)}")
     if value.numel() and bool(((value < 0) | (value >= n_labels)).any()):
         raise ValueError(f"{allowed}; got values from {int(value.min())} to {int(value.max())}")
     return value.long()

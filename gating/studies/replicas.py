@@ -11,12 +11,13 @@ import torch
 
 from gating.tasks.class_mixture import ClassMixtureSampler
 from theory.distribution import ClassMixture
-from theory.validation import is_integer
+from theory.fields import Count, Positive
+from theory.settings import settings
 
 __all__ = ["Replica", "TransformerShape", "combined_seed", "sampler_of"]
 
 
-@dataclass(frozen=True)
+@settings
 class TransformerShape:
     """Shape of the Transformer.
 
@@ -27,23 +28,24 @@ class TransformerShape:
         mlp_factor: hidden width of the perceptron over the width.
     """
 
-    depth: int = 2
-    heads: int = 1
-    width: int = 64
-    mlp_factor: float = 4.0
+    depth: Count = 2
+    heads: Count = 1
+    width: Count = 64
+    mlp_factor: Positive = 4.0
 
-    def problems(self, spec: ClassMixture) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if self.width % self.heads:
+            yield f"`heads` must divide the width {self.width}; got {self.heads}"
+        if not 1 <= self.mlp_factor * self.width < math.inf:
+            yield f"`mlp_factor` must be a finite number of at least 1 / width; got {self.mlp_factor}"
+
+    def data_problems(self, spec: ClassMixture) -> Iterator[str]:
         """One sentence for each way in which the shape, or the out-of-base test, does not suit the data."""
         if self.width != spec.dim:
             yield f"`transformer.width` must equal `distribution.dim` = {spec.dim}; got {self.width}"
         if spec.dim % 2:
             yield f"`distribution.dim` must be even, as it is the width of the Transformer; got {spec.dim}"
-        if not is_integer(self.heads) or self.heads < 1 or self.width % self.heads:
-            yield f"`transformer.heads` must divide the width {self.width}; got {self.heads}"
-        if not is_integer(self.depth) or self.depth < 1:
-            yield f"`transformer.depth` must be an integer >= 1; got {self.depth}"
-        if not 1 <= self.mlp_factor * self.width < math.inf:
-            yield f"`transformer.mlp_factor` must be a finite number of at least 1 / width; got {self.mlp_factor}"
         for group, count in (("high", spec.n_high), ("low", spec.n_low)):
             if count == 1:
                 yield f"`distribution.n_{group}` must be 0 or at least 2 for the out-of-base shift; got 1"

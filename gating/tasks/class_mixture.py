@@ -6,7 +6,7 @@ on which others ride along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ from torch import Tensor
 
 from gating.tasks import counter
 from gating.tasks.sequences import Sequences
+from gating.tasks.task_sampler import batch_places, require_seeds
+from gating.validation import holds_numbers, require_device, require_dtype
 from theory.distribution import ClassMixture
-from theory.validation import is_integer, require_integer
+from theory.fields import shown
+from theory.validation import LARGEST_TABLE, require_instances, require_integer, require_integers
 
 __all__ = ["MAX_SEQUENCES", "ClassMixtureSampler"]
 
@@ -55,59 +58,32 @@ class ClassMixtureSampler:
 
     def __init__(
         self,
-        distributions: Iterable[ClassMixture],
-        n_sequences: Iterable[int],
-        data_seeds: Iterable[int],
+        distributions: Sequence[ClassMixture],
+        n_sequences: Sequence[int],
+        data_seeds: Sequence[int],
         *,
         cover_classes: bool = True,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ):
-        self.distributions, self.n_sequences = (
-            _listed("distributions", distributions),
-            _listed("n_sequences", n_sequences),
-        )
-        seeds = _listed("data_seeds", data_seeds)
-        if not isinstance(cover_classes, bool):
-            raise ValueError(f"`cover_classes` must be True or False; got {cover_classes!r}")
-        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise ValueError(f"`dtype` must be a floating type of torch; got {dtype!r}")
-        self.cover_classes = cover_classes
-        self.device, self.dtype = _device(device), dtype
-        self._check(seeds)
+        require_instances(cover_classes=(cover_classes, bool))
+        self.distributions = _of_one_shape(distributions)
         spec = self.distributions[0]
         self.n_classes, self.context_length, self.dim = spec.n_classes, spec.context_length, spec.dim
+        self.cover_classes = cover_classes
+        least = self.n_classes if cover_classes else 1
+        self.n_sequences = require_integers("n_sequences", n_sequences, least=least, most=MAX_SEQUENCES)
+        seeds = require_seeds(data_seeds, distributions=self.distributions, n_sequences=self.n_sequences)
+        self.device, self.dtype = require_device(device), require_dtype(dtype)
         self._training_keys = counter.seed_keys(seeds, "training").to(self.device)
         self._order_keys = counter.seed_keys(seeds, "order").to(self.device)
         self._evaluation_keys = counter.seed_keys(seeds, "evaluation").to(self.device)
         self.centres = self._draw_centres(seeds)
         self._tabulate()
 
-    def _check(self, seeds: list[int]) -> None:
-        specs, sizes = self.distributions, self.n_sequences
-        if not specs or len(specs) != len(sizes) or len(specs) != len(seeds):
-            raise ValueError(
-                "`distributions`, `n_sequences` and `data_seeds` must have one entry per replica, at least one;"
-                f" got {len(specs)}, {len(sizes)} and {len(seeds)}"
-            )
-        for spec in specs:
-            if not isinstance(spec, ClassMixture):
-                raise ValueError(f"`distributions` must be ClassMixture; got {spec!r}")
-        for name in ("n_classes", "context_length", "dim"):
-            values = sorted({getattr(spec, name) for spec in specs})
-            if len(values) > 1:
-                raise ValueError(f"`distributions` must agree in `{name}`; got {values}")
-        least = specs[0].n_classes if self.cover_classes else 1
-        for n in sizes:
-            if not is_integer(n) or not least <= n <= MAX_SEQUENCES:
-                raise ValueError(f"`n_sequences` must be an integer in {least} .. 2^40; got {n!r}")
-        for seed in seeds:
-            if not is_integer(seed):
-                raise ValueError(f"`data_seeds` must be integers; got {seed!r}")
-
     def _check_index(self, index: Tensor) -> None:
-        if not _holds_integers(index) or index.dim() != 2 or len(index) != self.n_replicas:
-            raise ValueError(f"`index` must be integers of shape ({self.n_replicas}, B); got {index!r}")
+        if not holds_numbers(index, integers=True) or index.dim() != 2 or len(index) != self.n_replicas:
+            raise ValueError(f"`index` must be integers of shape ({self.n_replicas}, B); got {shown(index)}")
         outside = ((index < 0) | (index >= self._sizes)).nonzero()
         if len(outside):
             replica, place = outside[0].tolist()
@@ -173,12 +149,7 @@ class ClassMixtureSampler:
 
     def batch_index(self, first_step: int, n_steps: int, batch_size: int) -> Tensor:
         """Rows of the batches of `n_steps` steps, uniform over the N rows: shape (R, n_steps * batch_size)."""
-        require_integer("first_step", first_step)
-        require_integer("n_steps", n_steps, least=1)
-        require_integer("batch_size", batch_size, least=1)
-        slots = torch.arange(
-            first_step * batch_size, (first_step + n_steps) * batch_size, dtype=torch.int64, device=self.device
-        )
+        slots = batch_places(first_step, n_steps, batch_size, self.device)
         keys = counter.row_keys(self._order_keys, slots.expand(self.n_replicas, -1))
         return (counter.uniforms(keys, 0, 1)[..., 0] * self._sizes).long()
 
@@ -193,19 +164,18 @@ class ClassMixtureSampler:
         Raises:
             ValueError: for a class that the mixture does not have, or shapes that differ.
         """
-        if not is_integer(seed) or not -(2**63) <= seed < 2**63:
-            raise ValueError(f"`seed` must be an integer in -2^63 .. 2^63 - 1; got {seed!r}")
-        if not _holds_integers(query_class):
-            raise ValueError(f"`query_class` must be a tensor of integers; got {query_class!r}")
+        seed = require_integer("seed", seed, least=-(2**63), most=2**63 - 1)
+        if not holds_numbers(query_class, integers=True):
+            raise ValueError(f"`query_class` must be a tensor of integers; got {shown(query_class)}")
         if not isinstance(relevant, Tensor) or relevant.dtype != torch.bool:
-            raise ValueError(f"`relevant` must be a tensor of booleans; got {relevant!r}")
+            raise ValueError(f"`relevant` must be a tensor of booleans; got {shown(relevant)}")
         outside = query_class[(query_class < 0) | (query_class >= self.n_classes)]
         if len(outside):
             raise ValueError(f"`query_class` must be in 0 .. {self.n_classes - 1}; got {outside[0].item()}")
         if query_class.dim() != 1 or query_class.shape != relevant.shape:
             shapes = f"{tuple(query_class.shape)} and {tuple(relevant.shape)}"
             raise ValueError(f"`query_class` and `relevant` must have one shape (B,); got {shapes}")
-        draw = torch.full((self.n_replicas, 1), int(seed), dtype=torch.int64, device=self.device)
+        draw = torch.full((self.n_replicas, 1), seed, dtype=torch.int64, device=self.device)
         keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
         keys = counter.row_keys(keys, torch.arange(len(query_class), device=self.device).expand(len(keys), -1))
         query = query_class.to(self.device, torch.int64).expand_as(keys)
@@ -267,21 +237,14 @@ class ClassMixtureSampler:
         return torch.addcmul(self.centres[replica, classes], noise.unflatten(-1, (tokens, self.dim)), self._input_noise)
 
 
-def _listed(name: str, values: Iterable[Any]) -> list[Any]:
-    try:
-        return list(values)
-    except TypeError as scalar:
-        raise ValueError(f"`{name}` must have one entry per replica; got {values!r}") from scalar
-
-
-def _device(device: torch.device | str) -> torch.device:
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as unknown:
-        raise ValueError(f"`device` must be a device of torch; got {device!r}") from unknown
-
-
-def _holds_integers(value: Any) -> bool:
-    if not isinstance(value, Tensor) or value.dtype == torch.bool:
-        return False
-    return not value.is_floating_point() and not value.is_complex()
+def _of_one_shape(specs: Sequence[ClassMixture]) -> list[ClassMixture]:
+    if not isinstance(specs, Sequence) or not specs or not all(isinstance(spec, ClassMixture) for spec in specs):
+        raise ValueError(f"`distributions` must be one or more ClassMixture; got {shown(specs)}")
+    for name in ("n_classes", "context_length", "dim"):
+        values = sorted({getattr(spec, name) for spec in specs})
+        if len(values) > 1:
+            raise ValueError(f"`distributions` must agree in `{name}`; got {values}")
+    numbers = specs[0].n_classes * max(specs[0].dim, specs[0].context_length)
+    if numbers > LARGEST_TABLE:
+        raise ValueError(f"`distributions` must have tables of at most 2^28 numbers; got one of {numbers}")
+    return list(specs)

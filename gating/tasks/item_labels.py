@@ -10,7 +10,7 @@ from torch import Tensor
 from gating.tasks import counter
 from gating.tasks.sequences import Sequences
 from gating.tasks.task_sampler import TaskSampler
-from theory.validation import require_nonnegative, require_scalar
+from theory.validation import require_instances, require_nonnegative, require_scalar
 
 __all__ = ["ItemLabels"]
 
@@ -75,6 +75,7 @@ class ItemLabels(TaskSampler):
         Raises:
             ValueError: naming the argument, the allowed set and the value; `absent` with `unseen` or with one item.
         """
+        require_instances(unseen=(unseen, bool), absent=(absent, bool))
         if absent and (unseen or min(self.n_tasks) < 2):
             raise ValueError(
                 "`absent` must come with training items (not `unseen`), two or more of them;"

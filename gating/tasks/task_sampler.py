@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gating.tasks import counter
 from gating.tasks.sequences import Sequences
-from theory.validation import is_integer, require_integer
+from gating.validation import require_device
+from theory.validation import require_instances, require_integer, require_integers, require_sizes
 
-__all__ = ["MAX_TASKS", "TaskSampler"]
+__all__ = ["MAX_TASKS", "TaskSampler", "batch_places", "require_seeds"]
 
 MAX_TASKS = 2**20
+
+
+def batch_places(first_step: int, n_steps: int, batch_size: int, device: torch.device) -> Tensor:
+    """Places in training of the sequences of several steps, int64, shape (n_steps * batch_size,).
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
+    Example:
+        >>> batch_places(2, 1, 3, torch.device("cpu")).tolist()
+        [6, 7, 8]
+    """
+    first = require_integer("first_step", first_step, most=2**32)
+    require_sizes(n_steps=n_steps, batch_size=batch_size)
+    return torch.arange(first * batch_size, (first + n_steps) * batch_size, device=device)
+
+
+def require_seeds(seeds: Sequence[int], **others: Sequence[Any]) -> list[int]:
+    """The data seeds, integers in -2^63 .. 2^64 - 1, as many as there are entries in each of the other lists."""
+    checked = require_integers("data_seeds", seeds, least=-(2**63), most=2**64 - 1)
+    lists = {**others, "data_seeds": checked}
+    if len({len(held) for held in lists.values()}) > 1:
+        names = " and ".join(f"`{name}`" for name in lists)
+        counts = " and ".join(f"{len(held)}" for held in lists.values())
+        raise ValueError(f"{names} must have one entry per replica; got {counts}")
+    return checked
 
 
 class TaskSampler(ABC):
@@ -44,20 +72,9 @@ class TaskSampler(ABC):
         device: torch.device | str = "cpu",
     ):
         self.dim, self.length = require_integer("dim", dim, least=2), require_integer("length", length, least=1)
-        self.n_tasks, self.device = list(n_tasks), torch.device(device)
-        seeds = list(data_seeds)
-        if not self.n_tasks or len(self.n_tasks) != len(seeds):
-            raise ValueError(
-                "`n_tasks` and `data_seeds` must have one entry per replica, at least one;"
-                f" got {len(self.n_tasks)} and {len(seeds)}"
-            )
-        for name, values, low, high in (
-            ("n_tasks", self.n_tasks, 1, MAX_TASKS),
-            ("data_seeds", seeds, -(2**63), 2**64 - 1),
-        ):
-            for value in values:
-                if not is_integer(value) or not low <= value <= high:
-                    raise ValueError(f"`{name}` must be integers in {low} .. {high}; got {value!r}")
+        self.n_tasks = require_integers("n_tasks", n_tasks, least=1, most=MAX_TASKS)
+        require_sizes(n_tasks=max(self.n_tasks), dim=dim)
+        seeds, self.device = require_seeds(data_seeds, n_tasks=self.n_tasks), require_device(device)
         self._sizes = torch.tensor(self.n_tasks, dtype=torch.float64, device=self.device).view(-1, 1)
         self._training_keys, self._evaluation_keys, task_keys = (
             counter.seed_keys(seeds, stream).to(self.device) for stream in ("training", "evaluation", "tasks")
@@ -73,10 +90,7 @@ class TaskSampler(ABC):
 
     def batches(self, first_step: int, n_steps: int, batch_size: int) -> Sequences:
         """Training sequences of several steps, all new: shape (R, n_steps * batch_size, ...)."""
-        require_integer("first_step", first_step)
-        require_integer("n_steps", n_steps, least=1)
-        require_integer("batch_size", batch_size, least=1)
-        places = torch.arange(first_step * batch_size, (first_step + n_steps) * batch_size, device=self.device)
+        places = batch_places(first_step, n_steps, batch_size, self.device)
         keys = counter.row_keys(self._training_keys, places.expand(self.n_replicas, -1))
         return self._draw(keys, unseen=False)
 
@@ -94,13 +108,13 @@ class TaskSampler(ABC):
         Raises:
             ValueError: naming the argument, the allowed set and the value.
         """
+        require_instances(unseen=(unseen, bool))
         return self._draw(self._fresh_keys(seed, count), unseen=unseen)
 
     def _fresh_keys(self, seed: int, count: int) -> Tensor:
-        if not is_integer(seed) or not -(2**63) <= seed < 2**63:
-            raise ValueError(f"`seed` must be an integer in -2^63 .. 2^63 - 1; got {seed!r}")
-        require_integer("count", count, least=1)
-        draw = torch.full((self.n_replicas, 1), int(seed), dtype=torch.int64, device=self.device)
+        seed = require_integer("seed", seed, least=-(2**63), most=2**63 - 1)
+        require_sizes(count=count)
+        draw = torch.full((self.n_replicas, 1), seed, dtype=torch.int64, device=self.device)
         keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
         return counter.row_keys(keys, torch.arange(count, device=self.device).expand(self.n_replicas, -1))
 

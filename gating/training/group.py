@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gating.tasks.sequences import Sequences
 from gating.training.schedule import TrainSettings
+from theory.validation import require_instances
 
 __all__ = ["BatchSource", "Loss", "ReplicaGroup", "clip_norms", "narrowed", "target_log_loss", "widened"]
 
@@ -18,6 +19,7 @@ Loss = Callable[[Tensor, Sequences], Tensor]
 """From a model's answers to a batch, and the batch, to one loss per replica, (R,)."""
 
 
+@runtime_checkable
 class BatchSource(Protocol):
     """Training batches of a group of replicas."""
 
@@ -52,6 +54,9 @@ class ReplicaGroup:
         source: their training batches.
         settings: how to train.
         loss: what is minimised.
+
+    Raises:
+        ValueError: naming the argument that is of another class, or `model` where it has nothing to train.
     """
 
     def __init__(
@@ -62,8 +67,12 @@ class ReplicaGroup:
         settings: TrainSettings,
         loss: Loss = target_log_loss,
     ):
+        require_instances(rows=(rows, slice), model=(model, nn.Module), source=(source, BatchSource))
+        require_instances(settings=(settings, TrainSettings), loss=(loss, Callable))
         self.rows, self.model, self.source, self.settings, self.loss = rows, model, source, settings, loss
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not self.trained:
+            raise ValueError(f"`model` must have parameters that are trained; got {model!r}")
         self.optimizer = torch.optim.Adam(self.trained.values(), lr=settings.learning_rate, fused=True)
         self.step = 0
 

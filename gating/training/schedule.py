@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from theory.distribution import SpecError
-from theory.validation import is_integer, require_positive, require_scalar
+from pydantic import Field
+
+from theory.fields import Count, Positive, Whole
+from theory.settings import settings
+from theory.validation import require_integer
 
 __all__ = ["TrainSettings", "square_root_schedule"]
 
 
 Annealing = Literal["none", "linear", "cosine"]
 MatmulPrecision = Literal["highest", "high", "medium"]
+MOST_CHECKPOINTS = 2**20
 
 
-@dataclass(frozen=True)
+@settings
 class TrainSettings:
     """How an ensemble is trained.
 
@@ -24,7 +28,8 @@ class TrainSettings:
         steps: number of optimizer steps, >= 1.
         batch_size: sequences per step and replica, >= 1.
         learning_rate: Adam's step size, > 0.
-        checkpoints: how many checkpoints to keep, spaced evenly in the square root of the step, >= 1.
+        checkpoints: how many checkpoints to keep, spaced evenly in the square root of the step, in
+            1 .. 2^20.
         save_every: steps between saved states, from which a killed run goes on, >= 1.
         warm_up: first steps, over which the step size grows linearly from 0, in 0 .. `steps`.
         annealing: how the step size falls from the end of the warm-up to 0 at the last step.
@@ -33,38 +38,20 @@ class TrainSettings:
             has shorter formats use them inside a product; one that has none may still take a faster kernel.
     """
 
-    steps: int
-    batch_size: int = 32
-    learning_rate: float = 3e-4
-    checkpoints: int = 12
-    save_every: int = 500
-    warm_up: int = 0
+    steps: Count
+    batch_size: Count = 32
+    learning_rate: Positive = 3e-4
+    checkpoints: Annotated[int, Field(ge=1, le=MOST_CHECKPOINTS)] = 12
+    save_every: Count = 500
+    warm_up: Whole = 0
     annealing: Annealing = "none"
-    clip: float | None = None
+    clip: Positive | None = None
     matmul_precision: MatmulPrecision = "highest"
 
-    def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}"
-            for name in ("steps", "batch_size", "checkpoints", "save_every")
-            if not is_integer(getattr(self, name)) or getattr(self, name) < 1
-        ]
-        try:
-            require_scalar("learning_rate", require_positive("learning_rate", self.learning_rate))
-        except ValueError:
-            problems.append(f"`learning_rate` must be a number > 0; got {self.learning_rate!r}")
-        most = self.steps if is_integer(self.steps) else math.inf
-        if not is_integer(self.warm_up) or not 0 <= self.warm_up <= most:
-            problems.append(f"`warm_up` must be an integer in 0 .. `steps`; got {self.warm_up!r}")
-        try:
-            require_scalar("clip", require_positive("clip", 1.0 if self.clip is None else self.clip))
-        except ValueError:
-            problems.append(f"`clip` must be a finite number > 0, or null; got {self.clip!r}")
-        for name, allowed in (("annealing", get_args(Annealing)), ("matmul_precision", get_args(MatmulPrecision))):
-            if getattr(self, name) not in allowed:
-                problems.append(f"`{name}` must be one of {allowed}; got {getattr(self, name)!r}")
-        if problems:
-            raise SpecError(problems)
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if self.warm_up > self.steps:
+            yield f"`warm_up` must be an integer in 0 .. `steps`; got {self.warm_up}"
 
     @property
     def checkpoint_steps(self) -> list[int]:
@@ -75,8 +62,8 @@ class TrainSettings:
         """Step size of the update that follows `step` others.
 
         Example:
-            >>> settings = TrainSettings(100, learning_rate=1.0, warm_up=10, annealing="linear")
-            >>> settings.rate(4), settings.rate(10), settings.rate(55)
+            >>> schedule = TrainSettings(100, learning_rate=1.0, warm_up=10, annealing="linear")
+            >>> schedule.rate(4), schedule.rate(10), schedule.rate(55)
             (0.5, 1.0, 0.5)
         """
         if step < self.warm_up:
@@ -90,7 +77,7 @@ def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
     """Steps evenly spaced in their square root from `first` to `last`, at most `count` distinct ones.
 
     Raises:
-        ValueError: when `last` or `count` is no integer >= 1, or `first` none >= 0.
+        ValueError: when `last` is no integer in 1 .. 2^53, `count` none in 1 .. 2^20, or `first` none >= 0.
 
     Example:
         >>> square_root_schedule(2000, 4)
@@ -98,8 +85,9 @@ def square_root_schedule(last: int, count: int, first: int = 20) -> list[int]:
         >>> square_root_schedule(10, 3)
         [10]
     """
-    if not (is_integer(last) and is_integer(count) and is_integer(first)) or last < 1 or count < 1 or first < 0:
-        raise ValueError(f"`last` and `count` must be >= 1 and `first` >= 0; got {last!r}, {count!r} and {first!r}")
+    require_integer("last", last, least=1, most=2**53)
+    require_integer("count", count, least=1, most=MOST_CHECKPOINTS)
+    require_integer("first", first)
     if count == 1 or first >= last:
         return [last]
     low, high = first**0.5, last**0.5

@@ -18,21 +18,21 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from gating.files import FolderError
+from gating.runs.errors import FolderError, Interrupted, RunFailed
+from gating.runs.executor import progress
+from gating.runs.store import Place
+from gating.training.checkpoints import Checkpoints
 from gating.training.group import BatchSource, Loss, ReplicaGroup, target_log_loss, widened
-from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
+from gating.validation import require_device, require_dtype
+from theory.validation import require_instances, require_integer, require_integers
 
-__all__ = ["Interrupted", "Trainer", "TrainingDiverged", "n_groups"]
+__all__ = ["Trainer", "TrainingDiverged", "n_groups"]
 
 Replica = TypeVar("Replica")
 
 
-class Interrupted(Exception):
-    """Training was interrupted; what was saved stays, and the same call goes on from it."""
-
-
-class TrainingDiverged(ArithmeticError):
+class TrainingDiverged(RunFailed):
     """A training loss stopped being a finite number."""
 
 
@@ -43,28 +43,28 @@ def n_groups(n_replicas: int, device: torch.device) -> int:
 
 
 class Trainer(Generic[Replica]):
-    """Trains one ensemble into a run folder, or goes on with it.
+    """Trains one ensemble, or goes on with what is kept of it.
 
     Args:
-        folder: where checkpoints, state and metrics go.
+        place: where checkpoints, state and metrics are kept.
         replicas: description of each replica.
         build: makes the model of several replicas, with their initial values; parameters have a replica dimension.
         source: makes the batches of several replicas.
         settings: how to train.
         device: ``cpu`` or ``cuda``.
         dtype: floating type of the parameters; `source` makes inputs of the same.
-        workers: worker threads on the CPU, >= 1; they change the speed, not the result.
+        workers: worker threads on the CPU, in 1 .. 4096; they change the speed, not the result.
         loss: what is minimised; the log loss of the query's label by default.
         group_sizes: how many consecutive replicas train as one group; models of one group have one shape. About 16
             each by default, whose short sequences fit a core's cache together; 1 suits models of many tokens.
 
     Raises:
-        ValueError: `group_sizes` does not add up to the number of replicas.
+        ValueError: naming the argument, the allowed set and the value.
     """
 
     def __init__(
         self,
-        folder: RunFolder,
+        place: Place,
         replicas: Sequence[Replica],
         build: Callable[[Sequence[Replica]], nn.Module],
         source: Callable[[Sequence[Replica]], BatchSource],
@@ -76,16 +76,19 @@ class Trainer(Generic[Replica]):
         loss: Loss = target_log_loss,
         group_sizes: Sequence[int] | None = None,
     ):
-        self.folder, self.settings, self.workers, self._loss = folder, settings, workers, loss
+        require_instances(place=(place, Place), replicas=(replicas, Sequence), settings=(settings, TrainSettings))
+        require_instances(build=(build, Callable), source=(source, Callable), loss=(loss, Callable))
+        self.kept, self.settings, self._loss = Checkpoints(place), settings, loss
+        self.workers = require_integer("workers", workers, least=1, most=2**12)
         self._replicas, self._build, self._source = replicas, build, source
-        self._device, self._dtype = torch.device(device), dtype
-        n, sizes = len(replicas), list(group_sizes or [])
+        self._device, self._dtype = require_device(device), require_dtype(dtype)
+        n = len(replicas)
         if group_sizes is None:
             self._bounds = torch.linspace(0, n, n_groups(n, self._device) + 1).round().int().tolist()
-        elif sum(sizes) != n or min(sizes, default=0) < 1:
-            raise ValueError(f"`group_sizes` must be integers >= 1 that add up to {n} replicas; got {sizes}")
         else:
-            self._bounds = [0, *accumulate(sizes)]
+            self._bounds = [0, *accumulate(require_integers("group_sizes", group_sizes, least=1))]
+        if self._bounds[-1] != n or not n:
+            raise ValueError(f"`group_sizes` must add up to the number of `replicas`, {n} >= 1; got {self._bounds[-1]}")
         self._groups: list[ReplicaGroup] = []
 
     def run(self, label: str = "training") -> None:
@@ -98,16 +101,22 @@ class Trainer(Generic[Replica]):
         try:
             self._run(label)
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; `{self.folder.path}` holds step {self.folder.step}") from None
+            raise Interrupted(f"interrupted; `{self.kept.place.path}` holds step {self.kept.step}") from None
 
     def _run(self, label: str) -> None:
         step, metrics = self.start()
         n = len(self._replicas)
-        progress = tqdm(total=n * self.settings.steps, initial=n * step, desc=label, unit="replica-step",
-                        unit_scale=True, disable=None, smoothing=0.05)  # fmt: skip
-        with progress:
+        bar: tqdm[None] = progress(
+            total=n * self.settings.steps,
+            initial=n * step,
+            desc=label,
+            unit="replica-step",
+            unit_scale=True,
+            smoothing=0.05,
+        )
+        with bar:
             for last in self._segments(step):
-                losses = self.advance(last, progress)
+                losses = self.advance(last, bar)
                 self._check(losses, step)
                 metrics.append(_metric_rows(last, losses))
                 self._save(last, pd.concat(metrics, ignore_index=True))
@@ -120,11 +129,11 @@ class Trainer(Generic[Replica]):
             FolderError: when the folder holds another number of replicas, or a file in it is damaged.
         """
         n = len(self._replicas)
-        saved = self.folder.load_state()
+        saved = self.kept.load_state()
         held = {len(value) for value in saved[1].values()} if saved else {n}
         if held != {n}:
             raise FolderError(
-                f"`{self.folder.path}` must hold {n} replicas, as many as are trained; it holds {max(held)}"
+                f"`{self.kept.place.path}` must hold {n} replicas, as many as are trained; it holds {max(held)}"
             )
         self._groups = []
         for start, end in pairwise(self._bounds):
@@ -140,7 +149,7 @@ class Trainer(Generic[Replica]):
         ends = {*self.settings.checkpoint_steps, *range(0, self.settings.steps, self.settings.save_every)}
         return sorted(end for end in ends if end > step)
 
-    def advance(self, last: int, progress: tqdm | None = None) -> Tensor:
+    def advance(self, last: int, bar: tqdm[None] | None = None) -> Tensor:
         """Trains what `start` built up to step `last` without saving; returns the losses, shape (steps, R)."""
         stop = threading.Event()
         workers = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,))
@@ -152,8 +161,8 @@ class Trainer(Generic[Replica]):
                     done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
                     for future in done:
                         future.result()  # the first error of a group ends the wait
-                    if progress is not None:
-                        progress.update(sum(group.step * group.n_replicas for group in self._groups) - progress.n)
+                    if bar is not None:
+                        bar.update(sum(group.step * group.n_replicas for group in self._groups) - bar.n)
             finally:
                 stop.set()
         return torch.cat([future.result() for future in futures], dim=1).cpu()
@@ -163,20 +172,20 @@ class Trainer(Generic[Replica]):
         if len(bad):
             step, replica = bad[0].tolist()
             loss, step = losses[step, replica].item(), first_step + step + 1
-            raise TrainingDiverged(f"the training loss of replica {replica} is {loss:g} at step {step}; {self._kept}")
+            raise TrainingDiverged(f"the training loss of replica {replica} is {loss:g} at step {step}; {self._last}")
         for group in self._groups:
             for parameter in group.trained.values():
                 bad = (~parameter.detach().flatten(1).isfinite().all(1)).nonzero()
                 if len(bad):
                     replica, step = group.rows.start + int(bad[0]), first_step + len(losses)
                     raise TrainingDiverged(
-                        f"the parameters of replica {replica} are not finite after step {step}; {self._kept}"
+                        f"the parameters of replica {replica} are not finite after step {step}; {self._last}"
                     )
 
     @property
-    def _kept(self) -> str:
-        kept = self.folder.checkpoints
-        return f"last checkpoint in `{self.folder.path}`: {f'step {kept[-1]}' if kept else 'none'}"
+    def _last(self) -> str:
+        steps = self.kept.steps
+        return f"last checkpoint in `{self.kept.place.path}`: {f'step {steps[-1]}' if steps else 'none'}"
 
     def _save(self, step: int, metrics: pd.DataFrame) -> None:
         states = [group.state() for group in self._groups]
@@ -184,8 +193,8 @@ class Trainer(Generic[Replica]):
         if step in self.settings.checkpoint_steps:
             prefix = "parameters."
             parameters = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            self.folder.save_checkpoint(step, parameters)
-        self.folder.save_state(step, tensors, metrics)
+            self.kept.save(step, parameters)
+        self.kept.save_state(step, tensors, metrics)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gating.cli import main
-from gating.evaluation.table import COLUMNS
+from gating.results.columns import BASE
 
 TINY = {
     "bounds": ["--n_sequences", "[10, 100]", "--distribution.label_noise", "0.05"],
@@ -41,7 +41,8 @@ def test_a_study_from_flags_to_report_and_back(study, tmp_path, capsys):
     assert IN_TEXT[study] in capsys.readouterr().out
     assert {file.stem for file in (out / "plots").iterdir()} == PLOTS[study]
     table = pd.read_parquet(out / "results.parquet")
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns[: len(BASE)]) == [column.name for column in BASE]
+    assert table["answer"].any()
     assert set(table["study"]) == {study}
     page = (out / "report.html").read_bytes()
     assert b"nan" not in re.sub(rb"<svg.*?</svg>", b"", page, flags=re.DOTALL)
@@ -69,7 +70,7 @@ def test_json_holds_settings_and_rows_and_nothing_else(study, tmp_path, capsys):
     """`--json` alone, before another flag, and with a value mean the same; other words go to the error stream."""
     said = []
     for flags in (["--json"], ["--json=true"], ["--json", "true"]):
-        assert main([study, *flags, *TINY[study], "--out", "null"]) == 0
+        assert main([study, *flags, *TINY[study], "--out", "none"]) == 0
         said.append(json.loads(capsys.readouterr().out))
     assert said[0] == said[1] == said[2]
     assert main([study, *TINY[study], "--out", str(tmp_path / "out"), "--json"]) == 0
@@ -81,7 +82,7 @@ def test_json_holds_settings_and_rows_and_nothing_else(study, tmp_path, capsys):
 def test_json_says_null_for_a_crossover_that_is_never_reached(capsys):
     flags = ["--measures", "[linear_loss]", "--contexts", "[relevant]", "--n_sequences", "[10]", "--json"]
     assert main(["bounds", *flags, "--distribution.label_noise", "0.05"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    rows = json.loads(capsys.readouterr().out)["answers"]
     assert [row["value"] for row in rows if row["kind"] == "exact" and row["measure"] == "crossover_linear_loss"] == [
         None
     ] * 2
@@ -95,8 +96,8 @@ def test_phases_over_two_fields_of_the_data_with_words_for_values(tmp_path, caps
     assert main(["phases", "--config", str(file), "--out", str(tmp_path / "out")]) == 0
     table = pd.read_parquet(tmp_path / "out" / "results.parquet")
     points = table[(table["measure"] == "phase") & (table["group"] == "low")]
-    assert points["setting"].tolist() == [
-        f'label_noise_kind="{kind}"; context_length={length}' for length in (1, 2, 3) for kind in ("uniform", "shift")
+    assert points[["context_length", "label_noise_kind"]].values.tolist() == [
+        [length, kind] for length in (1, 2, 3) for kind in ("uniform", "shift")
     ]
     shares = table[table["measure"].str.startswith("share_")].groupby("group")["value"].sum()
     assert shares.round(12).eq(1).all()
@@ -107,10 +108,9 @@ def test_phases_over_two_fields_of_the_data_with_words_for_values(tmp_path, caps
     [
         (
             ["bounds", "--n_sequences", "[-1]", "--measures", "[hinge]", "--beta=0", "--clip", "2", "--betta", "1"],
-            ["unknown key `betta`; did you mean `beta`?",
-             "`n_sequences` must be one or more integers in 0 .. 2^53; got [-1]",
-             "`measures` must be one or more different ones of ('error', 'log_loss', 'linear_loss'); got ['hinge']",
-             "`beta` must be a finite number > 0; got 0.0", "`clip` must be in (0, 1); got 2.0"],
+            ["unknown key `betta`; did you mean `beta`?", "`n_sequences` must be one or more",
+             "`measures` must be one or more", "`beta` must be a finite number > 0; got 0",
+             "`clip` must be in (0, 1); got 2"],
         ),
         (
             ["phases", "--x.count", "1", "--distribution.p_high=2", "--json"],
@@ -129,7 +129,7 @@ def test_phases_over_two_fields_of_the_data_with_words_for_values(tmp_path, caps
             ["regret", "--n_rounds=0", "--gates", "[hedge]", "--cells", "token", "--json", "maybe"],
             ["`cells` must be",
              "`n_rounds` must be an integer in 1 .. 2^22; got 0", "`gates` must be one or more different ones of",
-             "`json` must be bool; got 'maybe'"],
+             "`json` must be true or false; got 'maybe'"],
         ),
         (
             ["bounds", "--distribution.label_noise", "0.9", "--n_sequences", "[10]", "--measures", "[error]"],
@@ -149,20 +149,21 @@ def test_every_error_is_said_at_once_and_nothing_is_written(given, said, tmp_pat
 
 @pytest.mark.parametrize("study", TINY)
 def test_printed_config_is_a_config(study, tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([study, *TINY[study], "--json", "--print_config"])
-    assert stop.value.code == 0
+    assert main([study, *TINY[study], "--json", "--print_config"]) == 0
     file = Path(tmp_path / "printed.yaml")
     file.write_text(capsys.readouterr().out)
     assert yaml.safe_load(file.read_text())["study"] == study
-    assert main([study, "--config", str(file), "--out", "null"]) == 0
+    assert main([study, "--config", str(file), "--out", "none"]) == 0
 
 
-def test_a_study_that_was_interrupted_leaves_nothing(tmp_path, monkeypatch, capsys):
+def test_a_study_that_was_interrupted_says_what_to_do(tmp_path, monkeypatch, capsys):
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gating.studies.regret.run.play_predictors", stop)
-    assert main(["regret", *TINY["regret"], "--out", str(tmp_path / "out")]) == 130
-    assert list(tmp_path.iterdir()) == []
-    assert "what is saved stays" in capsys.readouterr().err
+    flags = ["regret", *TINY["regret"], "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr("gating.studies.regret.run.play_predictors", stop)
+        assert main(flags) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "results.parquet").exists()
+    assert main(flags) == 0

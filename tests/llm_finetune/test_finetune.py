@@ -1,6 +1,6 @@
 """Fine-tuning: what is learned, what is not, and that a run which is killed and goes on ends with the same weights."""
 
-import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,15 +10,15 @@ from peft import PeftModel
 from torch.testing import assert_close
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gating.files import FolderError
-from gating.training.trainer import Interrupted, TrainingDiverged
+from gating.runs.errors import Damaged, FolderError, Interrupted
+from gating.training.trainer import TrainingDiverged
 from llm_finetune.finetune import finetune
 from llm_finetune.loss import answer_loss
 from llm_finetune.prompts import Example
 from llm_finetune.score import score_candidates
 from llm_finetune.settings import FinetuneSettings
 from llm_finetune.tokens import encode, encode_answers
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
 FACTS = [Example("Liz?", "London"), Example("Who is Wiesa?", "Lon"), Example("Tom?", "Warsaw"), Example("Ann?", "L")]
 QUICK = FinetuneSettings(steps=6, batch_size=3, learning_rate=1e-2, precision="float32", save_every=2)
@@ -32,6 +32,11 @@ def stream(step):
     """Examples that differ from step to step."""
     rng = np.random.default_rng([7, step])
     return [Example(f"{rng.integers(100)}?", str(rng.choice(["London", "Lon", "L"]))) for _ in range(3)]
+
+
+def kept(folder) -> Path:
+    """Where a folder of its own keeps its work."""
+    return folder / "parts" / "work"
 
 
 def weights(model):
@@ -61,7 +66,7 @@ def test_facts_are_learned(model, tokenizer, tmp_path):
     tuned = finetune(model, tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
     scores = score_candidates(tuned, tokenizer, [f.prompt for f in FACTS], [f.answer for f in FACTS])
     assert scores.log_prob.argmax(axis=1).tolist() == [0, 1, 2, 3]
-    losses = pd.read_parquet(tmp_path / "losses.parquet")
+    losses = pd.read_parquet(kept(tmp_path) / "losses.parquet")
     assert losses["step"].tolist() == list(range(1, 61))
     assert losses["loss"].iloc[-1] < 0.1 < losses["loss"].iloc[0]
 
@@ -98,7 +103,7 @@ def test_a_run_that_is_killed_ends_with_the_same_weights(make_model, tokenizer, 
     )
     assert seen[-1] == 6
     assert_close(weights(resumed), weights(straight), rtol=0, atol=0)
-    losses = [pd.read_parquet(tmp_path / name / "losses.parquet")["loss"].tolist() for name in "ab"]
+    losses = [pd.read_parquet(kept(tmp_path / name) / "losses.parquet")["loss"].tolist() for name in "ab"]
     assert losses[0] == losses[1]
 
 
@@ -128,11 +133,11 @@ def test_seeds_differ(make_model, tokenizer, tmp_path):
 
 def test_from_pretrained_opens_the_model(make_model, tokenizer, tmp_path):
     tuned = finetune(make_model("llama"), tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
-    opened = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    opened = AutoModelForCausalLM.from_pretrained(kept(tmp_path) / "model")
     assert_close(weights(opened), weights(tuned), rtol=0, atol=0)
-    assert encode(AutoTokenizer.from_pretrained(tmp_path / "model"), ["Liz?"]) == encode(tokenizer, ["Liz?"])
+    assert encode(AutoTokenizer.from_pretrained(kept(tmp_path) / "model"), ["Liz?"]) == encode(tokenizer, ["Liz?"])
     assert not list(tmp_path.rglob("*.bin"))
-    assert not (tmp_path / "state.safetensors").exists()
+    assert not (kept(tmp_path) / "state.safetensors").exists()
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
@@ -141,7 +146,7 @@ def test_from_pretrained_opens_the_adapter(make_model, tokenizer, tmp_path, kind
     base = weights(make_model(kind))
     tuned = finetune(make_model(kind), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
     with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):  # peft asks transformers by an old name
-        opened = PeftModel.from_pretrained(make_model(kind), str(tmp_path / "model"))
+        opened = PeftModel.from_pretrained(make_model(kind), str(kept(tmp_path) / "model"))
     assert_close(weights(opened), weights(tuned), rtol=0, atol=0)
     assert answer_loss(opened, tokenizer, FACTS) < answer_loss(make_model(kind), tokenizer, FACTS)
     assert_close(weights(tuned.unload()), base, rtol=0, atol=0)
@@ -154,7 +159,7 @@ def test_a_finished_run_is_opened(make_model, tokenizer, tmp_path, lora_rank):
     said = []
     again = finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=said.append)
     assert_close(weights(again), weights(first), rtol=0, atol=0)
-    assert said == [f"`{tmp_path}` is finished; its model is used as it is"]
+    assert said == [f"`{kept(tmp_path) / 'model'}` is finished; it is used as it is"]
 
 
 def test_an_adapter_goes_on_learning(make_model, tokenizer, tmp_path):
@@ -173,7 +178,7 @@ def test_an_adapter_goes_on_learning(make_model, tokenizer, tmp_path):
 
 def test_a_model_that_is_not_kept_leaves_its_losses(model, tokenizer, tmp_path):
     finetune(model, tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, keep=False, say=quiet)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["losses.parquet", "settings.json"]
+    assert [file.name for file in kept(tmp_path).iterdir()] == ["losses.parquet"]
 
 
 def test_bf16_products_leave_the_weights_in_float32(model, tokenizer, tmp_path):
@@ -194,7 +199,7 @@ def test_divergence_stops_the_run_and_names_the_step(model, tokenizer, tmp_path)
     settings = FinetuneSettings(**{**vars(QUICK), "evaluate_at": (3,)})
     with pytest.raises(TrainingDiverged, match=r"loss is nan at step 4; last saved state in `.*`: step 2"):
         finetune(model, tokenizer, FACTS, settings, seed=0, folder=tmp_path, evaluate=break_it, say=quiet)
-    assert not (tmp_path / "model").exists()
+    assert not (kept(tmp_path) / "model").exists()
 
 
 @pytest.mark.parametrize(
@@ -211,28 +216,41 @@ def test_bad_examples_are_named(model, tokenizer, tmp_path, examples, message, a
     given = (lambda step: examples) if as_source else examples
     with pytest.raises(ValueError, match=message):
         finetune(model, tokenizer, given, QUICK, seed=0, folder=tmp_path, say=quiet)
-    assert not (tmp_path / "model").exists()
+    assert not (kept(tmp_path) / "model").exists()
 
 
-def test_other_settings_in_a_folder_are_refused(model, tokenizer, tmp_path):
-    finetune(model, tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
+def test_other_work_in_a_folder_is_refused(make_model, tokenizer, tmp_path):
+    finetune(make_model(), tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
     with pytest.raises(FolderError, match=r"its `seed` is 0, and 1 is asked for"):
-        finetune(model, tokenizer, FACTS, QUICK, seed=1, folder=tmp_path, say=quiet)
+        finetune(make_model(), tokenizer, FACTS, QUICK, seed=1, folder=tmp_path, say=quiet)
+    with pytest.raises(FolderError, match=r"its `examples` is "):
+        finetune(make_model(), tokenizer, FACTS[1:], QUICK, seed=0, folder=tmp_path, say=quiet)
+    with pytest.raises(FolderError, match=r"its `parameters` is "):
+        finetune(make_model("llama"), tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").write_text("mine")
+    with pytest.raises(FolderError, match="must be new, empty or the folder of a run"):
+        finetune(make_model(), tokenizer, FACTS, QUICK, seed=0, folder=tmp_path / "own", say=quiet)
 
 
-@pytest.mark.parametrize("name", ["state.safetensors", "settings.json", "model/model.safetensors"])
-def test_a_damaged_file_is_named_with_the_remedy(make_model, tokenizer, tmp_path, name):
+def flipped(content: bytes) -> bytes:
+    return content[:-7] + bytes([content[-7] ^ 4]) + content[-6:]
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda content: content[:20], lambda content: b""])
+@pytest.mark.parametrize("name", ["state.safetensors", "model/model.safetensors"])
+def test_a_damaged_file_is_refused_and_named_with_the_remedy(make_model, tokenizer, tmp_path, name, damage):
     def kill(step, model):
         raise KeyboardInterrupt
 
     settings = FinetuneSettings(**{**vars(QUICK), "evaluate_at": (5,)})
     with pytest.raises(Interrupted):
         finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, evaluate=kill, say=quiet)
-    if name.startswith("model"):
+    if not name.startswith("state"):
         finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
-    damaged = tmp_path / name
-    damaged.write_bytes(damaged.read_bytes()[:20])
-    with pytest.raises(FolderError, match=r"cannot be read .*; remove the folder '.*' to fine-tune this model again"):
+    damaged = kept(tmp_path) / name
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    with pytest.raises(Damaged, match=r"is not as the run wrote it .*; remove the folder '.*' to fine-tune this model"):
         finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet)
 
 
@@ -246,13 +264,13 @@ def test_nothing_is_read_by_pickle(make_model, tokenizer, tmp_path, monkeypatch)
         settings = FinetuneSettings(**{**vars(QUICK), "lora_rank": lora_rank})
         for _ in range(2):
             finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path / str(lora_rank), say=quiet)
-    assert json.loads((tmp_path / "2" / "settings.json").read_text())["lora_rank"] == 2
+    assert (kept(tmp_path / "2") / "model" / "adapter_model.safetensors").is_file()
 
 
 def test_all_bad_settings_are_named_at_once():
     with pytest.raises(SpecError) as caught:
         FinetuneSettings(steps=0, batch_size=2.5, learning_rate=-1, weight_decay=-0.1, warm_up=-1, max_grad_norm=0,
-                         precision="half", lora_rank=0, lora_alpha=0, evaluate_at=(7,), save_every=0)  # fmt: skip
+                         precision="half", lora_rank=0, lora_alpha=0, evaluate_at=(-7,), save_every=0)  # fmt: skip
     assert len(caught.value.problems) == 11
     assert "`precision` must be one of ('auto', 'bf16', 'float32'); got 'half'" in caught.value.problems
-    assert "`lora_rank` must be an integer >= 1; got 0" in caught.value.problems
+    assert "`lora_rank` must be an integer >= 1, or null; got 0" in caught.value.problems

@@ -1,30 +1,45 @@
-"""The study from settings to report, on a small model with random weights: every preset, going on, and bad input."""
+"""The study from settings to report on a small model with random weights: presets, kills, changed inputs, bad input."""
 
 import json
+import os
 import shutil
-from importlib import metadata
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import yaml
 from local_model import save_local_model
+from test_matched import finished_run
 
 from gating.cli import main
-from gating.evaluation.table import COLUMNS
-from gating.settings import load_settings, read_yaml
-from gating.studies import catalogue
-from gating.studies.folder import FolderError
+from gating.results.table import key_names, read_table, write_table
+from gating.runs.catalogue import find_study
+from gating.runs.engine import as_json, run
+from gating.runs.errors import FolderError
+from gating.runs.executor import Resources
+from gating.runs.folder import TABLE, RunFolder
+from gating.settings import as_plain
+from llm_finetune import bench, study
+from llm_finetune.adapters import reopened
+from llm_finetune.collection import collection_text
 from llm_finetune.conditions import CONDITIONS
 from llm_finetune.config import FinetuneConfig
-from llm_finetune.study import run_finetune
-from theory.distribution import SpecError
+from llm_finetune.models import load_model, model_shape
+from theory.distribution import ClassMixture
+from theory.settings import SpecError, build
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "finetune"
-KEYS = [name for name in COLUMNS if name not in ("value", "low", "high")]
+FINETUNE = find_study("finetune")
+PRESETS = FINETUNE.presets()
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-def silent(line: str) -> None:
-    pass
+def quiet(**how) -> Resources:
+    return Resources(say=how.pop("say", lambda line: None), **how)
 
 
 @pytest.fixture(scope="module")
@@ -34,84 +49,304 @@ def local(tmp_path_factory) -> Path:
 
 def scaled_down(name: str, local: Path, **given) -> FinetuneConfig:
     """The settings of a preset with a small model, one step, and few test prompts."""
-    small = {
-        "model": str(local), "prompts_per_fact": 1, "facts_per_group": 2, "training.steps": 1,
-        "training.evaluate_at": [0], "training.batch_size": 4, "n_seeds": 1,
-    }  # fmt: skip
-    return load_settings(FinetuneConfig, [*read_yaml(CONFIGS / f"{name}.yaml"), *small.items(), *given.items()])
+    small = {"model": str(local), "prompts_per_fact": 1, "facts_per_group": 2, "n_seeds": 1}
+    training = {"steps": 1, "evaluate_at": [0], "batch_size": 4, "precision": "float32"}
+    values = yaml.safe_load(PRESETS[name].read_text())
+    return build(
+        FinetuneConfig,
+        {**values, **small, **given, "training": {**values["training"], **training, **given.get("training", {})}},
+    )
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
-def test_every_preset_runs_and_is_drawn(name, local, tmp_path, capsys):
-    preset = load_settings(FinetuneConfig, read_yaml(CONFIGS / f"{name}.yaml"))
+def people(local: Path, **given) -> FinetuneConfig:
+    """Two models, trained for four steps, saved after each second and measured after the third."""
+    training = {"steps": 4, "evaluate_at": [0, 3], "save_every": 2, "learning_rate": 0.01}
+    return scaled_down("people", local, **{"mixtures": ["memory=1", "reading=1"], "training": training, **given})
+
+
+def command(config: FinetuneConfig, out: Path, *flags: str) -> list[str]:
+    file = out.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(as_plain(config)))
+    return ["finetune", "--config", str(file), "--out", str(out), "--workers", "1", *flags]
+
+
+def flip(file: Path) -> None:
+    """Flips a bit of a file."""
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the manifest, which lists them in the order of writing, and the engine's own."""
+    files = [file for file in folder.rglob("*") if file.is_file() and ".gating" not in file.parts]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.name != "manifest.json"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_runs_and_is_drawn(name, local, tmp_path):
     config = scaled_down(name, local)
-    table = run_finetune(config, tmp_path / "run", say=silent)
-    assert table["setting"].nunique() == len(preset.mixtures) * len(preset.exposures)
-    measured = table[table["kind"] == "measured"]
+    table = run(FINETUNE, config, tmp_path / "run", quiet())
+    measured = table[(table["kind"] == "measured") & ~table["answer"]]
+    settings = measured[["mixture", "exposure", "share"]].drop_duplicates()
+    assert len(settings) == len(config.mixtures) * len(config.exposures)
+    assert all(("reading" in text) == (share > 0) for text, share in settings[["mixture", "share"]].values)
     assert set(measured["step"]) == {0, 1}
     assert set(measured["context"]) == set(CONDITIONS)
-    assert not table.duplicated(KEYS).any()
-    shares = measured[measured["measure"].str.endswith(("accuracy", "wins", "softmax", "gate", "remainder"))]
-    assert shares["value"].dropna().between(0, 1).all()
+    assert not table.duplicated(key_names(table)).any()
     assert main(["report", str(tmp_path / "run")]) == 0
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert 'id="figure-accuracy-by-step"' in page
     assert ('id="figure-groups-by-step"' in page) == (name == "frequency")
+    assert ('id="figure-accuracy-by-share"' in page) == (name != "frequency")
     assert "Sample answers before and after" in page
 
 
-def test_a_run_goes_on_where_it_was_stopped_with_the_same_result(local, tmp_path):
-    config = scaled_down("people", local)
-    whole = run_finetune(config, tmp_path / "whole", say=silent)
-    seen = []
+def test_before_training_all_models_of_a_seed_are_one_and_seeds_differ(local, tmp_path):
+    table = run(FINETUNE, people(local, n_seeds=2, seed=3), tmp_path / "run", quiet())
+    rows = table[(table["step"] == 0) & (table["kind"] == "measured")].set_index(["seed", "mixture"])["value"]
+    assert rows[3, "memory=1"].tolist() == rows[3, "reading=1"].tolist()
+    assert rows[3, "memory=1"].tolist() != rows[4, "memory=1"].tolist()
+    last = table[(table["step"] == 4) & (table["kind"] == "measured")].set_index(["seed", "mixture"])["value"]
+    assert last[3, "memory=1"].tolist() != last[3, "reading=1"].tolist()
 
-    def stop(line: str) -> None:
-        seen.append(line)
-        if len([s for s in seen if s.startswith("fine-tuning on")]) == 2:
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("lora_rank", [None, 2])
+def test_a_run_that_is_killed_anywhere_ends_with_the_same_bits(local, tmp_path, monkeypatch, lora_rank):
+    config = people(local, training={**people(local).training.__dict__, "lora_rank": lora_rank})
+    run(FINETUNE, config, tmp_path / "whole", quiet(keep=True))
+    move, moves = os.replace, []
+
+    def killed(*arguments):
+        moves.append(arguments)
+        if len(moves) % 29 == 0:
+            raise Killed
+        move(*arguments)
+
+    monkeypatch.setattr(os, "replace", killed)
+    said: list[str] = []
+    while True:
+        try:
+            run(FINETUNE, config, tmp_path / "run", quiet(keep=True, say=said.append))
+            break
+        except Killed:
+            continue
+    assert len(moves) > 50
+    assert len([line for line in said if "goes on from step 2" in line]) >= 1
+    assert not [line for line in said if "made again" in line]
+    found, wanted = contents(tmp_path / "run"), contents(tmp_path / "whole")
+    assert found.keys() == wanted.keys()
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+
+
+@pytest.mark.kill
+def test_a_process_that_is_killed_goes_on_with_the_same_result(local, tmp_path, request):
+    config = people(local, training={**people(local).training.__dict__, "steps": 60, "save_every": 5})
+    run(FINETUNE, config, tmp_path / "whole", quiet())
+    arguments = command(config, tmp_path / "run")
+    for kill in range(request.config.getoption("--kills")):
+        process = subprocess.Popen([sys.executable, "-m", "gating", *arguments], stdout=subprocess.DEVNULL)
+        manifest = tmp_path / "run" / "manifest.json"
+        wanted = ["base/0/step-0.parquet", "memory=1-given-seed-0/state", "reading=1-given-seed-0/step-3.parquet"]
+        while process.poll() is None and not (manifest.exists() and wanted[kill % 3] in manifest.read_text()):
+            time.sleep(0.002)
+        time.sleep(0.01 * kill)
+        process.send_signal(KILL)
+        process.wait()
+        assert not (tmp_path / "run" / TABLE).exists()
+    assert main(arguments) == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def stopped(config: FinetuneConfig, out: Path) -> None:
+    """Stops a run at the start of its second training."""
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if sum(line.startswith("fine-tuning on") for line in said) == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run_finetune(config, tmp_path / "run", say=stop)
-    assert not (tmp_path / "run" / "results.parquet").exists()
-    again: list[str] = []
-    table = run_finetune(config, tmp_path / "run", say=again.append)
-    assert len([line for line in again if line.startswith("fine-tuning on")]) == 2
-    pd.testing.assert_frame_equal(table, whole)
-    samples = [(tmp_path / name / "samples.jsonl").read_text(encoding="utf-8") for name in ("run", "whole")]
-    assert samples[0] == samples[1]
-    assert {json.loads(line)["step"] for line in samples[0].splitlines()} == {0, 1}
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "config.yaml", "environment.json", "results.parquet", "samples.jsonl",
+    assert not out.exists()
+    with pytest.raises(BaseException, match=f"interrupted; `{out}` holds what is done"):
+        run(FINETUNE, config, out, quiet(say=say))
+    assert not (out / TABLE).exists()
+
+
+def test_a_stopped_run_does_not_repeat_what_is_done(local, tmp_path, monkeypatch):
+    loads = []
+    load = bench.load_model
+    monkeypatch.setattr(bench, "load_model", lambda *given, **how: loads.append(given) or load(*given, **how))
+    config = people(local)
+    stopped(config, tmp_path / "run")
+    assert len(loads) == 2  # the first is looked at, measured and trained; the second was to be trained
+    said: list[str] = []
+    run(FINETUNE, config, tmp_path / "run", quiet(say=said.append))
+    assert len(loads) == 3
+    assert [line for line in said if line.startswith("fine-tuning on")] == [
+        "fine-tuning on reading=1, exposure given, pairing seed 0"
+    ]
+    assert sorted(file.name for file in (tmp_path / "run").iterdir() if file.name != ".gating") == [
+        "config.yaml", "environment.json", "manifest.json", "plots", "report.html", "results.parquet", "samples.jsonl",
     ]  # fmt: skip
     with pytest.raises(FolderError, match="holds a run with other settings"):
-        run_finetune(scaled_down("people", local, seed=5), tmp_path / "run", say=silent)
+        run(FINETUNE, people(local, seed=5), tmp_path / "run", quiet())
 
 
-def test_models_are_kept_where_that_is_asked_for(local, tmp_path):
+def other_gates(file: Path) -> None:
+    table = read_table(file)
+    with RunFolder(file.parent).locked():
+        RunFolder(file.parent).write(TABLE, lambda draft: write_table(table.assign(value=0.3), draft))
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_changed_input_is_refused_and_named(local, tmp_path, capsys, finished):
+    model, own = tmp_path / "model", tmp_path / "own.jsonl"
+    shutil.copytree(local, model)
+    own.write_text(collection_text("people"))
+    gates = finished_run(tmp_path / "compared", distribution=as_plain(ClassMixture()))
+    config, out = people(model, collection=str(own), gates=str(gates)), tmp_path / "run"
+    run(FINETUNE, config, out, quiet()) if finished else stopped(config, out)
+    before, arguments = contents(out), command(config, out)
+    for file, change, named in (
+        (own, lambda file: file.write_text(file.read_text().replace("London", "Lisbon")), f"`collection` {own}"),
+        (model / "model.safetensors", flip, "`model` (model.safetensors)"),
+        (model / "chat_template.jinja", lambda file: file.write_text(file.read_text() + " "), "`model` (chat_template"),
+        (model / "special_tokens_map.json", lambda file: file.write_text("{}"), "`model` (special_tokens_map.json)"),
+        (gates / TABLE, other_gates, "`gates`"),
+    ):
+        held = file.read_bytes() if file.exists() else None
+        change(file)
+        assert main(arguments) == 2
+        assert f"the content of {named}" in capsys.readouterr().err
+        assert contents(out) == before
+        file.unlink() if held is None else file.write_bytes(held)
+    assert main(arguments) == 0
+
+
+def test_weights_that_change_during_a_run_are_refused_at_its_end(local, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(local, model)
+    config, file = people(model), model / "model.safetensors"
+
+    def say(line: str) -> None:
+        if line.startswith("fine-tuning on reading"):
+            flip(file)
+
+    with pytest.raises(FolderError, match=r"the content of `model` \(model.safetensors\) changed during the run"):
+        run(FINETUNE, config, tmp_path / "run", quiet(say=say))
+    assert not (tmp_path / "run" / TABLE).exists()
+
+
+def test_again_leaves_a_run_whole_until_the_new_one_is_known_to_start(local, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(command(people(local), out)) == 0
+    before = contents(out)
+    assert main(command(people(tmp_path / "nowhere"), out, "--again")) == 2
+    assert "`model` must be a hub id, a folder" in capsys.readouterr().err
+    small = save_local_model(tmp_path / "small", n_positions=64)
+    assert main(command(people(small), out, "--again")) == 2
+    assert "must fit into the model's context of 64 tokens" in capsys.readouterr().err
+    broken = shutil.copytree(local, tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    assert main(command(people(broken), out, "--again")) == 2
+    assert "`model` must be a model that can be read" in capsys.readouterr().err
+    assert contents(out) == before
+    assert main(command(people(local, seed=1), out, "--again")) == 0
+    assert set(read_table(out / TABLE)["seed"].dropna()) == {1}
+
+
+def test_a_flipped_bit_in_kept_work_is_named_and_its_part_made_again(local, tmp_path):
+    config = people(local)
+    run(FINETUNE, config, tmp_path / "whole", quiet())
+    stopped(config, tmp_path / "run")
+    for name in ("base/0/step-0.jsonl", "tune/memory=1-given-seed-0/step-3.parquet"):
+        flip(tmp_path / "run" / "parts" / name)
+    said: list[str] = []
+    run(FINETUNE, config, tmp_path / "run", quiet(say=said.append))
+    assert len([line for line in said if line.endswith("is made again")]) == 2
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("lora_rank", [None, 2])
+def test_models_are_kept_where_that_is_asked_for(local, tmp_path, capsys, lora_rank):
     from transformers import AutoModelForCausalLM
 
-    config = scaled_down("people", local, mixtures=["memory=1"])
-    run_finetune(config, tmp_path / "run", keep_models=True, say=silent)
-    (kept,) = (tmp_path / "run" / "models").glob("*/model")
-    assert AutoModelForCausalLM.from_pretrained(kept).config.n_layer == 2
+    config = people(local, mixtures=["memory=1"], training={"steps": 2, "lora_rank": lora_rank})
+    assert main(command(config, tmp_path / "run", "--keep")) == 0
+    (kept,) = (tmp_path / "run" / "parts" / "tune").glob("*/model")
+    before = (tmp_path / "run" / "report.html").read_bytes()
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "report.html").read_bytes() == before
+    base = AutoModelForCausalLM.from_pretrained(local)
+    layer = base.transformer.h[0].attn.c_attn.weight.clone()
+    tuned = reopened(base, kept, lora_rank) if lora_rank else AutoModelForCausalLM.from_pretrained(kept)
+    merged = tuned.merge_and_unload() if lora_rank else tuned
+    assert merged.config.n_layer == 2
+    assert 0 < (merged.transformer.h[0].attn.c_attn.weight - layer).abs().max() < 0.1
 
 
-def test_the_command_trains_and_prints(local, tmp_path, capsys):
-    flags = ["--model", str(local), "--training.steps", "1", "--facts_per_group", "2", "--mixtures", "[memory=1]"]
-    out = ["--out", str(tmp_path / "run"), "--workers", "1"]
-    assert (
-        main(["finetune", "--config", str(CONFIGS / "people.yaml"), *flags, *out, "--training.evaluate_at", "[0]"]) == 0
-    )
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_seeds):
+    config, out = people(local, n_seeds=n_seeds, margin=0.5), tmp_path / "run"
+    assert main(command(config, out)) == 0
     text = capsys.readouterr().out
+    over = "over its test sequences alone" if n_seeds == 1 else "Mean over 2 seeds, with its 95% interval"
+    assert over in text
     assert "memory only" in text
-    assert "One seed: intervals are over prompts." in text
+    assert main(command(config, out, "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+    table = read_table(out / TABLE)
+    assert found == json.loads(json.dumps(as_json("finetune", config, table)))
+    answers = {(row["measure"], row.get("share")): row["value"] for row in found["answers"]}
+    assert answers["chance_accuracy", None] == 1 / 16
+    assert answers["largest_in_context_accuracy", None] == max(
+        v for (name, _), v in answers.items() if name.startswith("in_context_accuracy")
+    )
+    sentence = text.rstrip().splitlines()[-1]
+    assert f"{answers['in_context_accuracy_before', None]:.3f}" in sentence
+    assert sentence in (out / "report.html").read_text(encoding="utf-8").replace("&#39;", "'")
+    samples = [json.loads(line) for line in (out / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {(line["mixture"], line["seed"], line["step"]) for line in samples} == {
+        (mixture, seed, step) for mixture in config.mixtures for seed in range(n_seeds) for step in (0, 4)
+    }
+
+
+def test_a_dry_run_tells_time_and_writes_nothing(local, tmp_path, capsys):
+    assert main(command(people(local), tmp_path / "run", "--dry-run")) == 0
+    assert "`finetune`, 3 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_estimates_are_made_from_the_models_shape_and_a_step(local, monkeypatch):
+    model = load_model(str(local)).model
+    size, width = sum(p.numel() for p in model.parameters()), model.config.n_embd
+    assert model_shape(local) == (size, width)
+    config = people(local, n_seeds=2, training={"steps": 10, "evaluate_at": [0, 4], "batch_size": 4})
+    assert FINETUNE.memory(config) == 28 * size + 12 * size / width * 100 * 4
+    assert (
+        FINETUNE.memory(people(local, training={"batch_size": 4, "lora_rank": 2}))
+        == FINETUNE.memory(config) - 24 * size
+    )
+    records = len(bench.Bench(config, load_model(str(local)).tokenizer).records(0))
+    clock = iter([0.0, 2.0, 5.0])  # the step takes 2 s, every `records // 8`-th test prompt together 3 s
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    few = len(range(0, records, records // 8))
+    found = FINETUNE.estimate(config, quiet(keep=True))
+    assert found.seconds == pytest.approx(4 * 10 * 2 * 1.3 + 3 / few * records * (4 * 2 + 2))
+    assert found.disk == pytest.approx(4 * 4 * size, abs=1e6 + 1)
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"mixtures": []}, "`mixtures` must hold one or more different texts; got []"),
+        ({"mixtures": []}, "`mixtures` must be one or more different texts; got []"),
         ({"mixtures": ["memory=1", "memory=0.4"]}, "must sum to 1; got memory=0.4"),
+        ({"mixtures": ["memory=1", "memory=1.0"]}, "must differ in their first six digits; got 'memory=1' and"),
+        ({"mixtures": ["memory=2 reading=-1"]}, "`memory` must be in [0, 1]; got 2.0; `reading` must be in [0, 1]"),
         (
             {"collection": "peeple"},
             "`collection` must be one of ('people', 'frequency', 'frequency-steep') or an existing file",
@@ -119,8 +354,8 @@ def test_the_command_trains_and_prints(local, tmp_path, capsys):
         ({"n_seeds": 0}, "`n_seeds` must be an integer in 1 .. 2^32 - 1; got 0"),
         ({"margin": 1.5}, "`margin` must be in (0, 1); got 1.5"),
         ({"gates": "nowhere"}, "`gates` must be the folder of a finished `gating compare` run, or null; got 'nowhere'"),
-        ({"training.evaluate_at": [1]}, "`training.evaluate_at` must hold 0, before training; got [1]"),
-        ({"training.steps": 0}, "`training.steps` must be an integer >= 1; got 0"),
+        ({"training": {"evaluate_at": [1]}}, "`training.evaluate_at` must hold 0, before training; got [1]"),
+        ({"training": {"steps": 0}}, "`training.steps` must be an integer >= 1; got 0"),
     ],
 )
 def test_bad_settings_are_named(given, sentence, local):
@@ -132,12 +367,14 @@ def test_bad_settings_are_named(given, sentence, local):
 def test_what_does_not_suit_the_model_is_refused_before_anything_is_written(local, tmp_path):
     small = save_local_model(tmp_path / "small", n_positions=64)
     with pytest.raises(SpecError, match="a prompt and its answer must fit into the model's context of 64 tokens"):
-        run_finetune(scaled_down("people", small), tmp_path / "run", say=silent)
-    rows = (Path(catalogue.__file__).parents[2] / "llm_finetune" / "data" / "people.jsonl").read_text(encoding="utf-8")
+        run(FINETUNE, scaled_down("people", small), tmp_path / "run", quiet())
     own = tmp_path / "own.jsonl"
-    own.write_text(rows.replace("Where does {subject} live?", "{subject} " * 30), encoding="utf-8")
+    own.write_text(collection_text("people").replace("Where does {subject} live?", "{subject} " * 30))
     with pytest.raises(SpecError, match="must fit into the model's context of 256 tokens"):
-        run_finetune(scaled_down("people", local, collection=str(own)), tmp_path / "run", say=silent)
+        run(FINETUNE, scaled_down("people", local, collection=str(own)), tmp_path / "run", quiet())
+    gates = finished_run(tmp_path / "compared", "error", distribution=as_plain(ClassMixture()))
+    with pytest.raises(SpecError, match="holds no gates of classes"):
+        run(FINETUNE, scaled_down("people", local, gates=str(gates)), tmp_path / "run", quiet())
     assert not (tmp_path / "run").exists()
 
 
@@ -151,17 +388,33 @@ def test_an_answer_that_tokenizes_to_nothing_is_refused(local, tmp_path):
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("London", "")
     tokenizer.save_pretrained(folder)
     with pytest.raises(SpecError, match="must have at least one token; got 'London'"):
-        run_finetune(scaled_down("people", folder), tmp_path / "run", say=silent)
+        run(FINETUNE, scaled_down("people", folder), tmp_path / "run", quiet())
     assert not (tmp_path / "run").exists()
 
 
-def test_without_its_packages_the_command_says_how_to_install_them(monkeypatch, capsys):
-    class Missing(metadata.EntryPoint):
-        def load(self):
-            raise ModuleNotFoundError("No module named 'peft'", name="peft")
-
-    found = metadata.EntryPoints([Missing("finetune", "llm_finetune.catalogue:FINETUNE", "gating.studies")])
-    monkeypatch.setattr(catalogue, "entry_points", lambda **named: found.select(**named))
-    assert main(["finetune", "--model", "x"]) == 2
+def test_without_its_packages_the_command_says_how_to_install_them(local, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "find_spec", lambda name: None if name == "peft" else name)
+    assert main(command(people(local), tmp_path / "run")) == 2
     said = capsys.readouterr().err
-    assert "`finetune` needs the package 'peft', which is not installed; `make llm`" in said
+    assert "`finetune` needs the packages ['peft']; `pip install 'icl-gating[llm]'` installs them" in said
+
+
+def test_help_checks_and_reports_need_neither_torch_nor_transformers():
+    code = (
+        "import sys; from gating.runs.catalogue import find_study; study = find_study('finetune'); study.config();"
+        " print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_gates_of_a_run_stand_beside_those_of_the_model(local, tmp_path):
+    gates = finished_run(tmp_path / "compared", distribution=as_plain(ClassMixture()))
+    config = scaled_down("frequency", local, gates=str(gates))
+    table = run(FINETUNE, config, tmp_path / "run", quiet())
+    beside = table[table["system"].isin(["transformer", "stylized"])]
+    assert set(beside["measure"]) == {"effective_gate", "exposures"}
+    assert beside["mixture"].isna().all()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Transformer: rare classes" in page
+    assert "No run of `gating compare` was given" not in page
+    assert isinstance(table, pd.DataFrame)

@@ -1,65 +1,103 @@
 """Gates of a `gating compare` run and of a language model on one axis: how often training asked."""
 
+import pandas as pd
 import pytest
 
-from gating.evaluation.table import make_table, setting_text, summarise
-from gating.report.finetune_drawings import draw_gates, gates_by_exposure
-from gating.studies.compare.config import CompareConfig
-from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.folder import FolderError, StudyFolder
-from llm_finetune.collection import load_collection
+from gating.results.table import make_table, summarise, write_table
+from gating.runs.errors import Damaged, FolderError
+from gating.runs.folder import TABLE, RunFolder
+from gating.settings import as_plain
+from llm_finetune.config import FinetuneConfig
+from llm_finetune.drawings import draw_gates, gates_by_exposure
 from llm_finetune.matched import exposure_rows, gates_beside
-from llm_finetune.mixtures import Mixture
+from llm_finetune.page import labels_of
+from theory.distribution import ClassMixture
+from theory.settings import SpecError
 
-SETTING = setting_text({"mixture": "memory=0.5 reading=0.5", "exposure": "given"})
 
-
-def compare_run(folder, config):
+def finished_run(folder, measure="effective_gate", **settings):
     """A finished run whose gates are 0.9 for frequent and 0.2 for rare classes, in two seeds and at two steps."""
     rows = [
         {"study": "compare", "system": system, "n": 1000, "step": step, "seed": seed, "distribution": "oobd",
-         "context": "relevant", "group": group, "measure": "effective_gate", "kind": "measured",
+         "context": "relevant", "group": group, "measure": measure, "kind": "measured",
          "value": value if step == 20 else 0.5}
         for system in ("transformer", "stylized", "transformer_ic")
         for step in (10, 20) for seed in (0, 1) for group, value in (("high", 0.9), ("low", 0.2))
     ]  # fmt: skip
-    held = StudyFolder(folder)
-    held.prepare(config)
-    held.write_table(make_table(rows))
+    found = {**rows[-1], "answer": True, "seed": None, "system": "transformer", "value": 1.0}
+    run = RunFolder(folder)
+    with run.locked():
+        run.begin("compare", {"config": {"study": "compare", **settings}})
+        run.write(TABLE, lambda draft: write_table(make_table([*rows, found]), draft))
     return folder
 
 
-def test_a_class_is_asked_for_n_times_its_frequency(tmp_path):
-    table = gates_beside(compare_run(tmp_path / "run", CompareConfig()))
-    found = gates_by_exposure(summarise(table))
+@pytest.fixture
+def compared(tmp_path):
+    return finished_run(tmp_path / "run", distribution=as_plain(ClassMixture()))
+
+
+def beside_a_model(compared):
+    """Rows of a language model that was asked for every fact equally often, and those of a run beside."""
+    config = FinetuneConfig(mixtures=["memory=1"])
+    gate = {"study": "finetune", "system": "llm", "seed": 0, "step": 40, "group": "all", "context": "contradicting",
+            "measure": "effective_gate", "kind": "measured", "value": 0.7, **config.runs[0].columns}  # fmt: skip
+    return pd.concat([make_table([gate, *exposure_rows(config)]), gates_beside(compared)], ignore_index=True)
+
+
+def test_a_class_is_asked_for_n_times_its_frequency(compared):
+    found = gates_by_exposure(summarise(beside_a_model(compared)))
+    found = found[found["system"] != "llm"]
     assert set(found["system"]) == {"transformer", "stylized"}
+    assert set(found["step"]) == {20}
     by_group = {row.group: (row.exposures, row.value) for row in found.itertuples()}
     assert by_group["high"] == pytest.approx((1000 * 0.9 / 5, 0.9))
     assert by_group["low"] == pytest.approx((1000 * 0.1 / 5, 0.2))
 
 
-def test_a_fact_is_asked_for_by_every_prompt_with_its_own_answer(tmp_path):
-    facts, mixture = load_collection("frequency"), Mixture.parse("memory=0.5 reading=0.5")
-    rows = list(exposure_rows(facts, mixture, SETTING, [0, 120], 8))
-    found = {(row["step"], row["group"]): row["value"] for row in rows}
-    assert found[120, "high"] == pytest.approx(480 * 0.9 / 16)
-    assert found[120, "low"] == pytest.approx(480 * 0.1 / 48)
-    assert found[120, "all"] == pytest.approx(480 / 64)
-    assert {value for (step, _), value in found.items() if step == 0} == {0.0}
-    place = {"study": "finetune", "system": "llm", "step": 120, "seed": 0, "setting": SETTING, "group": "high"}
+def test_a_fact_is_asked_for_by_every_prompt_with_its_own_answer():
+    config = FinetuneConfig(
+        collection="frequency",
+        mixtures=["memory=0.5 reading=0.5", "memory=1"],
+        exposures=["given", "equal"],
+        training={"steps": 120, "batch_size": 8},
+    )
+    rows = list(exposure_rows(config))
+    found = {(row["mixture"], row["exposure"], row["step"], row["group"]): row["value"] for row in rows}
+    assert len(found) == len(rows) == 2 * 2 * 2 * 3
+    mixed = ("memory=0.5 reading=0.5", "given", 120)
+    assert found[*mixed, "high"] == pytest.approx(480 * 0.9 / 16)
+    assert found[*mixed, "low"] == pytest.approx(480 * 0.1 / 48)
+    assert found[*mixed, "all"] == pytest.approx(480 / 64)
+    assert found["memory=1", "equal", 120, "high"] == pytest.approx(960 / 64)
+    assert {value for (_, _, step, _), value in found.items() if step == 0} == {0.0}
+    run = config.runs[0]
+    place = {"study": "finetune", "system": "llm", "step": 120, "seed": 0, "group": "high", **run.columns}
     gate = {**place, "context": "contradicting", "measure": "effective_gate", "kind": "measured", "value": 0.7}
     (joined,) = gates_by_exposure(summarise(make_table([gate, *rows]))).itertuples()
     assert (joined.exposures, joined.value) == pytest.approx((27.0, 0.7))
 
 
-def test_both_are_drawn_together(tmp_path):
-    table = gates_beside(compare_run(tmp_path / "run", CompareConfig()))
-    svg = draw_gates(gates_by_exposure(summarise(table)))
+def test_both_are_drawn_together(compared):
+    labels = labels_of(FinetuneConfig(mixtures=["memory=1"]))
+    svg = draw_gates(gates_by_exposure(summarise(beside_a_model(compared))), labels)
     assert "Transformer: rare classes" in svg
     assert "Stylized model, end to end: frequent classes" in svg
+    assert "Language model, memory only" in svg
 
 
-def test_a_run_of_another_study_is_refused(tmp_path):
-    folder = compare_run(tmp_path / "run", CrossoverConfig())
-    with pytest.raises(FolderError, match="`gates` must be the folder of a `gating compare` run"):
-        gates_beside(folder)
+def test_a_run_without_gates_of_classes_is_refused(tmp_path, compared):
+    for run in (
+        finished_run(tmp_path / "other measure", "error", distribution=as_plain(ClassMixture())),
+        finished_run(tmp_path / "other settings"),
+    ):
+        with pytest.raises(
+            SpecError, match=r"`gates` must be the folder of a `gating compare` run; '.*' holds no gates"
+        ):
+            gates_beside(run)
+    with pytest.raises(FolderError, match="must be the folder of a run"):
+        gates_beside(tmp_path)
+    table = compared / TABLE
+    table.write_bytes(table.read_bytes()[:-1] + b"x")
+    with pytest.raises(Damaged, match="is not as the run wrote it"):
+        gates_beside(compared)

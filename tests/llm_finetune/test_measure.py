@@ -3,12 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from gating.evaluation.context_share import IN_CONTEXT, advise_share
-from gating.evaluation.table import make_table, setting_text
+from gating.results.bootstrap import percentile_interval
+from gating.results.intervals import mean_interval
+from gating.results.table import make_table, summarise
+from llm_finetune import config  # noqa: F401  # declares the columns
+from llm_finetune.advice import advice_rows, advice_sentence
 from llm_finetune.collection import load_collection
-from llm_finetune.conditions import CONDITIONS, draw_records
-from llm_finetune.measure import Answers, answer_rows, interval, mentions
+from llm_finetune.conditions import CONDITIONS, IN_CONTEXT, Record, draw_records
+from llm_finetune.measure import Answers, answer_rows, mentions
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores
 
@@ -83,12 +87,62 @@ def test_a_model_that_remembers():
     assert found["effective_gate"] == pytest.approx(0.8 / (0.8 + 0.2 / 15), abs=1e-6)
 
 
-def test_intervals_over_prompts():
-    rows = answers_that(lambda record: record.stated)
-    assert rows.loc["accuracy", "low"] < 1 == rows.loc["accuracy", "high"]
-    assert np.isnan(interval(np.array([0.3]))).all()
-    low, high = interval(np.array([0.1, 0.2, 0.3]))  # Student's with two degrees of freedom: 4.303 x 0.1 / sqrt(3)
-    assert (low, high) == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
+def by_hand(p, n_tokens=(2, 2, 2), said=None) -> pd.DataFrame:
+    """Rows of prompts whose memorised answer is A and whose context states B, from the probabilities of A, B and C."""
+    asked = [Record("contradicting", f"subject {k}", "all", "?", "A", "B", "B") for k in range(len(p))]
+    answers = Answers(asked, ["A", "B", "C"], CandidateScores(np.log(p), np.array(n_tokens)), said or {})
+    return make_table(answer_rows(answers)).set_index("measure")
+
+
+def test_each_measure_by_value():
+    p = np.array([[0.6, 0.3, 0.01], [0.1, 0.2, 0.1], [0.05, 0.01, 0.1], [0.02, 0.08, 0.3]])
+    found = by_hand(p, said={0: "A, I think", 1: "B", 3: "B or A"})
+    value = found["value"].to_dict()
+    assert (value["memorised_wins"], value["stated_wins"], value["accuracy"]) == (0.25, 0.25, 0.25)
+    assert value["log_prob"] == pytest.approx(np.log([0.3, 0.2, 0.01, 0.08]).mean())
+    share = p / p.sum(1, keepdims=True)
+    assert value["softmax"] == value["stated_softmax"] == pytest.approx(share[:, 1].mean())
+    assert value["memorised_softmax"] == pytest.approx(share[:, 0].mean())
+    assert value["margin"] == pytest.approx(np.log([0.5, 2, 0.2, 4]).mean())
+    assert value["effective_gate_remainder"] == pytest.approx(share[:, 2].mean())
+    ratio = p[:, 0] / (p[:, 0] + p[:, 1])
+    gates = np.linspace(0.001, 0.999, 999)
+    loss = [(ratio * np.log(ratio / a) + (1 - ratio) * np.log((1 - ratio) / (1 - a))).mean() for a in gates]
+    assert value["effective_gate"] == pytest.approx(gates[np.argmin(loss)], abs=1e-3)
+    assert value["effective_gate_residual"] == pytest.approx(min(loss), abs=1e-5)
+    named = [value[f"generated_{name}"] for name in ("target", "memorised", "stated")]
+    assert named == pytest.approx([2 / 3, 2 / 3, 2 / 3])
+    counts = {name: 3 if name.startswith("generated") else 4 for name in found.index if "gate" not in name}
+    assert found["tests"].dropna().to_dict() == counts
+
+
+def test_long_answers_are_spared_per_token():
+    found = by_hand(np.exp([[-4.0, -6.0, -9.0]]), n_tokens=(2, 4, 4))["value"]
+    assert (found["accuracy"], found["accuracy_per_token"]) == (0, 1)
+
+
+def test_a_mean_carries_what_its_interval_is_made_from():
+    found = by_hand(np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.2, 0.1, 0.7]]))
+    margin = np.log([0.5, 2.5, 0.5])
+    ends = stats.t.interval(0.95, 2, margin.mean(), margin.std(ddof=1) / 3**0.5)
+    assert found.loc["margin", ["low", "high"]].tolist() == pytest.approx(ends)
+    assert found.loc["margin", "standard_error"] == pytest.approx(margin.std(ddof=1) / 3**0.5)
+    wilson = stats.binomtest(1, 3).proportion_ci(method="wilson")
+    assert found.loc["accuracy", ["low", "high"]].tolist() == pytest.approx([wilson.low, wilson.high])
+    assert np.isnan(found.loc["accuracy", "standard_error"])  # the mean and the number of prompts tell it
+    assert found["low"].dropna().between(-np.inf, found["value"].loc[found["low"].dropna().index]).all()
+    one_seed = summarise(make_table(found.reset_index().assign(seed=0))).set_index("measure")
+    means = found["low"].notna()
+    assert one_seed["low"][means].tolist() == found["low"][means].tolist()
+    assert one_seed["high"][means].tolist() == found["high"][means].tolist()
+    assert set(one_seed["over"]) == {"test sequences", "none"}
+
+
+def test_means_stay_inside_their_range():
+    rows = by_hand(np.array([[0.6, 0.3, 0.1], [0.0001, 0.99, 0.0099], [0.2, 0.1, 0.7]]))
+    for name in ("softmax", "memorised_softmax", "accuracy"):
+        assert 0 <= rows.loc[name, "low"] < rows.loc[name, "value"] < rows.loc[name, "high"] <= 1
+    assert rows.loc["log_prob", "high"] <= 0
 
 
 def test_an_answer_is_named_whole():
@@ -97,36 +151,89 @@ def test_an_answer_is_named_whole():
     assert mentions("c++ (they say)", "C++")
 
 
-def shares(accuracies: dict[float, list[float]], base: float) -> pd.DataFrame:
+def shares(accuracies: dict[float, list[float]], base: float, tests: int = 400, **place) -> pd.DataFrame:
+    """Rows of each share, with the accuracy of each seed, in every condition alike."""
     rows = []
     for share, values in accuracies.items():
-        setting = setting_text({"mixture": f"memory={1 - share:g} reading={share:g}", "exposure": "given"})
         for seed, value in enumerate(values):
             for context in IN_CONTEXT:
-                place = {"study": "finetune", "system": "llm", "seed": seed, "setting": setting, "context": context}
-                place |= {"group": "all", "measure": "accuracy", "kind": "measured"}
-                rows += [{**place, "step": 0, "value": base}, {**place, "step": 40, "value": value}]
+                row = {"study": "finetune", "system": "llm", "seed": seed, "context": context, "group": "all",
+                       "measure": "accuracy", "kind": "measured", "exposure": "given", "share": share,
+                       "mixture": f"memory={1 - share:g} reading={share:g}", "tests": tests, **place}  # fmt: skip
+                rows += [{**row, "step": 0, "value": base}, {**row, "step": 40, "value": value}]
     return make_table(rows)
+
+
+def advised(table: pd.DataFrame, margin: float = 0.05, n_candidates: int = 16) -> tuple[pd.DataFrame, dict]:
+    """Answer rows, and value and ends of those that there are once."""
+    rows = make_table(advice_rows(table, margin, n_candidates)).assign(answer=True)
+    return rows, {row.measure: (row.value, row.low, row.high) for row in rows.itertuples()}
 
 
 def test_the_smallest_share_that_keeps_reading():
     table = shares({0.0: [0.4, 0.5], 0.02: [0.8, 0.9], 0.1: [0.97, 0.95], 0.5: [1.0, 0.98]}, base=0.6)
-    found = advise_share(table, 0.05)
-    assert found is not None
-    assert found.accuracy.tolist() == pytest.approx([0.45, 0.85, 0.96, 0.99])
-    assert (found.advised, found.best, found.base) == (0.1, pytest.approx(0.99), pytest.approx(0.6))
-    assert (found.earliest, found.latest, found.seeds) == (0.1, 0.1, 2)
-    looser = advise_share(table, 0.2)
-    assert looser is not None
-    assert looser.advised == 0.02
-    assert advise_share(table, 0.9).advised == 0.0
+    rows, found = advised(table)
+    after = rows[rows["measure"] == "in_context_accuracy"]
+    assert after["share"].tolist() == [0.0, 0.02, 0.1, 0.5]
+    assert after["value"].tolist() == pytest.approx([0.45, 0.85, 0.96, 0.99])
+    assert ((after["low"] < after["value"]) & (after["value"] < after["high"])).all()
+    assert found["advised_share"] == (0.1, 0.1, 0.1)
+    assert found["largest_in_context_accuracy"][0] == pytest.approx(0.99)
+    assert found["in_context_accuracy_before"][0] == pytest.approx(0.6)
+    assert found["chance_accuracy"][0] == 1 / 16
+    assert advised(table, 0.2)[1]["advised_share"][0] == 0.02
+    assert advised(table, 0.9)[1]["advised_share"][0] == 0.0
+    assert "From 10% of prompts with a context to be read on (95% bootstrap interval over 2 seeds: 10% to 10%)" in (
+        advice_sentence(rows, 0.05, 2)
+    )
+
+
+def test_the_bootstrap_of_the_advised_share_draws_seeds():
+    accuracies = {0.0: [0.5, 0.97, 0.6], 0.1: [0.9, 0.99, 0.7], 0.5: [0.95, 0.98, 0.99]}
+    drawn = np.random.default_rng(0).integers(3, size=(10_000, 3))
+    means = np.array(list(accuracies.values()))[:, drawn].mean(-1)  # shape (shares, resamples)
+    kept = means >= np.maximum(means.max(0), 0.6) - 0.05
+    smallest = [next((s for k, s in enumerate(accuracies) if keeps[k:].all()), np.inf) for keeps in kept.T]
+    value, *ends = advised(shares(accuracies, base=0.6))[1]["advised_share"]
+    assert value == 0.5
+    assert ends == [float(end) for end in percentile_interval(smallest)]
+    assert ends == [0.0, 0.5]
 
 
 def test_a_share_that_is_uncertain_has_a_wide_interval_and_none_is_said_so():
-    table = shares({0.0: [0.4, 1.0], 0.1: [1.0, 1.0]}, base=0.6)
-    found = advise_share(table, 0.05)
-    assert (found.advised, found.earliest, found.latest) == (0.1, 0.0, 0.1)
-    lost = advise_share(shares({0.0: [0.1, 0.1], 0.1: [0.2, 0.2]}, base=0.9), 0.05)
-    assert np.isnan(lost.advised)
-    assert lost.latest == np.inf
-    assert advise_share(shares({0.1: [0.2]}, base=0.9), 0.05) is None
+    assert advised(shares({0.0: [0.4, 1.0], 0.1: [1.0, 1.0]}, base=0.6))[1]["advised_share"] == (0.1, 0.0, 0.1)
+    rows, lost = advised(shares({0.0: [0.1, 0.1], 0.1: [0.2, 0.2]}, base=0.9))
+    assert lost["advised_share"] == (np.inf, np.inf, np.inf)
+    assert advice_sentence(rows, 0.05, 2).startswith("No measured share keeps the in-context accuracy within 0.05")
+    assert advised(shares({0.1: [0.2]}, base=0.9))[0].empty
+    assert advice_sentence(advised(shares({0.1: [0.2]}, base=0.9))[0], 0.05, 1) == ""
+
+
+def test_one_seed_has_an_interval_over_prompts_and_no_bootstrap():
+    rows, found = advised(shares({0.0: [0.25], 0.5: [1.0]}, base=0.6, tests=10))
+    low, high = found["in_context_accuracy_before"][1:]
+    error = (4 * 0.6 * 0.4 / 9) ** 0.5 / 4  # of a mean of four means of ten values 0 and 1
+    wanted = mean_interval([0.6], tests=40, standard_errors=error, low=0, high=1)
+    assert (low, high) == (float(wanted.low), float(wanted.high))
+    assert found["advised_share"][0] == 0.5
+    assert np.isnan(found["advised_share"][1])
+    assert advice_sentence(rows, 0.05, 1).startswith("From 50% of prompts with a context to be read on, the in-context")
+
+
+@pytest.mark.parametrize(("base", "best", "reads"), [(0.05, 0.1, False), (0.05, 0.5, True), (0.5, 0.05, True)])
+def test_nothing_is_advised_about_a_model_that_cannot_read(base, best, reads):
+    rows, found = advised(shares({0.0: [0.0, 0.05], 0.5: [best, best]}, base=base, tests=8))
+    assert ("advised_share" in found) == reads
+    said = advice_sentence(rows, 0.05, 2)
+    assert ("does not read" in said) == (not reads)
+    assert reads or "0.050 before training and 0.100 at most, not above that of a uniform guess, 0.062" in said
+
+
+def test_two_mixtures_of_one_share_are_not_averaged_and_equal_exposure_has_no_part():
+    table = shares({0.0: [0.4, 0.5], 0.5: [1.0, 0.98]}, base=0.6)
+    others = [
+        shares({0.5: [0.0, 0.0]}, base=0.6, mixture="reading=0.5 agreeing=0.5"),
+        shares({0.0: [0.0, 0.0], 0.2: [1.0, 1.0]}, base=0.6, exposure="equal"),
+    ]
+    more = pd.concat([table, *others], ignore_index=True)
+    pd.testing.assert_frame_equal(advised(more)[0], advised(table)[0])

@@ -51,6 +51,7 @@ VALID: dict[str, Any] = {
     "collision": 0.8,
     "bayes_error": 0.1,
     "squared_distance": 2.0,
+    "bounds": "tight",
     "squared_distances": (1.5, 2.5),
     "input_noise": 0.3,
     "margin": 0.5,

@@ -15,12 +15,12 @@ BAD_FIELDS = [
     *[("n_high", v, "an integer >= 0") for v in (-1, 2.0, True, "5", None)],
     *[("n_low", v, "an integer >= 0") for v in (-1, 2.5, False, "5", None)],
     *[("p_high", v, "in (0, 1)") for v in (0, 1, 0.0, 1.0, -0.1, 1.5, NAN, INF, "0.9", None, True)],
-    *[("zipf", v, "None or a number >= 0") for v in (-0.1, NAN, INF, "1", True)],
+    *[("zipf", v, "a finite number >= 0, or null") for v in (-0.1, NAN, INF, "1", True)],
     *[("p_relevant", v, "in [0, 1]") for v in (-1e-9, 1 + 1e-9, NAN, "all", None, True)],
     *[("context_length", v, "an integer >= 1") for v in (0, -3, 1.0, True, None)],
-    *[("n_relevant", v, "None or an integer >= 1") for v in (0, -1, 1.0, True, "1")],
+    *[("n_relevant", v, "an integer >= 1, or null") for v in (0, -1, 1.0, True, "1")],
     *[("dim", v, "an integer >= 1") for v in (0, -64, 64.0, True, None)],
-    *[("input_noise", v, "a number >= 0") for v in (-0.2, NAN, INF, "0", None, True)],
+    *[("input_noise", v, "a finite number >= 0") for v in (-0.2, NAN, INF, "0", None, True)],
     *[("label_noise", v, "in [0, 1)") for v in (-0.1, 1, 1.0, NAN, "0", None, True)],
     *[("label_noise_kind", v, "one of ('uniform', 'shift')") for v in ("Shift", "", None, 0)],
 ]
@@ -66,8 +66,10 @@ BAD_FREQUENCIES = [
 def test_frequencies_must_be_a_positive_distribution_of_the_right_length(q):
     with pytest.raises(SpecError) as caught:
         ClassMixture(n_high=1, n_low=2, query_frequencies=q)
-    wanted = "`query_frequencies` must be `n_high` + `n_low` = 3 positive numbers that sum to 1"
-    assert caught.value.problems == [f"{wanted}; got {q!r}"]
+    wanted = "`n_high` + `n_low` = 3 positive numbers that sum to 1"
+    if not all(0 < number < INF and number is not True for number in q):
+        wanted = "a list of finite numbers > 0, or null"
+    assert caught.value.problems == [f"`query_frequencies` must be {wanted}; got {list(q)!r}"]
 
 
 def test_joint_problems_are_reported_at_once():
@@ -76,13 +78,20 @@ def test_joint_problems_are_reported_at_once():
     assert caught.value.problems == [
         "`n_relevant` must be at most `context_length` = 2; got 3",
         "`zipf` must be None when `query_frequencies` is given; got both",
-        "`query_frequencies` must be `n_high` + `n_low` = 3 positive numbers that sum to 1; got (0.5, 0.5)",
+        "`query_frequencies` must be `n_high` + `n_low` = 3 positive numbers that sum to 1; got [0.5, 0.5]",
     ]
 
 
-def test_a_zipf_law_that_underflows_is_refused():
-    with pytest.raises(SpecError, match=r"^`zipf` must leave every class a positive frequency; got 2000$"):
-        ClassMixture(zipf=2000)
+@pytest.mark.parametrize(("name", "value"), [("zipf", 2000.0), ("p_high", 5e-324)])
+def test_frequencies_that_underflow_are_refused(name, value):
+    with pytest.raises(SpecError, match=rf"^`{name}` must leave every class a positive frequency; got {value}$"):
+        ClassMixture(**{name: value})
+    assert ClassMixture(zipf=290.0).frequencies.min() > 0
+
+
+def test_more_classes_than_can_be_tabulated_are_refused_before_they_are():
+    with pytest.raises(SpecError, match=r"^`n_high` \+ `n_low` must be at most 2\^20; got 1048577$"):
+        ClassMixture(n_high=2**20, n_low=1)
 
 
 def test_a_specification_cannot_be_changed():

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from gating.gates.learned import GATE_INPUTS
 from gating.studies.replicas import Replica, TransformerShape, combined_seed
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings
-from theory.distribution import ClassMixture, SpecError
-from theory.validation import is_integer
+from theory.distribution import ClassMixture
+from theory.fields import Count, Seed, Several, one_of
+from theory.settings import settings
 
 __all__ = ["CompareConfig"]
 
 
-@dataclass(frozen=True)
+@settings
 class CompareConfig:
     """When do theory, stylized models and Transformers answer from weights, and when from context?
 
@@ -39,39 +42,25 @@ class CompareConfig:
 
     study: Literal["compare"] = "compare"
     distribution: ClassMixture = field(default_factory=ClassMixture)
-    n_sequences: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
-    n_seeds: int = 3
-    seed: int = 0
-    init_seed: int = 0
-    evaluation_seed: int = 0
-    evaluation_per_cell: int = 200
-    cover_classes: bool = True
+    n_sequences: Several[Annotated[int, Field(ge=1, le=MAX_SEQUENCES)]] = (64, 256, 1024, 4096, 16384)
+    n_seeds: Count = 3
+    seed: Seed = 0
+    init_seed: Seed = 0
+    evaluation_seed: Seed = 0
+    evaluation_per_cell: Count = 200
+    cover_classes: bool = False
     transformer: TransformerShape = field(default_factory=TransformerShape)
-    hidden: int = 64
-    gate_inputs: str = "query_and_context"
+    hidden: Count = 64
+    gate_inputs: Annotated[str, one_of(GATE_INPUTS)] = "query_and_context"
     transformer_training: TrainSettings = field(default_factory=lambda: TrainSettings(steps=50_000))
     stylized_training: TrainSettings = field(default_factory=lambda: TrainSettings(steps=50_000))
 
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise SpecError(problems)
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
         least = self.distribution.n_classes if self.cover_classes else 1
-        if not self.n_sequences or any(not is_integer(n) or not least <= n <= MAX_SEQUENCES for n in self.n_sequences):
+        if min(self.n_sequences) < least:
             yield f"`n_sequences` must be one or more integers in {least} .. 2^40; got {list(self.n_sequences)}"
-        elif len(set(self.n_sequences)) < len(self.n_sequences):
-            yield f"`n_sequences` must be distinct; got {list(self.n_sequences)}"
-        for name in ("n_seeds", "evaluation_per_cell", "hidden"):
-            if not is_integer(getattr(self, name)) or getattr(self, name) < 1:
-                yield f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}"
-        for name in ("seed", "init_seed", "evaluation_seed"):
-            if not is_integer(getattr(self, name)) or not 0 <= getattr(self, name) < 2**32:
-                yield f"`{name}` must be an integer in 0 .. 2^32 - 1; got {getattr(self, name)!r}"
-        if self.gate_inputs not in GATE_INPUTS:
-            yield f"`gate_inputs` must be one of {GATE_INPUTS}; got {self.gate_inputs!r}"
-        yield from self.transformer.problems(self.distribution)
+        yield from self.transformer.data_problems(self.distribution)
 
     @property
     def replicas(self) -> list[Replica]:

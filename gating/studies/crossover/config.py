@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import field, replace
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from gating.studies.replicas import Replica, TransformerShape, combined_seed
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings
-from theory.distribution import ClassMixture, SpecError
+from theory.distribution import ClassMixture
+from theory.fields import ASCENDING, DIFFERENT, Count, Positive, Probability, Seed
+from theory.settings import settings
 
 __all__ = ["CrossoverConfig"]
 
 MAX_TABULAR_SEEDS = 100_000
 
 
-@dataclass(frozen=True)
+@settings
 class CrossoverConfig:
     """At which number N* of training sequences do weights take over a rare class, and is N* inverse to its frequency?
 
@@ -33,7 +37,7 @@ class CrossoverConfig:
         evaluation_per_cell: test sequences of the Transformers for each (query class, context kind), >= 1.
         tabular_seeds: training sets that label counts are averaged over, in 2 .. 100,000.
         tabular_octaves: counts are taken at N up to this many octaves below and above the predicted N*, in 1 .. 6.
-        tabular_per_octave: sizes N in each octave, >= 1.
+        tabular_per_octave: sizes N in each octave, in 1 .. 64.
         beta: pseudo-count > 0 of the label counts.
         temperature: temperature > 0 of the softmax that copies from the context.
         transformer: shape of the Transformer.
@@ -42,48 +46,27 @@ class CrossoverConfig:
 
     study: Literal["crossover"] = "crossover"
     distribution: ClassMixture = field(default_factory=ClassMixture)
-    p_high: tuple[float, ...] = (0.6, 0.8, 0.9, 0.95, 0.975)
-    rare_queries: tuple[float, ...] = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
-    n_seeds: int = 3
-    seed: int = 0
-    init_seed: int = 0
-    evaluation_seed: int = 0
-    evaluation_per_cell: int = 100
-    tabular_seeds: int = 1000
-    tabular_octaves: int = 2
-    tabular_per_octave: int = 4
-    beta: float = 1.0
-    temperature: float = 0.1
+    p_high: Annotated[tuple[Probability, ...], Field(min_length=2), DIFFERENT] = (0.6, 0.8, 0.9, 0.95, 0.975)
+    rare_queries: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=MAX_SEQUENCES)], ...], Field(min_length=2), ASCENDING
+    ] = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+    n_seeds: Count = 3
+    seed: Seed = 0
+    init_seed: Seed = 0
+    evaluation_seed: Seed = 0
+    evaluation_per_cell: Count = 100
+    tabular_seeds: Annotated[int, Field(ge=2, le=MAX_TABULAR_SEEDS)] = 1000
+    tabular_octaves: Annotated[int, Field(ge=1, le=6)] = 2
+    tabular_per_octave: Annotated[int, Field(ge=1, le=64)] = 4
+    beta: Positive = 1.0
+    temperature: Positive = 0.1
     transformer: TransformerShape = field(default_factory=TransformerShape)
     transformer_training: TrainSettings = field(default_factory=lambda: TrainSettings(steps=50_000))
 
-    def __post_init__(self) -> None:
-        problems = list(self._problems()) or list(self._size_problems())
-        if problems:
-            raise SpecError(problems)
-
-    def _problems(self) -> Iterator[str]:
-        if len(set(self.p_high)) < max(2, len(self.p_high)) or not all(0 < p < 1 for p in self.p_high):
-            yield f"`p_high` must be two or more different numbers in (0, 1); got {list(self.p_high)}"
-        sizes = self.rare_queries
-        if len(sizes) < 2 or list(sizes) != sorted(set(sizes)) or not 0 < sizes[0] <= sizes[-1] < float("inf"):
-            yield f"`rare_queries` must be two or more ascending numbers > 0; got {list(sizes)}"
-        for name, least, most in (
-            ("n_seeds", 1, 2**32),
-            ("evaluation_per_cell", 1, 2**32),
-            ("tabular_seeds", 2, MAX_TABULAR_SEEDS),
-            ("tabular_octaves", 1, 6),
-            ("tabular_per_octave", 1, 64),
-            ("seed", 0, 2**32 - 1),
-            ("init_seed", 0, 2**32 - 1),
-            ("evaluation_seed", 0, 2**32 - 1),
-        ):
-            if not least <= getattr(self, name) <= most:
-                yield f"`{name}` must be an integer in {least} .. {most}; got {getattr(self, name)!r}"
-        for name in ("beta", "temperature"):
-            if not 0 < getattr(self, name) < float("inf"):
-                yield f"`{name}` must be a finite number > 0; got {getattr(self, name)!r}"
-        yield from self._data_problems()
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        problems = [*self._data_problems(), *self.transformer.data_problems(self.distribution)]
+        yield from problems or self._size_problems()
 
     def _data_problems(self) -> Iterator[str]:
         spec = self.distribution
@@ -92,7 +75,6 @@ class CrossoverConfig:
         for name in ("n_high", "n_low"):
             if getattr(spec, name) == 0:
                 yield f"`distribution.{name}` must be an integer >= 2; got 0"
-        yield from self.transformer.problems(spec)
 
     def _size_problems(self) -> Iterator[str]:
         for spec in self.settings:

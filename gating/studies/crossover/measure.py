@@ -2,96 +2,126 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
 from gating.evaluation.conditions import Condition, conditions, draw_test_set
-from gating.evaluation.measures import Row, answers, gate_rows, loss_rows
-from gating.evaluation.table import make_table, setting_text
+from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import TabularInWeight
+from gating.results.columns import Column, Measure, declare
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.replicas import Replica, sampler_of
+from gating.studies.vocabulary import refusals
 from theory.crossover import crossover
+from theory.curves import in_weight_risk
 from theory.distribution import ClassMixture
+from theory.fields import LARGEST_WHOLE
 from theory.phases import Comparison
 
-__all__ = ["LOSSES", "MAX_COUNTED", "tabular_table", "theory_table", "transformer_table"]
+__all__ = ["LEVEL", "LOSSES", "MAX_COUNTED", "count_rows", "theory_rows", "transformer_rows"]
 
-LOSSES = {"expected_error": "error", "expected_log_loss": "log_loss"}
-"""Measured losses, averaged over the label distribution, and what the theory calls them."""
+LEVEL = 0.5
+"""Level that the gate of a Transformer rises past, and its in-weight error falls past."""
+
+LOSSES = ("error", "log_loss")
+"""Losses whose risks cross; measured ones, named ``expected_...``, are averaged over the label distribution."""
 
 MAX_COUNTED = 2**22
 """Largest N at which label counts are taken."""
 
-_SEEDS_AT_ONCE = 250
+SEEDS_AT_ONCE = 250
+
+declare(Column("level", "float64", "level that is crossed; missing where it is the risk of copying", 0, 1))
+declare(Measure("query_frequency", "frequency q of one rare class", 0, 1))
 
 
-def theory_table(config: CrossoverConfig) -> pd.DataFrame:
-    """Frequency of a rare class, and predicted N* for each loss: contexts as trained, clean inputs, i.i.d. training."""
-    rows: list[Row] = []
-    for spec in config.settings:
-        frequency = spec.frequencies[-1]
-        rows.append(_theory_row(spec, "query_frequency", "exact", frequency))
-        for name, loss in LOSSES.items():
-            compare = Comparison(loss, "as_trained", temperature=config.temperature, beta=config.beta)
-            found = crossover(spec, "low", compare)
-            ends = {"exact": found.exact, "lower": found.earliest, "upper": found.latest}
-            rows += [_theory_row(spec, f"crossover_{name}", kind, value) for kind, value in ends.items()]
-    return make_table(rows)
+@lru_cache(maxsize=4)  # asked for before a run, for the sizes of the counts, and at its end
+def theory_rows(config: CrossoverConfig) -> tuple[Row, ...]:
+    """Frequency q of a rare class, and every N* that theory has: i.i.d. training, the class known.
+
+    ``crossover_error`` and ``crossover_log_loss``: where the risk of label counts falls to that of copying, contexts as
+    trained; exact on clean inputs, on which both are measured, lower and upper with the input noise of the settings.
+    ``crossover_error_level``: where the expected error of label counts falls to 1/2.
+
+    Raises:
+        SpecError: theory refuses the settings.
+    """
+    with refusals():
+        return tuple(row for spec in config.settings for row in _theory_rows(config, spec))
 
 
-def _theory_row(spec: ClassMixture, measure: str, kind: str, value: float) -> Row:
-    place = {"study": "crossover", "system": "theory", "setting": _setting(spec), "distribution": "ibd"}
-    return {**place, "context": "as_trained", "group": "low", "measure": measure, "kind": kind, "value": float(value)}
+def _theory_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
+    place = {"study": "crossover", "p_high": spec.p_high, "distribution": "ibd", "group": "low"}
+    key = {**place, "system": "theory", "context": "as_trained"}
+    yield {**key, "measure": "query_frequency", "kind": "exact", "value": float(spec.frequencies[-1])}
+    for loss in LOSSES:
+        compare = Comparison(loss, "as_trained", temperature=config.temperature, beta=config.beta)
+        clean, found = (crossover(data, "low", compare) for data in (replace(spec, input_noise=0.0), spec))
+        for kind, value in (("exact", clean.exact), ("lower", found.earliest), ("upper", found.latest)):
+            yield {**key, "measure": f"crossover_{loss}", "kind": kind, "value": value}
+    yield {**place, "system": "tabular", "context": "irrelevant", "level": LEVEL, "kind": "exact",
+           "measure": "crossover_error_level", "value": error_falls_to(spec, LEVEL)}  # fmt: skip
 
 
-def tabular_sizes(config: CrossoverConfig, predicted: Iterable[float]) -> list[int]:
-    """Sizes N at which labels are counted: evenly spaced in ln N around each predicted N*."""
+def error_falls_to(spec: ClassMixture, level: float) -> float:
+    """Smallest N at which the exact expected error of label counts on a rare class is at most a level.
+
+    By bisection, as the error does not rise with N; infinite where 2^53 is not enough.
+
+    Example:
+        >>> error_falls_to(ClassMixture(p_high=0.9), 0.5)  # (1 - q)^N 0.9 <= 0.5
+        30.0
+    """
+    risk = partial(in_weight_risk, spec, measure="error", distribution="ibd", covered=False)
+    found = bisect_left(range(LARGEST_WHOLE + 1), True, key=lambda n: bool(risk(n)[-1] <= level))
+    return float(found) if found <= LARGEST_WHOLE else np.inf
+
+
+def counted_sizes(config: CrossoverConfig, spec: ClassMixture) -> list[int]:
+    """Sizes N at which labels are counted: evenly spaced in ln N around the upper N* of both losses."""
+    found = [row["value"] for row in theory_rows(config) if row["p_high"] == spec.p_high and row["kind"] == "upper"]
     reach = config.tabular_octaves * config.tabular_per_octave
     octaves = np.arange(-reach, reach + 1) / config.tabular_per_octave
-    grid = np.concatenate([n * 2.0**octaves for n in predicted if n < MAX_COUNTED])
+    grid = np.concatenate([[], *(n * 2.0**octaves for n in found if n < MAX_COUNTED)])
     return sorted({int(n) for n in grid.round() if 1 <= n <= MAX_COUNTED})
 
 
-def tabular_table(config: CrossoverConfig, spec: ClassMixture, predicted: Iterable[float]) -> pd.DataFrame:
+def count_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
     """Risks of a rare class on clean inputs: of label counts at each N, and of copying from contexts as trained.
 
     One row per training set. Counts are taken on the sampler's training rows; a seed's sets are nested in N.
     """
-    clean = replace(spec, input_noise=0.0)
-    sizes = tabular_sizes(config, predicted)
-    rows: list[Row] = []
-    for first in range(0, config.tabular_seeds, _SEEDS_AT_ONCE):
-        seeds = range(config.seed + first, config.seed + min(first + _SEEDS_AT_ONCE, config.tabular_seeds))
+    sizes, clean = counted_sizes(config, spec), replace(spec, input_noise=0.0)
+    for first in range(0, config.tabular_seeds, SEEDS_AT_ONCE):
+        seeds = range(config.seed + first, config.seed + min(first + SEEDS_AT_ONCE, config.tabular_seeds))
         for n in sizes:
             replicas = [Replica(clean, n, seed, 0) for seed in seeds]
-            rows += _tabular_rows(config, replicas, with_copying=n == sizes[0])
-    return make_table(rows)
+            yield from _count_rows(config, replicas, with_copying=n == sizes[0])
 
 
-def _tabular_rows(config: CrossoverConfig, replicas: Sequence[Replica], *, with_copying: bool) -> Iterator[Row]:
+def _count_rows(config: CrossoverConfig, replicas: Sequence[Replica], *, with_copying: bool) -> Iterator[Row]:
     sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
     test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=1)
-    where = _rare(replicas[0].distribution, "as_trained")
     systems: dict[str, Any] = {"tabular": TabularInWeight.fit(sampler, beta=config.beta)}
     if with_copying:
-        systems["in_context"] = SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature)
+        systems["copying"] = SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature)
     for system, predictor in systems.items():
-        for row in loss_rows(answers(predictor, test_set), test_set, where):
-            if row["distribution"] == "ibd" and row["measure"] in LOSSES:
-                yield from _per_seed(replicas, system, None, row)
+        losses = loss_rows(answers(predictor, test_set), test_set, _rare(replicas[0].distribution, "as_trained"))
+        wanted = (row for row in losses if row["distribution"] == "ibd" and row["measure"].startswith("expected_"))
+        yield from by_replica(wanted, _places(replicas, system))
 
 
-def transformer_table(
+def transformer_rows(
     config: CrossoverConfig, replicas: Sequence[Replica], checkpoints: Iterable[tuple[int, nn.Module]]
-) -> pd.DataFrame:
+) -> Iterator[Row]:
     """Errors and effective gates of Transformers on rare classes, for replicas of one `p_high` and one N.
 
     The gate is measured on out-of-base sequences with a relevant context, where label counts and the context name
@@ -104,31 +134,21 @@ def transformer_table(
     """
     sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
     test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=config.evaluation_per_cell)
-    spec = replicas[0].distribution
-    relevant, irrelevant = _rare(spec, "relevant"), _rare(spec, "irrelevant")
+    relevant, irrelevant = (_rare(replicas[0].distribution, context) for context in ("relevant", "irrelevant"))
     g = answers(TabularInWeight.fit(sampler, beta=config.beta), test_set)
     h = answers(SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature), test_set)
-    rows: list[Row] = []
     for step, model in checkpoints:
-        log_p = answers(model, test_set)
+        log_p, places = answers(model, test_set), _places(replicas, "transformer", step)
         losses = loss_rows(log_p, test_set, [*relevant, *irrelevant])
-        found = [row for row in losses if row["measure"] == "error"]
-        found += [row for row in gate_rows("effective_gate", log_p, g, h, test_set, relevant)
-                  if row["distribution"] == "oobd"]  # fmt: skip
-        for row in found:
-            rows += _per_seed(replicas, "transformer", step, row)
-    return make_table(rows)
+        yield from by_replica((row for row in losses if row["measure"] == "error"), places)
+        gates = gate_rows("effective_gate", log_p, g, h, test_set, relevant)
+        yield from by_replica((row for row in gates if row["distribution"] == "oobd"), places)
 
 
 def _rare(spec: ClassMixture, context: str) -> list[Condition]:
     return [c for c in conditions(spec) if (c.context, c.group) == (context, "low")]
 
 
-def _per_seed(replicas: Sequence[Replica], system: str, step: int | None, row: Row) -> Iterator[Row]:
-    for replica, value in zip(replicas, row["value"], strict=True):
-        place = {"study": "crossover", "system": system, "step": step, "setting": _setting(replica.distribution)}
-        yield {**row, **place, "n": replica.n_sequences, "seed": replica.data_seed, "value": value}
-
-
-def _setting(spec: ClassMixture) -> str | None:
-    return setting_text({"p_high": spec.p_high})
+def _places(replicas: Sequence[Replica], system: str, step: int | None = None) -> list[Row]:
+    place = {"study": "crossover", "system": system, "step": step}
+    return [{**place, "p_high": r.distribution.p_high, "n": r.n_sequences, "seed": r.data_seed} for r in replicas]

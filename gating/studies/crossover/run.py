@@ -1,119 +1,104 @@
-"""The crossover study from start to end; each part is skipped when its files are there."""
+"""The work of a crossover run in parts: counting labels, training, measuring; and what it will take."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from math import ceil
 
-import pandas as pd
 import torch
 from torch import nn
 
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
+from gating.results.table import make_table
+from gating.runs.executor import Resources
+from gating.runs.store import Place
+from gating.runs.study import Estimate
 from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.crossover.measure import LOSSES, tabular_table, theory_table, transformer_table
-from gating.studies.folder import StudyFolder
-from gating.studies.parts import finished_parts
+from gating.studies.crossover.measure import SEEDS_AT_ONCE, count_rows, counted_sizes, transformer_rows
 from gating.studies.replicas import Replica, sampler_of
-from gating.training.runs import RunFolder
-from gating.training.trainer import Trainer
+from gating.training.checkpoints import Checkpoints
+from gating.training.group import ReplicaGroup
+from gating.training.trainer import Trainer, n_groups
+from theory.distribution import ClassMixture
 
-__all__ = ["run_crossover"]
+__all__ = ["ROWS", "TRAINED", "estimate", "keep_counts", "keep_measures", "memory", "train"]
 
-Part = tuple[str, Callable[[], pd.DataFrame]]
-
-
-def run_crossover(
-    config: CrossoverConfig,
-    out: Path,
-    *,
-    device: str = "cpu",
-    workers: int = 1,
-    say: Callable[[str], None] = print,
-) -> pd.DataFrame:
-    """Predicts, counts, trains and measures into `out`, or goes on with what `out` holds.
-
-    Args:
-        config: settings; they decide the result.
-        out: folder of the run. A finished run is returned as it is.
-        device: ``cpu`` or ``cuda``, for training; measuring is done on the CPU.
-        workers: worker threads on the CPU; they change the speed, not the result.
-        say: receives a line about each part.
-
-    Returns:
-        The result table: predicted crossovers and the measured curves that cross.
-
-    Raises:
-        FolderError: `out` holds something else.
-        Interrupted: on Ctrl-C; the same call goes on from the last save.
-        TrainingDiverged: a loss stopped being finite.
-
-    Example:
-        >>> run_crossover(CrossoverConfig(), Path("runs/crossover"))  # doctest: +SKIP
-    """
-    folder = StudyFolder(out)
-    folder.prepare(config)
-    if folder.finished:
-        say(f"`{out}` is finished; its table is used as it is")
-        return folder.read_table()
-    theory = theory_table(config)
-    measured = finished_parts(dict(_tabular_parts(config, theory)), out / "parts", workers, "counting labels")
-    say(f"counted labels of {config.tabular_seeds} training sets at {len(config.p_high)} frequencies")
-    transformers = RunFolder(out / "ensembles" / "transformer")
-    _train(config, transformers, device, workers)
-    say(f"trained {len(config.replicas)} Transformers for {config.transformer_training.steps} steps")
-    measured += finished_parts(dict(_transformer_parts(config, transformers)), out / "parts", workers, "measuring")
-    table = pd.concat([theory, *measured], ignore_index=True)
-    folder.write_table(table)
-    shutil.rmtree(out / "parts")
-    return table
+TRAINED, ROWS, TIMED_STEPS = "train/transformer", "rows", 8
 
 
-def _tabular_parts(config: CrossoverConfig, theory: pd.DataFrame) -> Iterator[Part]:
-    names = [f"crossover_{loss}" for loss in LOSSES]
-    predicted = theory[theory["measure"].isin(names) & (theory["kind"] != "lower")].dropna(subset="value")
-    for spec, (_, rows) in zip(config.settings, predicted.groupby("setting", sort=False), strict=True):
-        yield f"tabular-{spec.p_high}", partial(tabular_table, config, spec, rows["value"].tolist())
+def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resources: Resources) -> None:
+    """Keeps the risks of label counts and of copying."""
+    place.save_table(ROWS, make_table(count_rows(config, spec)))
 
 
-def _train(config: CrossoverConfig, folder: RunFolder, device: str, workers: int) -> None:
-    if folder.step >= config.transformer_training.steps:
-        return
-    trainer = Trainer(
-        folder,
-        config.replicas,
-        partial(_build, config),
-        partial(sampler_of, cover_classes=False, device=torch.device(device)),
-        config.transformer_training,
-        device=device,
-        workers=workers,
-    )
-    trainer.run("transformers")
-
-
-def _build(config: CrossoverConfig, replicas: Sequence[Replica]) -> nn.Module:
+def build(config: CrossoverConfig, replicas: Sequence[Replica]) -> nn.Module:
+    """Transformers with their initial values."""
     spec, rngs = config.distribution, generators([r.init_seed for r in replicas])
     return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(config.transformer))
 
 
-def _transformer_parts(config: CrossoverConfig, folder: RunFolder) -> Iterator[Part]:
-    for first in range(0, len(config.replicas), config.n_seeds):
-        rows = slice(first, first + config.n_seeds)
-        mine = config.replicas[rows]
-        name = f"transformer-{mine[0].distribution.p_high}-{mine[0].n_sequences}"
-        yield name, partial(_measure_transformers, config, folder, rows)
+def train(config: CrossoverConfig, place: Place, resources: Resources) -> None:
+    """Trains all replicas."""
+    source = partial(sampler_of, cover_classes=False, device=torch.device(resources.device))
+    replicas, settings = config.replicas, config.transformer_training
+    Trainer(
+        place, replicas, partial(build, config), source, settings, device=resources.device, workers=resources.workers
+    ).run("transformers")
+    resources.say(f"trained {len(replicas)} Transformers for {settings.steps:,} steps")
 
 
-def _measure_transformers(config: CrossoverConfig, folder: RunFolder, rows: slice) -> pd.DataFrame:
-    mine = config.replicas[rows]
+def keep_measures(config: CrossoverConfig, first: int, place: Place, resources: Resources) -> None:
+    """Keeps errors and gates of the replicas of one `p_high` and one N at every checkpoint."""
+    rows = slice(first, first + config.n_seeds)
+    mine, kept = config.replicas[rows], Checkpoints(place.of(TRAINED))
 
     def checkpoints() -> Iterator[tuple[int, nn.Module]]:
         for step in config.transformer_training.checkpoint_steps:
-            model = _build(config, mine).requires_grad_(False)
-            model.load_state_dict({name: value[rows] for name, value in folder.load_checkpoint(step).items()})
+            model = build(config, mine).requires_grad_(False)
+            model.load_state_dict(kept.load(step, rows))
             yield step, model
 
-    return transformer_table(config, mine, checkpoints())
+    place.save_table(ROWS, make_table(transformer_rows(config, mine, checkpoints())))
+
+
+def _sizes(config: CrossoverConfig) -> tuple[list[int], float, int]:
+    """Sizes that labels are counted at, bytes of the Transformers' parameters, and test sequences of a Transformer."""
+    spec, shape = config.distribution, config.transformer
+    counted = [n for each in config.settings for n in counted_sizes(config, each)]
+    parameters = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 3 * spec.n_classes * shape.width
+    return counted, 4 * parameters * len(config.replicas), 4 * spec.n_classes * config.evaluation_per_cell
+
+
+def memory(config: CrossoverConfig) -> float:
+    """Bytes: parameters with gradient, moments and copies while they are saved, or what parts hold that count labels
+    or measure, one on each core; and the rows."""
+    counted, parameters, tests = _sizes(config)
+    tokens, cores = config.distribution.context_length + 1, os.cpu_count() or 1
+    labels = min(SEEDS_AT_ONCE, config.tabular_seeds) * min(max(counted, default=0), 2**16)
+    counting = min(cores, len(config.p_high)) * labels * 8 * (12 + 8 * tokens)
+    at_once = min(cores, len(config.p_high) * len(config.rare_queries)) * config.n_seeds
+    measuring = at_once * tests * tokens * config.distribution.dim * 4 * 11
+    return max(10 * parameters, counting, measuring) + 2000.0 * config.tabular_seeds * len(counted)
+
+
+def estimate(config: CrossoverConfig, resources: Resources) -> Estimate:
+    """Time from a few steps of one group, where a test sequence takes a third of one in training."""
+    (counted, parameters, tests), settings, replicas = _sizes(config), config.transformer_training, config.replicas
+    device, checkpoints = torch.device(resources.device), len(settings.checkpoint_steps)
+    mine = replicas[: ceil(len(replicas) / n_groups(len(replicas), device))]
+    source = sampler_of(mine, cover_classes=False, device=device)
+    group = ReplicaGroup(slice(0, len(mine)), build(config, mine).to(device), source, settings)
+    group.advance(2, stop := threading.Event()).cpu()  # the first steps are slower
+    start = time.perf_counter()
+    group.advance(2 + TIMED_STEPS, stop).cpu()
+    step = (time.perf_counter() - start) / TIMED_STEPS / len(mine)
+    training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
+    labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)
+    counting = 2e-4 * config.tabular_seeds * len(counted) + 3e-7 * labels
+    disk = parameters * (checkpoints + 3) + 40.0 * config.tabular_seeds * len(counted)
+    return Estimate((training + counting) / resources.workers, memory(config), disk)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from theory.distribution import ClassMixture, SpecError
+from theory.distribution import ClassMixture
+from theory.fields import Count, Positive, Probability, Seed, Several, one_of
+from theory.settings import settings
 
 __all__ = ["GATES", "LINEAR_GATES", "LOSSES", "MAX_ROUNDS", "RegretConfig"]
 
@@ -19,10 +22,9 @@ LINEAR_GATES = ("gradient_descent", "exponential_weights", "adahedge")
 """Gates that learn from any losses; the others are told log losses only."""
 GATES = (*LINEAR_GATES, "bayes_mixture", "universal_portfolio")
 MAX_ROUNDS = 2**22
-LARGEST_SEED = 2**32
 
 
-@dataclass(frozen=True)
+@settings
 class RegretConfig:
     """How far is an online gate from the better predictor of each class, and how far do the bounds let it be?
 
@@ -45,55 +47,29 @@ class RegretConfig:
         clip: least probability that h and the perceptron give a label, in (0, 1).
         known_horizon: whether gradient descent and exponential weights are tuned to T / cells rounds of a cell; else
             their steps fall with the rounds.
-        n_records: rounds at which the table shows regrets and gates, spread evenly on a log scale, >= 1.
+        n_records: rounds at which the table shows regrets and gates, spread evenly on a log scale, in 1 .. 2^22.
     """
 
     study: Literal["regret"] = "regret"
     distribution: ClassMixture = field(default_factory=ClassMixture)
-    n_rounds: int = 100_000
-    n_seeds: int = 10
-    seed: int = 0
-    init_seed: int = 0
-    gates: tuple[str, ...] = GATES
-    losses: tuple[str, ...] = LOSSES
+    n_rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 100_000
+    n_seeds: Count = 10
+    seed: Seed = 0
+    init_seed: Seed = 0
+    gates: Several[Annotated[str, one_of(GATES)]] = GATES
+    losses: Several[Annotated[str, one_of(LOSSES)]] = LOSSES
     cells: Literal["query", "query_and_context"] = "query"
     in_weight: Literal["tabular", "mlp"] = "tabular"
-    beta: float = 1.0
-    hidden: int = 64
-    learning_rate: float = 0.001
-    temperatures: tuple[float, ...] = (0.1,)
-    clip: float = 1e-7
+    beta: Positive = 1.0
+    hidden: Count = 64
+    learning_rate: Positive = 0.001
+    temperatures: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1,)
+    clip: Probability = 1e-7
     known_horizon: bool = True
-    n_records: int = 200
+    n_records: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 200
 
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise SpecError(problems)
-
-    def _problems(self) -> Iterator[str]:
-        if not 1 <= self.n_rounds <= MAX_ROUNDS:
-            yield f"`n_rounds` must be an integer in 1 .. 2^22; got {self.n_rounds!r}"
-        for name in ("n_seeds", "hidden", "n_records"):
-            if getattr(self, name) < 1:
-                yield f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}"
-        for name in ("seed", "init_seed"):
-            if not 0 <= getattr(self, name) < LARGEST_SEED:
-                yield f"`{name}` must be an integer in 0 .. 2^32 - 1; got {getattr(self, name)!r}"
-        for name in ("beta", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                yield f"`{name}` must be a finite number > 0; got {getattr(self, name)!r}"
-        if not 0 < self.clip < 1:
-            yield f"`clip` must be in (0, 1); got {self.clip!r}"
-        if not self.temperatures or not all(0 < t < math.inf for t in self.temperatures):
-            yield f"`temperatures` must be one or more finite numbers > 0; got {list(self.temperatures)}"
-        yield from self._choice_problems()
-
-    def _choice_problems(self) -> Iterator[str]:
-        for name, choices in (("gates", GATES), ("losses", LOSSES)):
-            given = getattr(self, name)
-            if not given or len(set(given)) < len(given) or not set(given) <= set(choices):
-                yield f"`{name}` must be one or more different ones of {choices}; got {list(given)}"
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
         if set(self.gates) <= set(GATES) - set(LINEAR_GATES) and self.losses == ("linear_loss",):
             yield f"`losses` must include 'log_loss' for the gates {list(self.gates)}; got {list(self.losses)}"
 

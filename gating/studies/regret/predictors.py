@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gating.models.layers import generators
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
+from gating.runs.executor import progress
 from gating.studies.regret.config import RegretConfig
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
@@ -108,7 +108,7 @@ def _chunks(config: RegretConfig) -> Iterator[tuple[Tensor, Tensor, Tensor, Tens
         for temperature in config.temperatures
     ]
     perceptron = _OnlinePerceptron(config, seeds) if config.in_weight == "mlp" else None
-    with tqdm(total=config.n_rounds, desc="playing g and h", unit="round", disable=None) as bar:
+    with progress(total=config.n_rounds, desc="playing g and h", unit="round") as bar:
         for start in range(0, config.n_rounds, CHUNK):
             index = torch.arange(start, min(start + CHUNK, config.n_rounds))
             rows = sampler.training_rows(index.expand(len(seeds), -1))

@@ -1,8 +1,8 @@
-"""The regret study from start to end: play g and h once, then every gate learner on their losses."""
+"""The work of the study `regret`: play g and h once, then every gate learner on their losses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
-from gating.evaluation.table import make_table
 from gating.gates import (
     AdaHedgeGate,
     BayesMixtureGate,
@@ -23,6 +21,9 @@ from gating.gates import (
     UniversalPortfolioGate,
 )
 from gating.gates.streams import play
+from gating.results.table import make_table
+from gating.runs.executor import Resources
+from gating.runs.store import Place
 from gating.studies.regret.config import RegretConfig
 from gating.studies.regret.predictors import Rounds, loss_of, play_predictors
 from theory.composition import composition_bound
@@ -30,7 +31,10 @@ from theory.distribution import ClassMixture
 from theory.mixture_regret import exact_add_beta_regret, exact_worst_add_beta_regret
 from theory.regret import exponential_weights_bound
 
-__all__ = ["GatePlay", "cell_place", "make_gate", "play_gate", "regret_table"]
+__all__ = ["PREDICTORS", "ROWS", "GatePlay", "cell_place", "keep_gate", "keep_predictors", "make_gate", "play_gate"]
+
+PREDICTORS, ROWS, ROUNDS = "predictors", "rows", "rounds"
+"""Names of the part that plays g and h, and of what parts keep."""
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -75,67 +79,66 @@ def play_gate(gate: OnlineGate, rounds: Rounds, loss: str, records: NDArray[np.i
     regret: list[Floats] = []
     bound: list[Floats] = []
     alpha: list[Tensor] = []
-    with tqdm(total=len(in_weight), desc=f"playing {name}, {loss}", unit="round", disable=None) as bar:
-        for start, stop in zip([0, *records[:-1]], records, strict=True):
-            alpha.append(play(gate, in_weight[start:stop], in_context[start:stop], rounds.cell[start:stop]))
-            for values, value in ((path, gate.alpha()), (regret, gate.regret()), (bound, gate.bound())):
-                values.append(value.numpy().copy())
-            bar.update(int(stop - start))
+    for start, stop in zip([0, *records[:-1]], records, strict=True):
+        alpha.append(play(gate, in_weight[start:stop], in_context[start:stop], rounds.cell[start:stop]))
+        for values, value in ((path, gate.alpha()), (regret, gate.regret()), (bound, gate.bound())):
+            values.append(value.numpy().copy())
     return GatePlay(np.stack(path), np.stack(regret), np.stack(bound), torch.cat(alpha))
 
 
-def regret_table(config: RegretConfig) -> pd.DataFrame:
-    """Runs the bi-level update for every loss and gate.
-
-    Args:
-        config: settings; they decide the result.
-
-    Returns:
-        Rows of the result table. ``n`` is T, ``step`` the round, ``distribution`` in-base. A gate learner (``system``)
-        has, for each loss, ``regret_<loss>`` against the better predictor of each cell and its upper bound, summed over
-        the cells of a group; ``gate_<loss>`` of every cell (``group`` high_0, low_7 ...); and at the end
-        ``regret_ratio_<loss>``, measured over bound, and ``total_<loss>`` of the mixed predictions with the upper bound
-        of the composition. g (``tabular`` or ``in_weight``) and h
-        (``in_context``) have their own totals, and, where there is a bound, regrets against the best label distribution
-        of each class and the best temperature; ``best_partition`` has the total of the better predictor of each cell.
-
-    Example:
-        >>> table = regret_table(RegretConfig(n_rounds=50, n_seeds=2, n_records=5))
-        >>> last = table[(table["step"] == 50) & (table["group"] == "all") & (table["measure"] == "regret_log_loss")]
-        >>> wide = last.pivot_table(index=["system", "seed"], columns="kind", values="value")
-        >>> bool((wide["measured"] <= wide["upper"]).all())
-        True
-    """
+def keep_predictors(config: RegretConfig, place: Place, resources: Resources) -> None:
+    """Plays g and h; keeps their rounds and the rows about them."""
     rounds = play_predictors(config)
-    rows: list[Row] = []
-    for loss in config.losses:
-        totals = _cell_totals(config, rounds, loss)
-        rows += _predictor_rows(config, rounds, loss, totals)
-        for name in config.gates_of(loss):
-            played = play_gate(make_gate(name, config, loss), rounds, loss, config.records, name)
-            rows += _gate_rows(config, name, loss, played)
-            rows += _composition_rows(config, rounds, name, loss, played, totals)
+    rows = [row for loss in config.losses for row in _predictor_rows(config, rounds, loss)]
+    place.save_table(ROWS, _table(config, rows))
+    parts = {name: getattr(rounds, name) for name in ("cell", "label", "in_weight", "grid")}
+    place.save_tensors(ROUNDS, {**parts, **{f"in_context.{loss}": p for loss, p in rounds.in_context.items()}})
+
+
+def kept_rounds(config: RegretConfig, place: Place) -> Rounds:
+    """The rounds that `keep_predictors` kept."""
+    held = place.tensors(ROUNDS)
+    in_context = {loss: held.pop(f"in_context.{loss}") for loss in config.losses}
+    return Rounds(in_context=in_context, **held)
+
+
+def keep_gate(config: RegretConfig, loss: str, name: str, place: Place, resources: Resources) -> None:
+    """Plays a gate learner on the rounds of g and h; keeps the rows about it.
+
+    ``n`` is T, ``step`` the round, ``distribution`` in-base. A gate learner has ``regret_<loss>`` against the better
+    predictor of each cell and its upper bound, summed over the cells of a group; ``gate_<loss>`` of every cell, whose
+    class is in ``query_class``; and at the end ``regret_ratio_<loss>``, measured over bound, and ``total_<loss>`` of
+    the mixed predictions with the upper bound of the composition.
+    """
+    rounds = kept_rounds(config, place.of(PREDICTORS))
+    with torch.no_grad():
+        played = play_gate(make_gate(name, config, loss), rounds, loss, config.records, name)
+        rows = [*_gate_rows(config, name, loss, played), *_composition_rows(config, rounds, name, loss, played)]
+    place.save_table(ROWS, _table(config, rows))
+
+
+def _table(config: RegretConfig, rows: Iterable[Row]) -> pd.DataFrame:
     return make_table({"study": "regret", "n": config.n_rounds, "distribution": "ibd", **row} for row in rows)
 
 
-def cell_place(spec: ClassMixture, cell: int, n_cells: int) -> dict[str, str]:
-    """Context and group under which the table shows a cell.
+def cell_place(spec: ClassMixture, cell: int, n_cells: int) -> Row:
+    """Context, group and class under which the table shows a cell.
 
     Example:
-        >>> cell_place(ClassMixture(), 7, 10), cell_place(ClassMixture(), 7, 20)
-        ({'context': 'as_trained', 'group': 'low_7'}, {'context': 'relevant', 'group': 'high_3'})
+        >>> cell_place(ClassMixture(), 7, 20)
+        {'context': 'relevant', 'group': 'high', 'query_class': 3}
     """
     if n_cells == spec.n_classes:
         label, context = cell, "as_trained"
     else:
         label, context = cell // 2, ("irrelevant", "relevant")[cell % 2]
-    return {"context": context, "group": f"{'high' if label < spec.n_high else 'low'}_{label}"}
+    return {"context": context, "group": "high" if label < spec.n_high else "low", "query_class": label}
 
 
 def _group_cells(config: RegretConfig) -> dict[str, list[int]]:
     """Cells of each group that has any."""
     places = [cell_place(config.distribution, cell, config.n_cells)["group"] for cell in range(config.n_cells)]
-    groups = {group: [i for i, place in enumerate(places) if place.startswith(group)] for group in ("high", "low")}
+    groups = {group: [i for i, place in enumerate(places) if place == group] for group in ("high", "low")}
     return {group: cells for group, cells in {**groups, "all": list(range(len(places)))}.items() if cells}
 
 
@@ -171,20 +174,22 @@ def _cell_totals(config: RegretConfig, rounds: Rounds, loss: str) -> tuple[Float
     return g, h
 
 
-def _composition_rows(
-    config: RegretConfig, rounds: Rounds, name: str, loss: str, played: GatePlay, totals: tuple[Floats, Floats]
-) -> Iterator[Row]:
+def _composition_rows(config: RegretConfig, rounds: Rounds, name: str, loss: str, played: GatePlay) -> Iterator[Row]:
     """Total loss of the mixed predictions, and what the best set of cells and the gates' regret bounds allow it."""
     mixed = played.alpha * rounds.in_weight + (1 - played.alpha) * rounds.in_context[loss]
     key = {"system": name, "measure": f"total_{loss}"}
     yield from _seed_rows(config, loss_of(loss, mixed).sum(0).numpy(), **key)
-    yield from _seed_rows(config, composition_bound(*totals, played.bound[-1]), **key, kind="upper")
+    yield from _seed_rows(
+        config, composition_bound(*_cell_totals(config, rounds, loss), played.bound[-1]), **key, kind="upper"
+    )
 
 
-def _predictor_rows(config: RegretConfig, rounds: Rounds, loss: str, totals: tuple[Floats, Floats]) -> Iterator[Row]:
-    g, h = totals
+def _predictor_rows(config: RegretConfig, rounds: Rounds, loss: str) -> Iterator[Row]:
+    """Totals of g (``tabular`` or ``in_weight``), of h (``copying``) and of the better one of each cell; and, where
+    there is a bound, regrets against the best label distribution of each class and the best temperature."""
+    g, h = _cell_totals(config, rounds, loss)
     in_weight = "tabular" if config.in_weight == "tabular" else "in_weight"
-    for system, total in ((in_weight, g), ("in_context", h), ("best_partition", np.minimum(g, h))):
+    for system, total in ((in_weight, g), ("copying", h), ("best_partition", np.minimum(g, h))):
         yield from _seed_rows(config, total.sum(-1), system=system, measure=f"total_{loss}")
     if loss == "log_loss" and in_weight == "tabular" and config.beta >= 0.5:
         key = {"system": in_weight, "measure": "regret_log_loss"}
@@ -194,7 +199,7 @@ def _predictor_rows(config: RegretConfig, rounds: Rounds, loss: str, totals: tup
         worst = exact_worst_add_beta_regret(counts.sum(-1), labels, config.beta).sum(-1)
         yield from _seed_rows(config, worst, **key, kind="upper")
     if len(config.temperatures) > 1:
-        key = {"system": "in_context", "measure": f"regret_{loss}"}
+        key = {"system": "copying", "measure": f"regret_{loss}"}
         best = loss_of(loss, rounds.grid).sum(0).amin(-1).numpy()
         yield from _seed_rows(config, h.sum(-1) - best, **key)
         bound = exponential_weights_bound(

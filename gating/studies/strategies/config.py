@@ -4,18 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from gating.results.columns import Column, Measure, declare
 from gating.studies.replicas import combined_seed
 from gating.tasks.task_sampler import MAX_TASKS
 from gating.training.schedule import TrainSettings
-from theory.distribution import SpecError
-from theory.validation import is_integer
+from theory.fields import ASCENDING, Count, Positive, Seed
+from theory.settings import settings
 
-__all__ = ["DecoderShape", "StrategiesConfig", "StrategyReplica"]
+__all__ = ["PARAMETERS", "DecoderShape", "HeldOut", "StrategiesConfig", "StrategyReplica"]
+
+DIVERSITIES = (4, 8, 16, 32, 64, 128, 256)
+PARAMETERS = ("alpha", "beta", "gamma", "kappa")
+
+declare(
+    Column("n_tasks", "Int64", "task diversity D: number of training tasks", 1),
+    Column("mlp_factor", "float64", "hidden width of the Transformer's perceptron over its width", 0),
+    Column("fitted_to", "string", "models that parameters are fitted to: all, one seed or one width"),
+)
+declare(
+    Measure("description_bits", "description length (bits)", 0),
+    Measure("relative_distance", "relative distance: 0 at G, 1 at M", 0, 1),
+    Measure("residual", "what the best mixture of M and G leaves (nats, or squared error)", 0),
+    Measure("weight", "weight of M", 0, 1),
+    Measure("correlation", "correlation", -1, 1),
+    Measure("total_variation", "total variation", 0, 1),
+    Measure("rank_correlation", "rank correlation", -1, 1),
+    Measure("argmax_agreement", "arg-max agreement", 0, 1),
+    Measure("r_squared", "R²", high=1),
+    Measure("discrepancy", "discrepancy", 0),
+    *(Measure(name, name, 0) for name in PARAMETERS),
+    *(Measure(f"{name}_at_edge", f"{name}, at the edge of its range", 0) for name in PARAMETERS),
+    Measure("fit_loss", "loss of the fit", 0),
+    Measure("searches_agreeing", "searches that found it", 0, 1),
+    Measure("transition_time", "transition time (steps)", 0),
+    Measure("seeds_over", "seeds that go over", 0),
+    Measure("seeds_over_at_once", "seeds that were over from the start", 0),
+    Measure("transition_exponent", "exponent of the transition time in D"),
+    Measure("diversity_threshold", "largest D still memorized at the end", 0),
+    Measure("transience", "relative distance gained since the nearest to G", 0, 1),
+)
 
 
-@dataclass(frozen=True)
+@settings
 class DecoderShape:
     """Shape of the Transformer; its MLP factors are settings of the study.
 
@@ -25,9 +59,14 @@ class DecoderShape:
         width: width of the stream, a multiple of 8 `heads`.
     """
 
-    depth: int = 1
-    heads: int = 1
-    width: int = 64
+    depth: Count = 1
+    heads: Count = 1
+    width: Count = 64
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if self.width % (8 * self.heads):
+            yield f"`width` must be a multiple of 8 `heads`; got {self.width}"
 
 
 @dataclass(frozen=True)
@@ -40,7 +79,7 @@ class StrategyReplica:
     init_seed: int
 
 
-@dataclass(frozen=True)
+@settings
 class HeldOut:
     """What the fit of the posterior does not see.
 
@@ -50,12 +89,12 @@ class HeldOut:
         steps_after: fraction of the training after which every checkpoint is left out, in (0, 1]; 1 leaves out none.
     """
 
-    n_tasks: tuple[int, ...] = ()
+    n_tasks: tuple[Annotated[int, Field(ge=2, le=MAX_TASKS)], ...] = ()
     mlp_factors: tuple[float, ...] = ()
-    steps_after: float = 1.0
+    steps_after: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
-@dataclass(frozen=True)
+@settings
 class StrategiesConfig:
     """Does a Transformer memorize its training tasks or generalize, when, and does a loss-complexity gate predict it?
 
@@ -85,21 +124,23 @@ class StrategiesConfig:
 
     study: Literal["strategies"] = "strategies"
     task: Literal["urns", "linear_regression", "item_labels"] = "urns"
-    dim: int = 8
-    length: int = 128
-    n_tasks: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256)
-    mlp_factors: tuple[float, ...] = (4.0,)
-    n_seeds: int = 1
-    seed: int = 0
-    init_seed: int = 0
-    evaluation_seed: int = 0
-    evaluation_sequences: int = 256
-    evaluation_rows: int = 1024
-    loss_sequences: int = 10_000
-    loss_groups: int = 10
-    described_within: float = 0.1
+    dim: Annotated[int, Field(ge=2, le=2**16)] = 8
+    length: Annotated[int, Field(ge=1, le=2**16)] = 128
+    n_tasks: Annotated[tuple[Annotated[int, Field(ge=2, le=MAX_TASKS)], ...], Field(min_length=2), ASCENDING] = (
+        DIVERSITIES
+    )
+    mlp_factors: Annotated[tuple[Positive, ...], Field(min_length=1), ASCENDING] = (4.0,)
+    n_seeds: Count = 1
+    seed: Seed = 0
+    init_seed: Seed = 0
+    evaluation_seed: Seed = 0
+    evaluation_sequences: Annotated[int, Field(ge=8, le=2**32)] = 256
+    evaluation_rows: Annotated[int, Field(ge=8, le=2**20)] = 1024
+    loss_sequences: Annotated[int, Field(ge=8, le=2**32)] = 10_000
+    loss_groups: Count = 10
+    described_within: Annotated[float, Field(gt=0, le=1)] = 0.1
     held_out: HeldOut = field(default_factory=HeldOut)
-    bootstrap: int = 200
+    bootstrap: Annotated[int, Field(ge=2, le=2**20)] = 200
     transformer: DecoderShape = field(default_factory=DecoderShape)
     training: TrainSettings = field(
         default_factory=lambda: TrainSettings(
@@ -107,53 +148,16 @@ class StrategiesConfig:
         )
     )
 
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise SpecError(problems)
-
-    def _problems(self) -> Iterator[str]:
-        for name, least, most in (
-            ("dim", 2, 2**16),
-            ("length", 1 if self.task == "linear_regression" else 2, 2**16),
-            ("n_seeds", 1, 2**32),
-            ("seed", 0, 2**32 - 1),
-            ("init_seed", 0, 2**32 - 1),
-            ("evaluation_seed", 0, 2**32 - 1),
-            ("evaluation_sequences", 8, 2**32),
-            ("evaluation_rows", 8, 2**20),
-            ("loss_sequences", 8, 2**32),
-            ("loss_groups", 1, self.loss_sequences if is_integer(self.loss_sequences) else 2**32),
-            ("bootstrap", 2, 2**20),
-        ):
-            value = getattr(self, name)
-            if not is_integer(value) or not least <= value <= most:
-                yield f"`{name}` must be an integer in {least} .. {most}; got {value!r}"
-        diversities = self.n_tasks
-        ascending = all(is_integer(d) and d >= 2 for d in diversities) and list(diversities) == sorted(set(diversities))
-        if len(diversities) < 2 or not ascending:
-            yield f"`n_tasks` must be two or more ascending integers >= 2; got {list(diversities)}"
-        elif diversities[-1] > MAX_TASKS:
-            yield f"`n_tasks` must be at most {MAX_TASKS}; got {diversities[-1]}"
-        factors = self.mlp_factors
-        if not factors or list(factors) != sorted(set(factors)) or not 0 < factors[0] <= factors[-1] < float("inf"):
-            yield f"`mlp_factors` must be one or more ascending numbers > 0; got {list(factors)}"
-        if not 0 < self.described_within <= 1:
-            yield f"`described_within` must be in (0, 1]; got {self.described_within!r}"
-        yield from self._shape_problems()
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if self.length == 1 and self.task != "linear_regression":
+            yield "`length` must be an integer in 2 .. 65536; got 1"
+        if self.loss_groups > self.loss_sequences:
+            yield f"`loss_groups` must be an integer in 1 .. {self.loss_sequences}; got {self.loss_groups}"
         yield from self._held_out_problems()
-
-    def _shape_problems(self) -> Iterator[str]:
-        shape = self.transformer
-        for name in ("depth", "heads", "width"):
-            if not is_integer(getattr(shape, name)) or getattr(shape, name) < 1:
-                yield f"`transformer.{name}` must be an integer >= 1; got {getattr(shape, name)!r}"
-                return
-        if shape.width % (8 * shape.heads):
-            yield f"`transformer.width` must be a multiple of 8 `transformer.heads`; got {shape.width}"
         for factor in self.mlp_factors:
-            if not 1 <= factor * shape.width <= 2**20:
-                yield f"`mlp_factors` times the width {shape.width} must be in 1 .. 2^20; got {factor!r}"
+            if not 1 <= factor * self.transformer.width <= 2**20:
+                yield f"`mlp_factors` times the width {self.transformer.width} must be in 1 .. 2^20; got {factor!r}"
 
     def _held_out_problems(self) -> Iterator[str]:
         held = self.held_out
@@ -163,9 +167,7 @@ class StrategiesConfig:
         ):
             if not set(left) <= set(given) or len(set(left)) == len(given):
                 yield f"`held_out.{name}` must be some, not all, of `{name}` = {list(given)}; got {list(left)}"
-        if not 0 < held.steps_after <= 1:
-            yield f"`held_out.steps_after` must be in (0, 1]; got {held.steps_after!r}"
-        elif (first := self.training.checkpoint_steps[0]) > held.steps_after * self.training.steps:
+        if (first := self.training.checkpoint_steps[0]) > held.steps_after * self.training.steps:
             yield f"`held_out.steps_after` must leave the first checkpoint, step {first}; got {held.steps_after!r}"
         left_factors, left_tasks = set(self.mlp_factors) - set(held.mlp_factors), set(self.n_tasks) - set(held.n_tasks)
         if len(left_factors) * len(left_tasks) == 1 and self.n_seeds == 1:

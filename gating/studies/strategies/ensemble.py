@@ -3,85 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from gating.models.decoder import Decoder
 from gating.models.layers import generators
+from gating.runs.executor import Resources
+from gating.runs.store import Place
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.families import FAMILIES
+from gating.training.checkpoints import Checkpoints
 from gating.training.group import narrowed
-from gating.training.runs import RunFolder
 from gating.training.trainer import Trainer
 
-__all__ = ["Ensemble"]
+__all__ = ["TRAINED", "at_checkpoint", "build", "sampler_of", "train"]
+
+TRAINED = "train/transformer"
+"""The part that keeps the Transformers, one tensor of all replicas for each parameter."""
 
 
-class Ensemble:
-    """All Transformers of a study, trained as one.
+def sampler_of(
+    config: StrategiesConfig, replicas: Sequence[StrategyReplica], device: torch.device | str = "cpu"
+) -> Any:
+    """Sampler of the replicas' sequences."""
+    return FAMILIES[config.task].sampler(
+        [replica.n_tasks for replica in replicas],
+        [replica.seed for replica in replicas],
+        dim=config.dim,
+        length=config.length,
+        device=device,
+    )
+
+
+def build(config: StrategiesConfig, replicas: Sequence[StrategyReplica]) -> Decoder:
+    """Transformers of replicas that share an MLP factor, with their initial values."""
+    return FAMILIES[config.task].decoder(
+        config.dim,
+        config.length,
+        **asdict(config.transformer),
+        mlp_factor=replicas[0].mlp_factor,
+        rngs=generators([replica.init_seed for replica in replicas]),
+    )
+
+
+def train(config: StrategiesConfig, place: Place, resources: Resources) -> None:
+    """Trains all replicas: one at a time on each core, whose cache it fills; on a GPU, each MLP factor at once."""
+    replicas = config.replicas
+    by_factor = [len(list(same)) for _, same in groupby(replicas, lambda replica: replica.mlp_factor)]
+    Trainer(
+        place,
+        replicas,
+        partial(build, config),
+        partial(sampler_of, config, device=resources.device),
+        config.training,
+        device=resources.device,
+        workers=resources.workers,
+        loss=FAMILIES[config.task].objective,
+        group_sizes=by_factor if resources.device == "cuda" else [1] * len(replicas),
+    ).run("training")
+    resources.say(f"trained {len(replicas)} Transformers for {config.training.steps:,} steps")
+
+
+def at_checkpoint(config: StrategiesConfig, trained: Place, step: int, replica: int) -> Decoder:
+    """One replica as it was at a checkpoint, on the CPU.
 
     Args:
         config: settings of the study.
-        folder: where checkpoints, state and metrics go.
-        device: ``cpu`` or ``cuda``.
+        trained: place of the part `TRAINED`.
+        step: step of the checkpoint.
+        replica: which replica.
+
+    Raises:
+        Damaged: the checkpoint is missing, or not as it was written.
     """
-
-    def __init__(self, config: StrategiesConfig, folder: Path, device: torch.device):
-        self.config, self.folder, self.device = config, RunFolder(folder), device
-        self.family = FAMILIES[config.task]
-
-    def sampler(self, replicas: Sequence[StrategyReplica], device: torch.device | str = "cpu") -> Any:
-        """Sampler of the replicas' sequences."""
-        seeds = [replica.seed for replica in replicas]
-        return self.family.sampler(
-            [replica.n_tasks for replica in replicas],
-            seeds,
-            dim=self.config.dim,
-            length=self.config.length,
-            device=device,
-        )
-
-    def build(self, replicas: Sequence[StrategyReplica]) -> Decoder:
-        """Transformers of replicas that share an MLP factor, with their initial values."""
-        shape = self.config.transformer
-        return self.family.decoder(
-            self.config.dim,
-            self.config.length,
-            depth=shape.depth,
-            heads=shape.heads,
-            width=shape.width,
-            mlp_factor=replicas[0].mlp_factor,
-            rngs=generators([replica.init_seed for replica in replicas]),
-        )
-
-    def trainer(self, workers: int) -> Trainer[StrategyReplica]:
-        """Trains all replicas: one at a time on each core, whose cache it fills; on a GPU, each MLP factor at once."""
-        replicas = self.config.replicas
-        by_factor = [len(list(same)) for _, same in groupby(replicas, lambda replica: replica.mlp_factor)]
-        return Trainer(
-            self.folder,
-            replicas,
-            self.build,
-            lambda mine: self.sampler(mine, self.device),
-            self.config.training,
-            device=self.device,
-            workers=workers,
-            loss=self.family.objective,
-            group_sizes=by_factor if self.device.type == "cuda" else [1] * len(replicas),
-        )
-
-    def at(self, step: int, replica: int) -> Decoder:
-        """One replica as it was at a checkpoint, on the CPU.
-
-        Raises:
-            FolderError: the checkpoint is missing or damaged.
-        """
-        model = self.build([self.config.replicas[replica]])
-        saved = self.folder.load_checkpoint(step, replica)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(narrowed(saved[name], parameter))
-        return model.requires_grad_(False)
+    model = build(config, [config.replicas[replica]])
+    saved = Checkpoints(trained).load(step, slice(replica, replica + 1))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(narrowed(saved[name], parameter))
+    return model.requires_grad_(False)

@@ -43,7 +43,7 @@ class Family:
         sampler: draws its sequences.
         decoder: the Transformer that reads them.
         objective: what training minimises.
-        memorizer: M of a replica of a sampler, and the tables that it stores.
+        remember: M, from a sampler and the tables that M stores.
         generalizer: G of a sampler.
         distance: how answers are compared: ``kl`` of log-probabilities, or ``squared`` error of numbers.
         losses: nats of every answer, (B, T): log loss, for numbers that of N(answer, noise variance) without the part
@@ -55,12 +55,18 @@ class Family:
     sampler: Callable[..., Any]
     decoder: Callable[..., Decoder]
     objective: Loss
-    memorizer: Callable[[Any, int], tuple[Predictor, tuple[Tensor, ...]]]
+    remember: Callable[..., Predictor]
     generalizer: Callable[[Any], Predictor]
     distance: str
     losses: Callable[[Any, Tensor, Sequences], Tensor]
     evidence: Callable[[Any, Predictor, Predictor, Sequences], Tensor]
     kinds: dict[str, dict[str, bool]] = field(default_factory=lambda: {"ibd": {}, "oobd": {"unseen": True}})
+
+    def memorizer(self, sampler: Any, replica: int) -> tuple[Predictor, tuple[Tensor, ...]]:
+        """M of a replica of a sampler, and the tables that it stores."""
+        stored = sampler.table(replica)
+        tables = stored if isinstance(stored, tuple) else (stored,)
+        return self.remember(sampler, *tables), tables
 
 
 def _log_losses(sampler: Any, log_probabilities: Tensor, sequences: Sequences) -> Tensor:
@@ -90,27 +96,12 @@ def _items_told_apart(sampler: ItemLabels, m: Predictor, g: Predictor, sequences
     return (math.log(2) - asked).unflatten(0, (len(sequences.x), -1)).sum(1)
 
 
-def _regression_memorizer(sampler: LinearRegression, replica: int) -> tuple[Predictor, tuple[Tensor, ...]]:
-    weights = sampler.table(replica)
-    return RegressionMemorizer(weights, noise_variance=sampler.noise_variance), (weights,)
-
-
-def _item_memorizer(sampler: ItemLabels, replica: int) -> tuple[Predictor, tuple[Tensor, ...]]:
-    tables = sampler.table(replica)
-    return ItemMemorizer(*tables, within_variance=sampler.within_variance), tables
-
-
-def _urn_memorizer(sampler: Urns, replica: int) -> tuple[Predictor, tuple[Tensor, ...]]:
-    urns = sampler.table(replica)
-    return UrnMemorizer(urns), (urns,)
-
-
 FAMILIES: dict[str, Family] = {
     "urns": Family(
         sampler=Urns,
         decoder=UrnDecoder,
         objective=every_draw_log_loss,
-        memorizer=_urn_memorizer,
+        remember=lambda sampler, urns: UrnMemorizer(urns),
         generalizer=lambda sampler: UrnGeneralizer(sampler.dim),
         distance="kl",
         losses=_log_losses,
@@ -120,7 +111,7 @@ FAMILIES: dict[str, Family] = {
         sampler=LinearRegression,
         decoder=RegressionDecoder,
         objective=squared_error,
-        memorizer=_regression_memorizer,
+        remember=lambda sampler, weights: RegressionMemorizer(weights, noise_variance=sampler.noise_variance),
         generalizer=lambda sampler: RegressionGeneralizer(sampler.dim, noise_variance=sampler.noise_variance),
         distance="squared",
         losses=_gaussian_losses,
@@ -130,7 +121,7 @@ FAMILIES: dict[str, Family] = {
         sampler=ItemLabels,
         decoder=ItemDecoder,
         objective=target_log_loss,
-        memorizer=_item_memorizer,
+        remember=lambda sampler, *tables: ItemMemorizer(*tables, within_variance=sampler.within_variance),
         generalizer=lambda sampler: ItemGeneralizer(sampler.dim, within_variance=sampler.within_variance),
         distance="kl",
         losses=_log_losses,

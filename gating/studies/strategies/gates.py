@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from gating.gates.discrepancy import REACH, OutputRows, output_rows
 from gating.gates.posterior import PosteriorParameters
@@ -14,7 +15,7 @@ from gating.gates.posterior_cells import PosteriorCells, best_steps
 from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, bootstrap_posterior, fit_posterior
 from gating.studies.strategies.cells import StudyCells
 
-__all__ = ["PlayedGate", "fitted_gates", "resampled"]
+__all__ = ["PlayedGate", "fitted_gates"]
 
 Floats = NDArray[np.float64]
 
@@ -31,52 +32,44 @@ class PlayedGate:
         log_odds: log odds of M before the context is read, (c,).
         kappa: weight of the context's evidence.
         fit: how its parameters were found; None for controls.
-        draws: parameters refitted to runs drawn with replacement.
+        played: its parameters, and then those that are refitted to runs drawn with replacement.
     """
 
     name: str
     log_odds: Floats
     kappa: float = 0.0
     fit: PosteriorFit | None = None
-    draws: tuple[PosteriorParameters, ...] = ()
+    played: tuple[PosteriorParameters, ...] = ()
 
 
-def resampled(cells: PosteriorCells, fit: PosteriorFit, resamples: int) -> list[PosteriorParameters]:
-    """Parameters refitted to whole runs drawn with replacement."""
-    return bootstrap_posterior(cells, fit, by=("n_tasks", "seed", "width"), n_resamples=resamples)
-
-
-def fitted_gates(
-    cells: StudyCells, full: PosteriorFit, draws: Sequence[PosteriorParameters], distance: str
-) -> list[PlayedGate]:
-    """The posterior, its ablations, fitted to the same cells, and the controls.
+def fitted_gates(cells: StudyCells, resamples: int) -> list[PlayedGate]:
+    """The posterior and its ablations, fitted to the same cells, and the controls.
 
     Args:
         cells: all cells.
-        full: fit of the posterior.
-        draws: its parameters refitted to runs drawn with replacement; ablations are refitted as often.
-        distance: ``kl`` or ``squared``.
+        resamples: number of resamples of whole runs, to which the posterior and its ablations are refitted.
     """
-    seen = cells.trained.select(cells.fitted)
-    gates = [_played("posterior", full, cells.trained, draws)]
-    for name, fixed in ABLATIONS.items():
+    seen, gates = cells.trained.select(cells.fitted), []
+    for name, fixed in {"posterior": {}, **{f"posterior, {name}": fixed for name, fixed in ABLATIONS.items()}}.items():
         fit = fit_posterior(seen, fixed=fixed)
-        gates.append(_played(f"posterior, {name}", fit, cells.trained, resampled(seen, fit, len(draws))))
-    gates.append(_context_gate(cells, full, distance))
+        draws = bootstrap_posterior(seen, fit, by=("n_tasks", "seed", "width"), n_resamples=resamples)
+        gates.append(_played(name, fit, cells.trained, draws))
     n = len(cells.run)
     return [
         *gates,
+        _context_gate(cells, gates[0].played[0]),
         PlayedGate("memorizing", np.full(n, REACH)),
         PlayedGate("generalizing", np.full(n, -REACH)),
         PlayedGate("step in time", _step_in_time(cells)),
-        PlayedGate("free in every cell", cells.trained.curves().best()[0]),
+        PlayedGate("free in every cell", np.nan_to_num(logit(cells.best["ibd"])).clip(-REACH, REACH)),
     ]
 
 
 def _played(
     name: str, fit: PosteriorFit, cells: PosteriorCells, draws: Sequence[PosteriorParameters] = ()
 ) -> PlayedGate:
-    return PlayedGate(name, cells.log_odds(fit.parameters), fit.parameters.kappa, fit, tuple(draws))
+    parameters = fit.parameters
+    return PlayedGate(name, cells.log_odds(parameters), parameters.kappa, fit, (parameters, *draws))
 
 
 def _step_in_time(cells: StudyCells) -> Floats:
@@ -90,24 +83,23 @@ def _step_in_time(cells: StudyCells) -> Floats:
     return np.where(cells.trained.steps >= wanted, REACH, -REACH)
 
 
-def _context_gate(cells: StudyCells, full: PosteriorFit, distance: str) -> PlayedGate:
+def _context_gate(cells: StudyCells, full: PosteriorParameters) -> PlayedGate:
     """The posterior that goes on updating along the context, fitted to some of the cells and rows of the fit."""
     fitted = np.flatnonzero(cells.fitted)
     chosen = fitted[np.linspace(0, len(fitted) - 1, min(CONTEXT_CELLS, len(fitted))).round().astype(int)]
-    parts = [_some_rows(cells, int(cell), distance) for cell in chosen]
-    rows = OutputRows(distance, *(np.concatenate([getattr(part, name) for part in parts])
+    parts = [_some_rows(cells, int(cell)) for cell in chosen]
+    rows = OutputRows(cells.distance, *(np.concatenate([getattr(part, name) for part in parts])
                                   for name in ("target", "step", "base", "evidence")))  # fmt: skip
     some = cells.trained.select(chosen)
     known = {name: getattr(some, name) for name in
              ("n_tasks", "steps", "loss_gap", "complexity_m", "complexity_g", "seed", "width")}  # fmt: skip
-    start = PosteriorParameters(full.parameters.alpha, full.parameters.beta, full.parameters.gamma)
-    fit = fit_posterior(PosteriorCells(rows, **known), n_starts=CONTEXT_STARTS, start=start)
+    fit = fit_posterior(PosteriorCells(rows, **known), n_starts=CONTEXT_STARTS, start=full)
     return _played("posterior with context", fit, cells.trained)
 
 
-def _some_rows(cells: StudyCells, cell: int, distance: str) -> OutputRows:
+def _some_rows(cells: StudyCells, cell: int) -> OutputRows:
     answers = cells.runs[cells.run[cell]].answers["ibd"]
     # drawn, since rows at even distances may all be of one position
     rows = np.random.default_rng(0).permutation(len(answers.m))[:CONTEXT_ROWS]
     t, m, g, evidence = (part[None, rows] for part in (answers.transformer[cells.checkpoint[cell]], *answers[1:4]))
-    return output_rows(t, m, g, loss=distance, evidence=evidence)
+    return output_rows(t, m, g, loss=cells.distance, evidence=evidence)

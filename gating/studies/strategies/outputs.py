@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gating.evaluation.description_length import strategy_complexity
-from gating.files import atomic_path, reading
 from gating.models.decoder import Decoder
+from gating.runs.executor import Resources
+from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
-from gating.studies.strategies.ensemble import Ensemble
-from gating.studies.strategies.families import Predictor
+from gating.studies.strategies.config import StrategiesConfig
+from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
+from gating.studies.strategies.families import FAMILIES, Predictor
 from gating.tasks.sequences import Sequences
 
-__all__ = ["Answers", "RunOutputs", "kept_outputs", "measure_run", "median_of_means"]
+__all__ = ["Answers", "RunOutputs", "keep_outputs", "kept_outputs", "measure_run", "median_of_means"]
 
+OUTPUTS = "outputs"
 AT_ONCE = 64
 """Sequences that a Transformer answers at once, which fit a core's cache."""
 
@@ -34,6 +35,7 @@ class Answers(NamedTuple):
         g: of the generalizing predictor, (n, C), float64.
         evidence: nats for M that the context of each row holds, (n,).
         losses: mean loss of each checkpoint, over all positions of all sequences, nats, (c,).
+        errors: standard errors of these over the sequences, (c,).
     """
 
     transformer: Tensor
@@ -41,6 +43,7 @@ class Answers(NamedTuple):
     g: Tensor
     evidence: Tensor
     losses: Tensor
+    errors: Tensor
 
 
 class RunOutputs(NamedTuple):
@@ -78,39 +81,35 @@ def median_of_means(values: Tensor, groups: int, *, seed: int) -> float:
     return values[order[: size * groups]].double().view(groups, size).mean(1).quantile(0.5).item()
 
 
-def measure_run(ensemble: Ensemble, index: int, steps: Sequence[int]) -> RunOutputs:
+def measure_run(config: StrategiesConfig, trained: Place, index: int) -> RunOutputs:
     """Answers of one model at its checkpoints, and losses and lengths of its M and G.
 
     Args:
-        ensemble: the trained ensemble.
+        config: settings of the study.
+        trained: where the trained ensemble is kept.
         index: which replica.
-        steps: its checkpoints.
     """
-    config, family, replica = ensemble.config, ensemble.family, ensemble.config.replicas[index]
-    sampler = ensemble.sampler([replica])
+    family, replica = FAMILIES[config.task], config.replicas[index]
+    sampler = sampler_of(config, [replica])
     (m, tables), g = family.memorizer(sampler, 0), family.generalizer(sampler)
     seed = combined_seed(config.evaluation_seed, replica.seed)
-    models = [ensemble.at(step, index) for step in steps]
+    models = [at_checkpoint(config, trained, step, index) for step in config.training.checkpoint_steps]
     answers = {}
     for number, (kind, arguments) in enumerate(family.kinds.items()):
         sequences = sampler.fresh(combined_seed(seed, number), config.evaluation_sequences, **arguments)
-        answers[kind] = _answers(ensemble, sampler, models, m, g, sequences, seed=seed)
+        answers[kind] = _answers(config, sampler, models, m, g, sequences, seed=seed)
     many = _single(sampler.fresh(combined_seed(seed, len(family.kinds)), config.loss_sequences))
     losses = [
         median_of_means(family.losses(sampler, predictor(many), many).mean(-1), config.loss_groups, seed=seed)
         for predictor in (m, g)
     ]
-    lengths = [
-        strategy_complexity(
-            type(m), [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
-        ),
-        strategy_complexity(type(g)),
-    ]
+    stored = [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
+    lengths = strategy_complexity(type(m), stored), strategy_complexity(type(g))
     return RunOutputs(answers, *losses, *(float(bits) for bits in lengths))
 
 
 def _answers(
-    ensemble: Ensemble,
+    config: StrategiesConfig,
     sampler: Any,
     models: Sequence[Decoder],
     m: Predictor,
@@ -120,17 +119,20 @@ def _answers(
     seed: int,
 ) -> Answers:
     """Rows are positions drawn without replacement; all kinds of sequences of one run have the same ones."""
-    family, alone = ensemble.family, _single(sequences)
+    family, alone = FAMILIES[config.task], _single(sequences)
     answer_m, answer_g = _as_rows(m(alone), family.distance), _as_rows(g(alone), family.distance)
-    count = min(ensemble.config.evaluation_rows, len(answer_m))
-    rows = torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(len(answer_m))[:count]))
-    found, losses = [], []
+    order = np.random.default_rng(seed).permutation(len(answer_m))
+    rows = torch.from_numpy(np.sort(order[: config.evaluation_rows]))
+    found, losses, errors = [], [], []
     for model in models:
         answer = _answer(model, sequences)
-        losses.append(family.losses(sampler, answer, alone).mean().item())
+        lost = family.losses(sampler, answer, alone)
+        losses.append(lost.mean().item())
+        errors.append(lost.double().mean(-1).std().item() / len(lost) ** 0.5)
         found.append(_as_rows(answer, family.distance)[rows])
-    evidence = family.evidence(sampler, m, g, alone).flatten()[rows]
-    return Answers(torch.stack(found), answer_m[rows], answer_g[rows], evidence.double(), torch.tensor(losses).double())
+    evidence = family.evidence(sampler, m, g, alone).flatten()[rows].double()
+    of_models = torch.tensor(losses).double(), torch.tensor(errors, dtype=torch.float64)
+    return Answers(torch.stack(found), answer_m[rows], answer_g[rows], evidence, *of_models)
 
 
 def _answer(model: Decoder, sequences: Sequences) -> Tensor:
@@ -150,22 +152,22 @@ def _as_rows(answers: Tensor, distance: str) -> Tensor:
     return answers.flatten(0, -2) if distance == "kl" else answers.flatten().unsqueeze(-1)
 
 
-def kept_outputs(path: Path, ensemble: Ensemble, index: int, steps: Sequence[int]) -> RunOutputs:
-    """Outputs of a run from its file; they are measured and written when the file is not there.
+def keep_outputs(config: StrategiesConfig, index: int, place: Place, resources: Resources) -> None:
+    """Keeps the outputs of one model."""
+    run = measure_run(config, place.of(TRAINED), index)
+    tensors = {f"{kind}.{name}": part for kind, answers in run.answers.items()
+               for name, part in answers._asdict().items()}  # fmt: skip
+    place.save_tensors(OUTPUTS, {**tensors, "numbers": torch.tensor(run[1:], dtype=torch.float64)})
+
+
+def kept_outputs(config: StrategiesConfig, place: Place) -> RunOutputs:
+    """The outputs that are kept in a place.
 
     Raises:
-        FolderError: the file is damaged.
+        Damaged: their file is missing, or not as it was written.
     """
-    if not path.exists():
-        run = measure_run(ensemble, index, steps)
-        numbers = torch.tensor(run[1:], dtype=torch.float64)
-        tensors = {f"{kind}.{name}": part.contiguous() for kind, answers in run.answers.items()
-                   for name, part in answers._asdict().items()}  # fmt: skip
-        with atomic_path(path) as draft:
-            save_file({**tensors, "numbers": numbers}, draft)
-    with reading(path, "remove it to measure this model again"):
-        tensors = load_file(path)
-        answers = {
-            kind: Answers(*(tensors[f"{kind}.{name}"] for name in Answers._fields)) for kind in ensemble.family.kinds
-        }
-        return RunOutputs(answers, *tensors["numbers"].tolist())
+    tensors = place.tensors(OUTPUTS)
+    answers = {
+        kind: Answers(*(tensors[f"{kind}.{name}"] for name in Answers._fields)) for kind in FAMILIES[config.task].kinds
+    }
+    return RunOutputs(answers, *tensors["numbers"].tolist())

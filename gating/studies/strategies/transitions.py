@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from gating.evaluation.crossing import crossing, power_law_exponent
-from gating.evaluation.table import setting_text
 from gating.gates.posterior import PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
+from gating.results.bootstrap import cluster_bootstrap, percentile_interval
+from gating.results.intervals import geometric_mean_interval
+from gating.results.query import select
 from gating.studies.strategies.cells import StudyCells
 from gating.studies.strategies.config import StrategiesConfig
 
-__all__ = ["diversity_threshold", "measured_transitions", "transience_rows", "transition_rows"]
+__all__ = ["diversity_threshold", "measured_transitions", "times_over_seeds", "transience", "transition_rows"]
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -24,19 +28,30 @@ Row = dict[str, Any]
 RESAMPLES = 1000
 
 
-def measured_transitions(cells: StudyCells, relative: Floats) -> Floats:
-    """Step from which each run stays nearer to M than to G, (runs,).
+def measured_transitions(cells: StudyCells) -> Floats:
+    """Step from which each run stays nearer to M than to G on sequences of training tasks, (runs,).
 
     Interpolated between checkpoints in the logarithm of the step, from the first that M and G describe on: 0 for a run
     that is nearer to M there already, infinite for one that is not by the end, NaN for one that is
     described at fewer than two checkpoints.
     """
     found = np.full(len(cells.runs), np.nan)
+    relative = cells.relative["ibd"]
     for run in range(len(cells.runs)):
         inside = cells.described & (cells.run == run) & np.isfinite(relative)
         if inside.sum() >= 2:
             found[run] = crossing(cells.trained.steps[inside], 0.5 - relative[inside])
     return found
+
+
+def transience(cells: StudyCells, run: int) -> float:
+    """How far a model has gone from G since it was nearest to it, on unseen tasks: a loss of what it could once do.
+
+    Over the checkpoints that M and G describe, since an untrained model may lie nearer to G and can do nothing.
+    """
+    relative = cells.relative["oobd"]
+    mine = relative[cells.described & (cells.run == run) & np.isfinite(relative)]
+    return float(mine[-1] - mine.min()) if len(mine) else float("nan")
 
 
 def diversity_threshold(n_tasks: Floats, weight: Floats) -> float:
@@ -64,86 +79,50 @@ def diversity_threshold(n_tasks: Floats, weight: Floats) -> float:
 
 
 def transition_rows(
-    config: StrategiesConfig,
-    cells: StudyCells,
-    relative: Floats,
-    parameters: PosteriorParameters,
-    draws: Sequence[PosteriorParameters],
+    config: StrategiesConfig, cells: StudyCells, played: Sequence[PosteriorParameters]
 ) -> Iterator[Row]:
-    """Transition times of each run, their exponents in D, and the task-diversity threshold at the last step.
+    """Transition time and transience of each run; exponents of the times in D, and task-diversity thresholds.
 
     Args:
         config: settings of the study.
         cells: all cells.
-        relative: relative distance of each cell on sequences of training tasks, (c,).
-        parameters: fitted parameters of the posterior.
-        draws: parameters of its bootstrap, which give the intervals of what is predicted.
+        played: fitted parameters of the posterior, and then those of its bootstrap, which give the intervals of what is
+            predicted.
     """
-    first = np.searchsorted(cells.run, np.arange(len(cells.runs)))
-    runs = cells.trained.select(first)
-    measured = measured_transitions(cells, relative)
-    predicted = _predicted(runs, parameters)
-    drawn = np.stack([_predicted(runs, draw) for draw in draws])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="nearest")
+    runs = cells.trained.select(np.searchsorted(cells.run, np.arange(len(cells.runs))))
+    measured = measured_transitions(cells)
+    predicted = np.stack([p.transition_time(runs.loss_gap, runs.complexity_m, runs.complexity_g) for p in played])
     for k, replica in enumerate(config.replicas):
-        place = {"seed": replica.seed, "distribution": "ibd", "measure": "transition_time",
-                 "setting": setting_text({"n_tasks": replica.n_tasks, "mlp_factor": replica.mlp_factor})}  # fmt: skip
-        yield {**place, "system": "transformer", "kind": "measured", "value": measured[k]}
-        yield {
-            **place,
-            "system": "posterior",
-            "kind": "predicted",
-            "value": predicted[k],
-            "low": low[k],
-            "high": high[k],
-        }
+        place = {"n_tasks": replica.n_tasks, "mlp_factor": replica.mlp_factor, "seed": replica.seed}
+        time = {**place, "distribution": "ibd", "measure": "transition_time"}
+        yield {**time, "system": "transformer", "kind": "measured", "value": measured[k]}
+        yield {**time, "system": "posterior", "kind": "predicted", **_predicted(predicted[:, k])}
+        yield {**place, "system": "transformer", "kind": "measured", "measure": "transience", "distribution": "oobd",
+               "value": transience(cells, k)}  # fmt: skip
     for factor in config.mlp_factors:
-        yield from _exponent_rows(runs, factor, measured, predicted, drawn)
-        yield from _threshold_rows(config, cells, relative, factor, parameters, draws)
+        yield from _exponent_rows(runs, factor, measured, predicted)
+        yield from _threshold_rows(config, cells, factor, played)
 
 
-def transience_rows(config: StrategiesConfig, cells: StudyCells, relative: Floats) -> Iterator[Row]:
-    """How far each model has gone from G since it was nearest to it, on unseen tasks: a loss of what it could once do.
-
-    Over the checkpoints that M and G describe, since an untrained model may lie nearer to G and can do nothing.
-
-    Args:
-        config: settings of the study.
-        cells: all cells.
-        relative: relative distance of each cell on sequences of unseen tasks, (c,).
-    """
-    for k, replica in enumerate(config.replicas):
-        mine = relative[cells.described & (cells.run == k) & np.isfinite(relative)]
-        yield {"system": "transformer", "kind": "measured", "measure": "transience", "distribution": "oobd",
-               "seed": replica.seed, "value": mine[-1] - mine.min() if len(mine) else np.nan,
-               "setting": setting_text({"n_tasks": replica.n_tasks, "mlp_factor": replica.mlp_factor})}  # fmt: skip
-
-
-def _predicted(runs: PosteriorCells, parameters: PosteriorParameters) -> Floats:
-    return parameters.transition_time(runs.loss_gap, runs.complexity_m, runs.complexity_g)
-
-
-def _exponent_rows(
-    runs: PosteriorCells, factor: float, measured: Floats, predicted: Floats, drawn: Floats
-) -> Iterator[Row]:
+def _exponent_rows(runs: PosteriorCells, factor: float, measured: Floats, predicted: Floats) -> Iterator[Row]:
     """Slopes of ln N* on ln D over the runs of one width whose transition was seen; `group` says which.
 
     Measured: interval by resampling those runs. Predicted: over the draws of the parameters, once for the same runs
     and once for all.
     """
-    setting = setting_text({"mlp_factor": factor})
-    place = {"distribution": "ibd", "measure": "transition_exponent", "setting": setting}
-    every = np.flatnonzero((runs.width == factor) & np.isfinite(predicted) & (predicted > 0))
-    seen = np.flatnonzero((runs.width == factor) & np.isfinite(measured) & (measured > 0))
-    rng = np.random.default_rng(0)
-    resampled = [seen[rng.integers(len(seen), size=len(seen))] for _ in range(RESAMPLES)] if len(seen) else []
-    slopes = [_slope(runs.n_tasks, measured, chosen) for chosen in resampled]
+    place = {"distribution": "ibd", "measure": "transition_exponent", "mlp_factor": factor}
+    every, seen = (
+        np.flatnonzero((runs.width == factor) & np.isfinite(times) & (times > 0)) for times in (predicted[0], measured)
+    )
+    found: Row = {"value": np.nan}
+    if len(seen):
+        slope = partial(_slope, runs.n_tasks[seen], measured[seen])
+        found = cluster_bootstrap(slope, seen, n_resamples=RESAMPLES, seed=0)._asdict()
     yield {**place, "system": "transformer", "group": "seen", "kind": "measured",
-           "value": _slope(runs.n_tasks, measured, seen), **_quantiles(slopes)}  # fmt: skip
+           **{name: float(found[name]) for name in ("value", "low", "high") if name in found}}  # fmt: skip
     for group, chosen in (("seen", seen), ("all", every)):
-        slopes = [_slope(runs.n_tasks, draw, chosen) for draw in drawn]
-        yield {**place, "system": "posterior", "group": group, "kind": "predicted",
-               "value": _slope(runs.n_tasks, predicted, chosen), **_quantiles(slopes)}  # fmt: skip
+        slopes = [_slope(runs.n_tasks, times, chosen) for times in predicted]
+        yield {**place, "system": "posterior", "group": group, "kind": "predicted", **_predicted(slopes)}
 
 
 def _slope(n_tasks: Floats, times: Floats, chosen: NDArray[np.int64]) -> float:
@@ -153,36 +132,51 @@ def _slope(n_tasks: Floats, times: Floats, chosen: NDArray[np.int64]) -> float:
 
 
 def _threshold_rows(
-    config: StrategiesConfig,
-    cells: StudyCells,
-    relative: Floats,
-    factor: float,
-    parameters: PosteriorParameters,
-    draws: Sequence[PosteriorParameters],
+    config: StrategiesConfig, cells: StudyCells, factor: float, played: Sequence[PosteriorParameters]
 ) -> Iterator[Row]:
     """Task-diversity threshold at the last checkpoint: of each seed, measured; of the mean over seeds, predicted."""
     last = (cells.checkpoint == cells.checkpoint.max()) & (cells.trained.width == factor)
     diversities = np.array(config.n_tasks, dtype=np.float64)
-    place = {"distribution": "ibd", "measure": "diversity_threshold", "setting": setting_text({"mlp_factor": factor}),
+    place = {"distribution": "ibd", "measure": "diversity_threshold", "mlp_factor": factor,
              "step": int(cells.trained.steps.max())}  # fmt: skip
     for seed in sorted({replica.seed for replica in config.replicas}):
-        mine = last & (cells.trained.seed == seed)
-        value = diversity_threshold(diversities, np.nan_to_num(relative[mine]))
+        relative = cells.relative["ibd"][last & (cells.trained.seed == seed)]
+        value = diversity_threshold(diversities, np.nan_to_num(relative))
         yield {**place, "system": "transformer", "kind": "measured", "seed": seed, "value": value}
-    ends = cells.trained.select(last)
-
-    def predicted(played: PosteriorParameters) -> float:
-        odds = ends.log_odds(played).reshape(len(diversities), config.n_seeds).mean(1)
-        return diversity_threshold(diversities, expit(odds))
-
-    yield {**place, "system": "posterior", "kind": "predicted", "value": predicted(parameters),
-           **_quantiles([predicted(draw) for draw in draws])}  # fmt: skip
+    odds = [cells.trained.select(last).log_odds(p).reshape(len(diversities), config.n_seeds).mean(1) for p in played]
+    found = [diversity_threshold(diversities, expit(of_each)) for of_each in odds]
+    yield {**place, "system": "posterior", "kind": "predicted", **_predicted(found)}
 
 
-def _quantiles(values: Sequence[float]) -> Row:
-    """Ends of the percentile interval; missing where fewer than half of the values are numbers."""
-    known = np.array([value for value in values if not np.isnan(value)])
-    if len(known) < max(2, len(values) / 2):
-        return {}
-    low, high = np.quantile(known, [0.025, 0.975], method="nearest")
-    return {"low": low, "high": high}
+def _predicted(values: ArrayLike) -> Row:
+    """What the fitted parameters predict, the first of the values, with the interval of what the drawn ones do."""
+    first, *drawn = np.asarray(values, dtype=np.float64)
+    low, high = percentile_interval(drawn)
+    return {"value": float(first), "low": float(low), "high": float(high)}
+
+
+def times_over_seeds(table: pd.DataFrame) -> Iterator[Row]:
+    """Answers: transition times of each width and D over seeds, and how many seeds go over, or were there already.
+
+    Measured: geometric mean over the seeds whose transition was seen, with its interval where it was in all. Predicted:
+    geometric means of the times and of the ends of their intervals.
+
+    Args:
+        table: rows of the study.
+    """
+    keys = ["system", "kind", "mlp_factor", "n_tasks"]
+    for values, rows in select(table, {"measure": "transition_time"}).groupby(keys, sort=False):
+        place = {**dict(zip(keys, values, strict=True)), "distribution": "ibd"}
+        times = rows["value"].to_numpy(np.float64)
+        if place["kind"] == "measured":
+            found = geometric_mean_interval(times)[:3]
+            yield {**place, "measure": "seeds_over", "value": np.sum(np.isfinite(times) & (times > 0))}
+            yield {**place, "measure": "seeds_over_at_once", "value": np.sum(times == 0)}
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found = np.exp(np.log(rows[["value", "low", "high"]].to_numpy(np.float64)).mean(0))
+        yield {
+            **place,
+            "measure": "transition_time",
+            **dict(zip(("value", "low", "high"), map(float, found), strict=True)),
+        }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_softmax, logit
 
 from gating.gates.discrepancy import DiscrepancyCurves, OutputRows, output_rows
 from gating.gates.effective import effective_gate, effective_gate_squared
@@ -62,14 +62,19 @@ def test_slopes_against_differences(loss: str) -> None:
     np.testing.assert_allclose(curves.at(odds).slope, tabulated, atol=1e-7)
 
 
-def test_the_best_weight_is_the_effective_gate() -> None:
+def test_the_effective_gate_is_where_the_tabulated_discrepancy_is_least() -> None:
+    """Second route of the only solver: no other weight of the table has less, and its slope changes sign there."""
     for loss, solve in (("kl", effective_gate), ("squared", effective_gate_squared)):
         t, m, g = outputs(loss, (6, 40, 3), seed=4)
         t[0], t[1] = m[0], g[1]
-        odds, residual = output_rows(t, m, g, loss=loss).tabulate().best()
-        expected = solve(*(torch.from_numpy(part) for part in (t, m, g)))
-        np.testing.assert_allclose(expit(odds), expected.alpha.numpy(), atol=1e-5)
-        np.testing.assert_allclose(residual, expected.residual.numpy(), atol=1e-6)
+        curves, found = output_rows(t, m, g, loss=loss).tabulate(), solve(*map(torch.from_numpy, (t, m, g)))
+        odds, residual = logit(found.alpha.numpy()).clip(-36, 36), found.residual.numpy()
+        np.testing.assert_allclose(curves.at(odds).value, residual, atol=1e-6)
+        for other in np.linspace(-36, 36, 999):
+            assert (curves.at(np.full(6, other)).value >= residual - 1e-6).all()
+        inside = slice(2, None)
+        assert (curves.at(odds - 0.01).slope[inside] < 0).all()
+        assert (curves.at(odds + 0.01).slope[inside] > 0).all()
 
 
 def test_certainty_beyond_float64_stays_finite() -> None:

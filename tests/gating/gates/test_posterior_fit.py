@@ -14,6 +14,7 @@ from gating.gates.discrepancy import DiscrepancyCurves, output_rows
 from gating.gates.posterior import PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells, best_steps, describable
 from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, _Problem, bootstrap_posterior, fit_posterior
+from gating.results.bootstrap import percentile_interval
 
 TRUTH = PosteriorParameters(alpha=0.4, beta=0.4, gamma=6.0)
 TASKS = np.array([4.0, 16.0, 64.0, 256.0])
@@ -53,6 +54,13 @@ def synthetic(
 
 def values(parameters: PosteriorParameters) -> list[float]:
     return [parameters.alpha, parameters.beta, np.log(parameters.gamma)]
+
+
+def best_of_many(cells: PosteriorCells) -> tuple[Any, Any]:
+    """Log odds of least discrepancy of each cell, of 7,201 that are tried, and that discrepancy."""
+    tried = np.linspace(-36, 36, 7201)
+    found = np.stack([cells.curves().at(np.full(len(cells), odds)).value for odds in tried])
+    return tried[found.argmin(0)], found.min(0)
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +128,12 @@ def test_ablations_are_nested_and_bounded_by_the_free_gate(noisy: PosteriorCells
     curves, thresholds = noisy.curves(), best_steps(noisy)
     m, g = (curves.at(np.full(len(noisy), odds)).value for odds in (36.0, -36.0))
     wanted = [thresholds[key] for key in zip(noisy.n_tasks.tolist(), noisy.width.tolist(), strict=True)]
-    floor, step = curves.best()[1], np.where(noisy.steps < wanted, g, m)
+    floor, step = best_of_many(noisy)[1], np.where(noisy.steps < wanted, g, m)
     for fixed in ABLATIONS.values():
         ablated = fit_posterior(noisy, fixed=fixed)
         assert ablated.loss > 1.05 * noisy_fit.loss
         assert {name: getattr(ablated.parameters, name) for name in fixed} == fixed
-    assert (noisy_fit.losses(noisy) >= floor - 1e-9).all()
+    assert (noisy_fit.losses(noisy) >= floor - 1e-5).all()
     assert floor.mean() < noisy_fit.loss < step.mean()
     assert step.mean() <= min(m.mean(), g.mean())
     assert noisy_fit.losses(noisy).mean() == pytest.approx(noisy_fit.loss, rel=1e-12)
@@ -161,7 +169,7 @@ def test_held_out_tasks_are_predicted(noisy: PosteriorCells) -> None:
     held_out = noisy.n_tasks == 64
     fit = fit_posterior(noisy.select(~held_out))
     rest = noisy.select(held_out)
-    free = expit(rest.curves().best()[0])
+    free = expit(best_of_many(rest)[0])
     assert np.corrcoef(fit.weights(rest), free)[0, 1] > 0.98
     np.testing.assert_array_equal(fit.weights(rest), expit(rest.log_odds(fit.parameters)))
 
@@ -170,6 +178,19 @@ def test_the_same_seed_gives_the_same_fit(noisy: PosteriorCells, noisy_fit: Post
     assert fit_posterior(noisy) == noisy_fit
     draws = [bootstrap_posterior(noisy, noisy_fit, n_resamples=3, seed=4) for _ in range(2)]
     assert draws[0] == draws[1]
+
+
+def test_refits_are_those_to_the_runs_that_the_one_bootstrap_draws(noisy: PosteriorCells) -> None:
+    """Second route: each cell as often as its run was drawn, fitted to by weights; what was held stays held."""
+    by, held = ("n_tasks",), {"beta": 0.5}
+    fit = fit_posterior(noisy, fixed=held, n_starts=4)
+    drawn = bootstrap_posterior(noisy, fit, by=by, n_resamples=4, seed=3)
+    chosen = np.random.default_rng(3).integers(4, size=(4, 4))
+    for parameters, runs in zip(drawn, chosen, strict=True):
+        counts = np.bincount(runs, minlength=4)[noisy.groups(by)]
+        again = fit_posterior(noisy, fixed=held, weights=counts, n_starts=3, seed=3, start=fit.parameters)
+        assert again.parameters == parameters
+        assert parameters.beta == 0.5
 
 
 def test_bootstrap_intervals_cover_the_truth() -> None:
@@ -187,7 +208,7 @@ def test_bootstrap_intervals_cover_the_truth() -> None:
         )  # fmt: skip
         fit = fit_posterior(cells, n_starts=4)
         draws = [values(p) for p in bootstrap_posterior(cells, fit, n_resamples=40, n_starts=1, seed=seed)]
-        low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+        low, high = percentile_interval(draws)
         misses += (values(TRUTH) < low) | (values(TRUTH) > high)
     assert (misses <= 4).all(), misses  # binomial(12, 0.1) exceeds 4 once in 230
 
@@ -219,15 +240,13 @@ def test_the_best_step_is_the_best_of_all(noisy: PosteriorCells) -> None:
 
 def test_cells_enter_from_where_m_and_g_describe_the_model() -> None:
     residual = np.array([1.0, 0.4, 0.05, 0.2, 0.5, 0.3, 0.2, 0.25])
-    table = np.zeros((8, 289, 3))
-    table[:, :, 0] = residual[:, None]
     cells = PosteriorCells(
-        DiscrepancyCurves(table), n_tasks=[2] * 4 + [4] * 4, steps=[30, 20, 50, 90] * 2, loss_gap=0.1,
+        DiscrepancyCurves(np.zeros((8, 289, 3))), n_tasks=[2] * 4 + [4] * 4, steps=[30, 20, 50, 90] * 2, loss_gap=0.1,
         complexity_m=9.0, complexity_g=5.0,
     )  # fmt: skip
-    assert describable(cells).tolist() == [False, False, True, True, False, False, False, False]
-    assert describable(cells, fraction=0.41).tolist() == [True] * 4 + [False, False, True, True]
-    assert describable(cells, fraction=1.0).all()
+    assert describable(cells, residual).tolist() == [False, False, True, True, False, False, False, False]
+    assert describable(cells, residual, fraction=0.41).tolist() == [True] * 4 + [False, False, True, True]
+    assert describable(cells, residual, fraction=1.0).all()
 
 
 def test_bad_input_is_named(noisy: PosteriorCells, noisy_fit: PosteriorFit) -> None:
@@ -257,6 +276,13 @@ def test_bad_input_is_named(noisy: PosteriorCells, noisy_fit: PosteriorFit) -> N
     with pytest.raises(ValueError, match="`by` must be one of"):
         bootstrap_posterior(noisy, noisy_fit, by=("colour",))
     with pytest.raises(ValueError, match=r"`fraction` must be in \[0, 1\]"):
-        describable(noisy, fraction=1.1)
+        describable(noisy, np.zeros(len(noisy)), fraction=1.1)
+    for bad in ([1.0, 2.0], 0.5):
+        with pytest.raises(ValueError, match="`residual` must be 60 numbers, one for each cell"):
+            describable(noisy, bad)
+    with pytest.raises(ValueError, match="`residual` must be finite real numbers"):
+        describable(noisy, np.full(len(noisy), np.nan))
+    with pytest.raises(ValueError, match="`n_resamples` must be an integer >= 1; got 0"):
+        bootstrap_posterior(noisy, noisy_fit, n_resamples=0)
     with pytest.raises(ValueError, match="`which` must select at least one cell"):
         noisy.select(noisy.steps < 0)

@@ -140,8 +140,8 @@ def test_the_standard_deviation_of_initial_weights_can_be_given():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((0, 1, 1, 4.0), "`width` must be an integer >= 1; got 0"),
-        ((8, 0, 1, 4.0), "`depth` must be an integer >= 1; got 0"),
+        ((0, 1, 1, 4.0), "`width` must be an integer in 1 .. 8192; got 0"),
+        ((8, 0, 1, 4.0), "`depth` must be an integer in 1 .. 1024; got 0"),
         ((8, 1, 3, 4.0), "`width` must be even and a multiple of `heads` = 3; got 8"),
         ((7, 1, 1, 4.0), "`width` must be even and a multiple of `heads` = 1; got 7"),
         ((8, 1, 1, 0.1), "`mlp_factor` must be at least 1 / `width`; got 0.1"),

@@ -180,7 +180,7 @@ def test_no_answer_gives_probability_to_the_start():
     [
         ({"width": 12}, "`width` must be a multiple of 8 `heads` = 8; got 12"),
         ({"width": 16, "heads": 4}, "`width` must be a multiple of 8 `heads` = 32; got 16"),
-        ({"depth": 0}, "`depth` must be an integer >= 1; got 0"),
+        ({"depth": 0}, "`depth` must be an integer in 1 .. 1024; got 0"),
         ({"mlp_factor": 0.0}, r"`mlp_factor` must be a finite number > 0; got 0\."),
     ],
 )

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gating.gates.learned import GATE_INPUTS, MLPGate
+from gating.gates.stylized import StylizedModel
 from gating.models.layers import generators
-from gating.models.stylized import StylizedModel
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
 from gating.tasks.sequences import Sequences

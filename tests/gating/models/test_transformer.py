@@ -153,7 +153,7 @@ def test_positions_are_those_of_the_formula():
 
 BAD_ARGUMENTS = [
     ({"width": 32}, "`width` must equal `dim` = 64, as inputs enter the stream unchanged; got 32"),
-    ({"depth": 0}, "`depth` must be an integer >= 1; got 0"),
+    ({"depth": 0}, "`depth` must be an integer in 1 .. 1024; got 0"),
     ({"heads": 0}, "`width` must be even and a multiple of `heads` = 0; got 64"),
     ({"heads": 5}, "`width` must be even and a multiple of `heads` = 5; got 64"),
     ({"dim": 3, "width": 3, "heads": 3}, "`width` must be even and a multiple of `heads` = 3; got 3"),

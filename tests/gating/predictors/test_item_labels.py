@@ -196,7 +196,10 @@ def test_the_target_is_hidden_and_the_memorizer_sees_the_query_alone():
             lambda: ItemMemorizer(_table()[0], torch.arange(D)),
             "`labels` must be integers in 0 .. 1; got values from 0 to 11",
         ),
-        (lambda: ItemMemorizer(_table()[0], _table(5)[1]), r"`labels` must have shape \(12,\); got \(5,\)"),
+        (
+            lambda: ItemMemorizer(_table()[0], _table(5)[1]),
+            r"`labels` must have shape \(12,\), one for each of `items`; got \(5,\)",
+        ),
         (
             lambda: ItemMemorizer(*_table(), within_variance=0),
             "`within_variance` must be a finite number > 0; got 0",

@@ -166,18 +166,25 @@ def test_out_of_base_is_one_shift_on_a_copy_however_often_it_is_asked_for(n_high
 
 
 BAD_ARGUMENTS = [
-    (([], [], []), "one entry per replica, at least one; got 0, 0 and 0"),
-    (([SPEC], [64, 64], [0]), "one entry per replica, at least one; got 1, 2 and 1"),
+    (([], [64], [0]), r"`distributions` must be one or more ClassMixture; got \[\]"),
+    (([SPEC], [], [0]), r"`n_sequences` must be one or more integers in 10 .. 2\^40; got \[\]"),
+    (
+        ([SPEC], [64, 64], [0]),
+        "`distributions` and `n_sequences` and `data_seeds` must have one entry per replica; got 1 and 2 and 1",
+    ),
     (([SPEC, ClassMixture(dim=6)], [64] * 2, [0] * 2), r"must agree in `context_length`; got \[1, 3\]"),
     (([ClassMixture(), SPEC], [64] * 2, [0] * 2), r"must agree in `context_length`; got \[1, 3\]"),
     (([ClassMixture(), ClassMixture(dim=2)], [64] * 2, [0] * 2), r"must agree in `dim`; got \[2, 64\]"),
     (([ClassMixture(), ClassMixture(n_low=6)], [64] * 2, [0] * 2), r"must agree in `n_classes`; got \[10, 11\]"),
-    (([SPEC], [9], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got 9"),
-    (([SPEC], [MAX_SEQUENCES + 1], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got 1099511627777"),
-    (([SPEC], [64.0], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got 64.0"),
-    (([SPEC], [True], [0]), r"`n_sequences` must be an integer in 10 .. 2\^40; got True"),
-    (([SPEC], [64], [1.5]), "`data_seeds` must be integers; got 1.5"),
-    (([SPEC], [64], [True]), "`data_seeds` must be integers; got True"),
+    (([SPEC], [9], [0]), r"`n_sequences` must be one or more integers in 10 .. 2\^40; got 9"),
+    (
+        ([SPEC], [MAX_SEQUENCES + 1], [0]),
+        r"`n_sequences` must be one or more integers in 10 .. 2\^40; got 1099511627777",
+    ),
+    (([SPEC], [64.0], [0]), r"`n_sequences` must be one or more integers in 10 .. 2\^40; got 64.0"),
+    (([SPEC], [True], [0]), r"`n_sequences` must be one or more integers in 10 .. 2\^40; got True"),
+    (([SPEC], [64], [1.5]), r"`data_seeds` must be one or more integers in -2\^63 .. 2\^64 - 1; got 1.5"),
+    (([SPEC], [64], [True]), r"`data_seeds` must be one or more integers in -2\^63 .. 2\^64 - 1; got True"),
 ]
 
 

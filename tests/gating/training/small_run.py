@@ -1,18 +1,17 @@
 """A small ensemble to train. Also a program, ``small_run.py FOLDER``, that trains it and can be killed."""
 
 import sys
-from pathlib import Path
 
 import torch
 
 from gating.gates.learned import MLPGate
+from gating.gates.stylized import StylizedModel
 from gating.models.layers import generators
-from gating.models.stylized import StylizedModel
 from gating.models.transformer import Transformer
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
+from gating.runs.store import opened
 from gating.tasks.class_mixture import ClassMixtureSampler
-from gating.training.runs import RunFolder
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
@@ -43,12 +42,17 @@ def source(seeds, dtype=torch.float32):
     return ClassMixtureSampler(specs, [64 + seed for seed in seeds], seeds, dtype=dtype)
 
 
+def place_in(path):
+    """A place in a folder that is not held any more, so that trainers of one test may follow each other."""
+    with opened(path, {}) as held:
+        return held
+
+
 def trainer(path, seeds=range(N_REPLICAS), *, model="transformer", dtype=torch.float32, workers=1, **settings):
-    """A trainer of the ensemble into `path`; `source` and `folder` may be replaced."""
+    """A trainer of the ensemble into `path`, whose `source` may be replaced."""
     make = settings.pop("source", lambda mine: source(mine, dtype))
-    folder = settings.pop("folder", None) or RunFolder(Path(path))
     settings = TrainSettings(**{"steps": 50, "batch_size": 8, "learning_rate": 3e-3, "checkpoints": 4} | settings)
-    return Trainer(folder, list(seeds), BUILDERS[model], make, settings, dtype=dtype, workers=workers)
+    return Trainer(place_in(path), list(seeds), BUILDERS[model], make, settings, dtype=dtype, workers=workers)
 
 
 def long_run(path):

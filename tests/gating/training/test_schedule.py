@@ -27,17 +27,19 @@ def test_a_short_run_or_a_single_checkpoint_is_the_last_step(last, count):
     assert square_root_schedule(last, count) == [last]
 
 
-@pytest.mark.parametrize("arguments", [(0, 1), (5, 0), (5, 3, -1)])
-def test_an_impossible_schedule_is_refused(arguments):
-    with pytest.raises(ValueError, match=r"^`last` and `count` must be >= 1 and `first` >= 0; got "):
+@pytest.mark.parametrize(("arguments", "name"), [((0, 1), "last"), ((5, 0), "count"), ((5, 3, -1), "first")])
+def test_an_impossible_schedule_is_refused(arguments, name):
+    with pytest.raises(ValueError, match=f"^`{name}` must be an integer .*; got "):
         square_root_schedule(*arguments)
 
 
 BAD_SETTINGS = [
-    *[(name, 0, "an integer >= 1") for name in ("steps", "batch_size", "checkpoints", "save_every")],
+    *[(name, 0, "an integer >= 1") for name in ("steps", "batch_size", "save_every")],
+    *[("checkpoints", value, "an integer in 1 .. 2^20") for value in (0, 2**20 + 1)],
     *[("steps", value, "an integer >= 1") for value in (1.5, 10.0, True, None)],
-    *[("learning_rate", value, "a number > 0") for value in (0.0, -1e-3, float("inf"), float("nan"))],
-    *[("warm_up", value, "an integer in 0 .. `steps`") for value in (-1, 11, 0.5, None)],
+    *[("learning_rate", value, "a finite number > 0") for value in (0.0, -1e-3, float("inf"), float("nan"))],
+    *[("warm_up", value, "an integer >= 0") for value in (-1, 0.5, None)],
+    ("warm_up", 11, "an integer in 0 .. `steps`"),
     *[("clip", value, "a finite number > 0, or null") for value in (0.0, -1.0, float("inf"), float("nan"))],
     ("annealing", "step", "one of ('none', 'linear', 'cosine')"),
     ("matmul_precision", "low", "one of ('highest', 'high', 'medium')"),

@@ -2,19 +2,17 @@
 
 import os
 import signal
-from contextlib import contextmanager
 
-import pandas as pd
 import pytest
 import torch
-from small_run import BUILDERS, N_REPLICAS, source, trainer
+from small_run import BUILDERS, N_REPLICAS, place_in, source, trainer
 from torch import nn
 
-from gating.files import FolderError, atomic_path
-from gating.training import runs
-from gating.training.runs import RunFolder
+from gating.runs.errors import FolderError, Interrupted
+from gating.runs.folder import RunFolder
+from gating.training.checkpoints import Checkpoints
 from gating.training.schedule import TrainSettings
-from gating.training.trainer import Interrupted, Trainer, TrainingDiverged, n_groups
+from gating.training.trainer import Trainer, TrainingDiverged, n_groups
 
 
 class _Source:
@@ -29,7 +27,15 @@ class _Source:
 
 
 def _contents(path):
-    return {file.name: file.read_bytes() for file in path.iterdir()}
+    return {file.name: file.read_bytes() for file in (path / "parts" / "work").glob("*")}
+
+
+def _metrics(path):
+    return place_in(path).table("metrics")
+
+
+def _kept(path):
+    return Checkpoints(place_in(path))
 
 
 def test_groups_hold_about_sixteen_replicas_and_are_even_in_number():
@@ -48,17 +54,17 @@ def test_a_replica_alone_equals_the_same_replica_in_an_ensemble(tmp_path, model,
     """After 50 steps: every parameter relative to its norm, every training loss, and every answer."""
     ensemble = trainer(tmp_path / "ensemble", model=model, dtype=dtype)
     ensemble.run()
-    together = ensemble.folder.load_checkpoint(50)
-    losses = pd.read_parquet(tmp_path / "ensemble" / "metrics.parquet")
+    together = ensemble.kept.load(50)
+    losses = _metrics(tmp_path / "ensemble")
     for seed in (0, 8, 9, N_REPLICAS - 1):
         single = trainer(tmp_path / f"alone-{seed}", [seed], model=model, dtype=dtype)
         single.run()
-        alone = single.folder.load_checkpoint(50)
+        alone = single.kept.load(50)
         for name, value in alone.items():
             mine, other = together[name][seed], value[0]
             assert (mine - other).norm() <= tolerance * other.norm(), name
         mine = losses[losses["replica"] == seed]["train_loss"].to_numpy()
-        other = pd.read_parquet(tmp_path / f"alone-{seed}" / "metrics.parquet")["train_loss"].to_numpy()
+        other = _metrics(tmp_path / f"alone-{seed}")["train_loss"].to_numpy()
         assert mine == pytest.approx(other, rel=tolerance)
         rows = source([seed], dtype).training_rows(torch.arange(64)[None])
         answers = []
@@ -74,7 +80,7 @@ def test_training_is_adam_on_the_mean_log_loss_of_each_batch(tmp_path):
     settings = {"steps": 30, "batch_size": 8, "learning_rate": 3e-3, "checkpoints": 2}
     ours = trainer(tmp_path, [3, 4], dtype=torch.float64, **settings)
     ours.run()
-    final, metrics = ours.folder.load_checkpoint(30), pd.read_parquet(tmp_path / "metrics.parquet")
+    final, metrics = ours.kept.load(30), _metrics(tmp_path)
     assert metrics["step"].unique().tolist() == [20, 30]
     for place, seed in enumerate((3, 4)):
         model, sampler, losses = BUILDERS["transformer"]([seed]).double(), source([seed], torch.float64), []
@@ -99,8 +105,8 @@ def test_frozen_parameters_stay_and_the_others_learn(tmp_path):
         return model
 
     settings = TrainSettings(steps=20, batch_size=8, checkpoints=1)
-    Trainer(RunFolder(tmp_path), [0, 1], build, source, settings).run()
-    final, first = RunFolder(tmp_path).load_checkpoint(20), dict(build([0, 1]).named_parameters())
+    Trainer(place_in(tmp_path), [0, 1], build, source, settings).run()
+    final, first = _kept(tmp_path).load(20), dict(build([0, 1]).named_parameters())
     for name, value in final.items():
         assert torch.equal(value, first[name]) == name.startswith("g."), name
 
@@ -114,14 +120,14 @@ def test_the_number_of_workers_does_not_change_the_bits(tmp_path, model):
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
     trainer(tmp_path).run()
-    before, times = _contents(tmp_path), {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    before, times = _contents(tmp_path), {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("s*.*")}
 
     def fail(*_):
         raise AssertionError("a batch was asked for")
 
     trainer(tmp_path, source=lambda seeds: _Source(seeds, fail)).run()
     assert _contents(tmp_path) == before
-    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == times
+    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("s*.*")} == times
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -146,49 +152,54 @@ def test_ctrl_c_raises_interrupted_and_the_same_call_goes_on(tmp_path, saved):
                 os.kill(os.getpid(), number)
 
         run = trainer(tmp_path / again, source=lambda seeds, at=interrupt: _Source(seeds, at))
-        with pytest.raises(Interrupted, match=f"^interrupted; `{tmp_path / again}` holds step {saved}$"):
+        with pytest.raises(Interrupted, match=f"^interrupted; `{tmp_path / again}/parts/work` holds step {saved}$"):
             run.run()
         (run if again == "same" else trainer(tmp_path / again)).run()
         assert _contents(tmp_path / again) == _contents(tmp_path / "whole")
 
 
-class _InterruptedFolder(RunFolder):
-    def save_state(self, step, tensors, metrics):
-        if step == 28:
-            signal.raise_signal(signal.SIGINT)
-        super().save_state(step, tensors, metrics)
+def _acting(act, file, after, monkeypatch):
+    """Acts before or after a file is written, once the checkpoint of step 20 or 28 is there."""
+    write = RunFolder.write
+
+    def acting(folder, name, *arguments):
+        checkpoint = folder.path / "parts" / "work" / f"step-000000{28 if after else 20}.safetensors"
+        if after:
+            write(folder, name, *arguments)
+        if name == f"parts/work/{file}" and checkpoint.exists():
+            act()
+        if not after:
+            write(folder, name, *arguments)
+
+    monkeypatch.setattr(RunFolder, "write", acting)
 
 
-def test_ctrl_c_while_saving_raises_interrupted(tmp_path):
-    with pytest.raises(Interrupted, match=r"holds step 20$"):
-        trainer(tmp_path / "a", folder=_InterruptedFolder(tmp_path / "a")).run()
+def test_ctrl_c_while_saving_raises_interrupted(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        _acting(lambda: signal.raise_signal(signal.SIGINT), "step-00000028.safetensors", False, patch)
+        with pytest.raises(Interrupted, match=r"holds step 20$"):
+            trainer(tmp_path / "a").run()
     for name in "ab":
         trainer(tmp_path / name).run()
     assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("name", ["step-00000028.safetensors", "metrics.parquet", "state.safetensors"])
-def test_a_stop_before_or_after_any_file_of_a_save_is_gone_on_from(tmp_path, monkeypatch, name, place):
+def test_a_stop_before_or_after_any_file_of_a_save_is_gone_on_from(tmp_path, monkeypatch, name, after):
     """The state's file commits a save: whatever else is there, the run goes on from the last one."""
 
-    @contextmanager
-    def stopping(path):
-        if path.name == name and place == 0 and (path.parent / "step-00000020.safetensors").exists():
-            raise RuntimeError("stop")
-        with atomic_path(path) as draft:
-            yield draft
-        if path.name == name and (path.parent / "step-00000028.safetensors").exists():
-            raise RuntimeError("stop")
+    def stop():
+        raise RuntimeError("stop")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "atomic_path", stopping)
+        _acting(stop, name, after, patch)
         with pytest.raises(RuntimeError, match=r"^stop$"):
             trainer(tmp_path / "a").run()
     for folder in "ab":
         trainer(tmp_path / folder).run()
     assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
-    assert pd.read_parquet(tmp_path / "a" / "metrics.parquet")["step"].unique().tolist() == [20, 28, 38, 50]
+    assert _metrics(tmp_path / "a")["step"].unique().tolist() == [20, 28, 38, 50]
 
 
 @pytest.mark.parametrize(
@@ -208,16 +219,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, bad_
 
         return _Source(seeds, at)
 
-    sentence = (
-        f"^the training loss of replica 11 is nan at step {bad_step + 1}; last checkpoint in `{tmp_path}`: {said}$"
-    )
+    where = f"last checkpoint in `{tmp_path}/parts/work`: {said}"
+    sentence = f"^the training loss of replica 11 is nan at step {bad_step + 1}; {where}$"
     with pytest.raises(TrainingDiverged, match=sentence):
         trainer(tmp_path, source=spoil).run()
-    assert RunFolder(tmp_path).step == kept
-    assert max([0, *RunFolder(tmp_path).checkpoints]) == kept
+    assert _kept(tmp_path).step == kept
+    assert max([0, *_kept(tmp_path).steps]) == kept
     assert all(name.startswith(("step-", "state.", "metrics.")) for name in _contents(tmp_path))
     trainer(tmp_path).run()
-    assert RunFolder(tmp_path).checkpoints == [20, 28, 38, 50]
+    assert _kept(tmp_path).steps == [20, 28, 38, 50]
 
 
 class _InfiniteSlope(nn.Module):
@@ -237,8 +247,8 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     """The last step of a segment can spoil the parameters with a loss that is still finite."""
     settings = TrainSettings(steps=1, batch_size=8)
     with pytest.raises(TrainingDiverged, match=r"^the parameters of replica 1 are not finite after step 1; .*: none$"):
-        Trainer(RunFolder(tmp_path), [0, 1, 2], _InfiniteSlope, source, settings).run()
-    assert list(tmp_path.iterdir()) == []
+        Trainer(place_in(tmp_path), [0, 1, 2], _InfiniteSlope, source, settings).run()
+    assert _contents(tmp_path) == {}
 
 
 def test_an_error_of_a_group_stops_the_run_and_reaches_the_caller(tmp_path):
@@ -248,4 +258,4 @@ def test_an_error_of_a_group_stops_the_run_and_reaches_the_caller(tmp_path):
 
     with pytest.raises(RuntimeError, match=r"^no batch$"):
         trainer(tmp_path, source=lambda seeds: _Source(seeds, fail), workers=2).run()
-    assert RunFolder(tmp_path).step == 20
+    assert _kept(tmp_path).step == 20

@@ -1,0 +1,54 @@
+"""The stylized model: a gate between an in-weight and an in-context predictor."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from gating.gates.learned import MLPGate
+from gating.predictors.in_context import SoftmaxSimilarity
+from gating.predictors.in_weight import InWeightMLP
+from gating.tasks.sequences import Sequences
+from theory.validation import require_instances
+
+__all__ = ["StylizedModel"]
+
+
+class StylizedModel(nn.Module):
+    r"""Mixture :math:`f = \alpha g + (1 - \alpha) h` of probabilities, computed from logarithms.
+
+    Trained end to end, or as a gate alone over frozen `g` and `h`.
+
+    Args:
+        g: in-weight predictor.
+        h: in-context predictor.
+        gate: gives the logit of alpha, the weight of `g`.
+
+    Raises:
+        ValueError: naming the part that is of another class.
+
+    Example:
+        >>> from gating.models.layers import generators
+        >>> rngs = generators([0, 1, 2])
+        >>> model = StylizedModel(
+        ...     InWeightMLP(64, 10, rngs=rngs),
+        ...     SoftmaxSimilarity(10, 3),
+        ...     MLPGate(64, 1, inputs="query", rngs=rngs),
+        ... )
+        >>> y = torch.zeros(3, 32, 2, dtype=torch.int64)
+        >>> model(Sequences(torch.randn(3, 32, 2, 64), y, y)).shape
+        torch.Size([3, 32, 10])
+
+    Source: Chan et al. (2025), section 2 (the stylized model).
+    """
+
+    def __init__(self, g: InWeightMLP, h: SoftmaxSimilarity, gate: MLPGate):
+        super().__init__()
+        require_instances(g=(g, InWeightMLP), h=(h, SoftmaxSimilarity), gate=(gate, MLPGate))
+        self.g, self.h, self.gate = g, h, gate
+
+    def forward(self, sequences: Sequences) -> Tensor:
+        """Log-probabilities of the labels, (R, B, ...) -> (R, B, C)."""
+        logit = self.gate(sequences).unsqueeze(-1)
+        return torch.logaddexp(logsigmoid(logit) + self.g(sequences), logsigmoid(-logit) + self.h(sequences))

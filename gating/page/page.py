@@ -1,0 +1,140 @@
+"""One HTML page and its plots, from a `Page` and the result table alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from gating.page.captions import caption, missing_systems
+from gating.page.draw import IN_CONTEXT_THEORY, IN_WEIGHT_THEORY, PAPER, UNDECIDED, draw, panels
+from gating.page.figures import Drawing, FigureSpec, Page, Settings
+from gating.page.names import INK, in_order, system_of
+from gating.results.query import seeds_phrase
+from gating.results.table import summarise
+
+__all__ = ["PAGE", "write_page"]
+
+PAGE = "report.html"
+
+PAGE_COLOURS = {
+    INK: "--ink",
+    PAPER: "--paper",
+    "#dcdce0": "--grid",
+    IN_WEIGHT_THEORY: "--theory-weights",
+    IN_CONTEXT_THEORY: "--theory-context",
+    UNDECIDED: "--undecided",
+}
+"""Colours of the plots that follow the reader's light or dark mode on the page."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn figure on the page."""
+
+    name: str
+    title: str
+    svg: str
+    sentences: list[str]
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG as an element of the page: its own ids, colours that follow the page, no document head."""
+        svg = self.svg[self.svg.index("<svg") :]
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        svg = re.sub(r' id="', f' id="{self.name}-', svg)
+        svg = re.sub(r'href="#', f'href="#{self.name}-', svg)
+        svg = svg.replace("url(#", f"url(#{self.name}-")
+        for colour, variable in PAGE_COLOURS.items():
+            svg = svg.replace(colour, f"var({variable})")
+        return Markup(svg)
+
+    @property
+    def inches(self) -> float:
+        """Width the figure was drawn at."""
+        found = re.search(r'width="([\d.]+)pt"', self.svg)
+        return float(found.group(1)) / 72 if found else 10.0
+
+
+def write_page(page: Page, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any]) -> dict[str, str]:
+    """``report.html``, which needs no other file and no network, and ``plots/*.svg``, as text by file name.
+
+    Args:
+        page: what is shown.
+        table: rows of the schema of `gating.results`, all of one study.
+        settings: resolved settings of the run, nested as in its config file.
+        environment: versions and machine that the run ran on.
+
+    Raises:
+        ValueError: when the table has no row, or none measured for a page of measured systems.
+    """
+    if table.empty or (page.systems and not (table["kind"] == "measured").any()):
+        raise ValueError("`table` must have at least one measured row; got none")
+    summary = summarise(table[~table["answer"]])
+    plots, undrawn = _plots(page, summary, settings)
+    html = _render(page, table, summary, plots, undrawn, settings, environment)
+    return {**{f"plots/{plot.name}.svg": plot.svg for plot in plots}, PAGE: html}
+
+
+def _plots(page: Page, summary: pd.DataFrame, settings: Settings) -> tuple[list[Plot], list[str]]:
+    """Figures that the table has rows for, and titles of the others."""
+    plots, undrawn = [], []
+    for spec in page.figures:
+        plot = Plot(*spec) if isinstance(spec, Drawing) else _curves(spec, page, summary, settings)
+        if plot is None:
+            undrawn.append(spec.title)
+        else:
+            plots.append(plot)
+    return plots, undrawn
+
+
+def _curves(spec: FigureSpec, page: Page, summary: pd.DataFrame, settings: Settings) -> Plot | None:
+    shown = panels(spec, summary)
+    if shown is None:
+        return None
+    return Plot(spec.name, spec.title, draw(spec, shown, settings), caption(spec, page.systems, shown, settings))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and text, in their order."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            yield f"{prefix}{name}", ", ".join(str(item) for item in value)
+        else:
+            yield f"{prefix}{name}", "not set" if value is None else str(value)
+
+
+def _render(
+    page: Page,
+    table: pd.DataFrame,
+    summary: pd.DataFrame,
+    plots: list[Plot],
+    undrawn: list[str],
+    settings: Settings,
+    environment: Mapping[str, Any],
+) -> str:
+    source = (resources.files("gating.page") / "page.html.j2").read_text(encoding="utf-8")
+    engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    measured = table.loc[table["kind"] == "measured", "system"]
+    return engine.from_string(source).render(
+        study=page,
+        plots=plots,
+        undrawn=undrawn,
+        colours={variable: colour for colour, variable in PAGE_COLOURS.items()},
+        systems=[system_of(key) for key in in_order(measured.dropna(), page.systems)] if page.systems else [],
+        missing=missing_systems(page.systems, table),
+        seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
+        interval=f"{seeds_phrase(summary)} {page.intervals}".strip(),
+        settings=list(_flat(settings)),
+        environment=list(_flat(environment)),
+        blocks=page.blocks,
+        full=page.every_row,
+    )

@@ -1,0 +1,81 @@
+"""Tables of ready-made text, for a terminal and for a page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+__all__ = ["Block", "TextTable", "number", "whole", "with_ends"]
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of ready-made text: a heading for each column, and rows of cells of which the first names the row."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        split = [cell.split("\n") for cell in self.header]
+        depth = max(len(parts) for parts in split)
+        header = zip(*(parts + [""] * (depth - len(parts)) for parts in split), strict=True)
+        rows = [*header, *self.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.header))]
+        lines = [
+            row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))
+            for row in rows
+        ]
+        return "\n".join(line.rstrip() for line in lines)
+
+    @property
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        lines = [self.header, ("---", *("---:" for _ in self.header[1:])), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tables of a page, each with its title, under one heading that folds."""
+
+    title: str
+    tables: tuple[tuple[str, TextTable], ...]
+
+
+def number(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A mean and the ends of its interval; the mean alone where there is no interval.
+
+    Example:
+        >>> number(0.2504, 0.2404, 0.2704), number(0.25, float("nan"), float("nan"))
+        ('0.250 [0.240, 0.270]', '0.250')
+    """
+    if pd.isna(value):
+        return ""
+    texts = [f"{round(part, digits) + 0.0:.{digits}f}" for part in (value, low, high)]  # adding 0.0 turns -0.0 into 0.0
+    return texts[0] if pd.isna(low) or pd.isna(high) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def with_ends(value: float, low: float, high: float) -> str:
+    """A value and the ends of its interval, which need not lie evenly about it; empty where there is no value.
+
+    Example:
+        >>> with_ends(0.25, 0.24, 0.27), with_ends(0.25, float("nan"), float("nan"))
+        ('0.25 [0.24, 0.27]', '0.25')
+    """
+    if math.isnan(value):
+        return ""
+    return f"{value:.3g}" if math.isnan(low) or math.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def whole(value: float) -> str:
+    """A number of sequences for a table.
+
+    Example:
+        >>> whole(12345.0), whole(float("inf")), whole(2e12)
+        ('12,345', 'never', '2e+12')
+    """
+    if math.isinf(value):
+        return "never"
+    return f"{value:,.0f}" if value < 1e9 else f"{value:.3g}"

@@ -1,0 +1,178 @@
+"""The one result table: every system, every theory and every answer is a row of it.
+
+Key columns say what was measured where; ``value`` is the number. A row with a seed is of that seed; `summarise` turns
+seeds into a mean with an interval. Rows without a seed hold for all: theory, and what was made from all seeds at once,
+with an interval of its own. A bound that depends on what a seed saw carries that seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gating.results.columns import BASE, SCHEMA_VERSION, column, columns, measure
+from gating.results.intervals import grouped_intervals
+
+__all__ = ["json_rows", "key_names", "make_table", "read_table", "summarise", "write_table"]
+
+ROUNDING = 1e-9
+"""How far a value may leave the range of its measure by rounding, relative to the larger of it and 1."""
+
+
+def make_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table of declared columns: those of every table, and the others that have a value.
+
+    Args:
+        rows: a table or dictionaries; absent columns are missing values, and rows that do not say so are no answers.
+
+    Raises:
+        ValueError: naming a column that is not declared, one with a value of another type or outside its range, or a
+            measure with a value outside its range.
+
+    Example:
+        >>> table = make_table([{"system": "transformer", "n": 64, "measure": "error", "value": 0.25}])
+        >>> table["n"].tolist(), list(table.columns) == [column.name for column in BASE]
+        ([64], True)
+        >>> make_table([{"measure": "error", "value": 1.5}])
+        Traceback (most recent call last):
+        ...
+        ValueError: `error` must be in [0, 1]; got 1.5
+    """
+    held = rows if isinstance(rows, pd.DataFrame) else list(rows) if isinstance(rows, Iterable) else [rows]
+    if not isinstance(held, pd.DataFrame) and not all(isinstance(row, Mapping) for row in held):
+        raise ValueError(f"`rows` must be a table or dictionaries; got {rows!r}")
+    table = pd.DataFrame(held)
+    unknown = sorted(str(name) for name in table.columns if column(name) is None)
+    if unknown:
+        raise ValueError(f"`rows` must have declared columns, {[c.name for c in columns()]}; got {unknown}")
+    extra = [c for c in columns() if c not in BASE and c.name in table and table[c.name].notna().any()]
+    wanted = [*BASE, *extra]
+    table = table.reindex(columns=[c.name for c in wanted])
+    table["answer"] = table["answer"].astype("boolean").fillna(False)
+    for entry in wanted:
+        try:
+            table[entry.name] = table[entry.name].astype(entry.kind)
+        except (TypeError, ValueError) as error:
+            got = table[entry.name].tolist()[:8]
+            raise ValueError(f"column `{entry.name}` must be {entry.kind}; got {got}") from error
+        if entry.kind != "string":
+            _require_range(entry.name, table[entry.name], entry.low, entry.high)
+    for name, values in table.groupby("measure", sort=False)["value"]:
+        entry_of = measure(str(name))
+        _require_range(entry_of.name, values, entry_of.low, entry_of.high)
+    return table
+
+
+def _require_range(name: str, values: pd.Series[Any], low: float, high: float) -> None:
+    if low == -math.inf and high == math.inf:
+        return
+    numbers = values.to_numpy(np.float64, na_value=np.nan)
+    slack = ROUNDING * np.maximum(1.0, np.abs(numbers))
+    outside = (numbers < low - slack) | (numbers > high + slack)
+    if outside.any():
+        raise ValueError(f"`{name}` must be in [{low:g}, {high:g}]; got {numbers[outside][0]:g}")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table as Parquet; the file names its schema version."""
+    held = pa.Table.from_pandas(table, preserve_index=False)
+    named = {**(held.schema.metadata or {}), b"schema_version": str(SCHEMA_VERSION).encode()}
+    pq.write_table(held.replace_schema_metadata(named), path)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table of a file that `write_table` wrote.
+
+    Raises:
+        ValueError: it has another schema version, or does not fit the schema.
+    """
+    version = (pq.read_schema(path).metadata or {}).get(b"schema_version", b"1").decode()
+    if version != str(SCHEMA_VERSION):
+        raise ValueError(f"`schema_version` must be {SCHEMA_VERSION}; got {version}")
+    found = pd.read_parquet(path)
+    kinds = {name: entry.kind if (entry := column(name)) else found[name].dtype for name in found.columns}
+    return found.astype(kinds)
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the last step as JSON takes them: missing columns left out, a number that is infinite as null.
+
+    Example:
+        >>> json_rows(make_table([{"system": "theory", "measure": "crossover_error", "value": float("inf")}]))
+        [{'system': 'theory', 'measure': 'crossover_error', 'answer': False, 'value': None}]
+    """
+    last = table["step"].isna() | (
+        table["step"] == table.groupby(["system", "n"], dropna=False)["step"].transform("max")
+    )
+    records = table[last.fillna(False)].astype(object).to_dict("records")
+    return [
+        {str(k): None if v in (math.inf, -math.inf) else v for k, v in row.items() if not pd.isna(v)} for row in records
+    ]
+
+
+def key_names(table: pd.DataFrame) -> list[str]:
+    """Names of the columns of a table that tell its rows apart.
+
+    Example:
+        >>> key_names(make_table([]))[:3]
+        ['study', 'system', 'n']
+    """
+    return [name for name in table.columns if (entry := column(name)) is None or entry.key]
+
+
+def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Mean over the seeds of each key, with the interval of `gating.results.intervals`; rows without a seed pass.
+
+    Rows that differ in any key column but the seed stay apart: two settings are not averaged.
+
+    Args:
+        table: rows of the schema.
+        confidence: coverage of the interval, in (0, 1).
+
+    Returns:
+        A table without ``seed``, ``tests`` and ``standard_error``, and with ``seeds`` (how many were averaged; 0 for
+        the others) and ``over``: what the interval is over, ``seeds``, ``test sequences`` or ``none``.
+
+    Example:
+        >>> rows = [{"system": "transformer", "n": 64, "seed": s, "measure": "log_loss", "value": v}
+        ...         for s, v in enumerate([0.1, 0.2, 0.3])]
+        >>> summarise(make_table(rows)).round(3)[["value", "low", "seeds", "over"]].values.tolist()
+        [[0.2, 0.062, 3, 'seeds']]
+    """
+    keys = [name for name in key_names(table) if name != "seed"]
+    seeded = table["seed"].notna()
+    measured, others = table[seeded], table[~seeded]
+    used = [name for name in keys if measured[name].notna().any()]
+    if measured.empty or not used:
+        groups, n_groups = np.zeros(len(measured), dtype=np.int64), int(len(measured) > 0)
+    else:
+        grouped = measured.groupby(used, dropna=False, sort=False)
+        groups, n_groups = grouped.ngroup().to_numpy().astype(np.int64), grouped.ngroups
+    first = measured.iloc[np.unique(groups, return_index=True)[1]]
+    ranges = [measure(str(name)) for name in first["measure"]]
+    found = grouped_intervals(
+        groups,
+        measured["value"].to_numpy(np.float64),
+        n_groups,
+        tests=measured["tests"].to_numpy(np.float64, na_value=np.nan),
+        standard_errors=measured["standard_error"].to_numpy(np.float64, na_value=np.nan),
+        low=np.array([entry.low for entry in ranges]),
+        high=np.array([entry.high for entry in ranges]),
+        confidence=confidence,
+    )
+    summary = first[keys].assign(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        seeds=found.seeds,
+        over=found.over,
+    )
+    theory = others[[*keys, "value", "low", "high"]].assign(seeds=0, over="none")
+    return pd.concat([summary, theory], ignore_index=True)

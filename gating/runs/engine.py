@@ -1,0 +1,243 @@
+"""Runs a study from its settings to its table, answers and page; nothing here knows which study it is."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+
+from gating.page.page import write_page
+from gating.results.table import json_rows, make_table, read_table, write_table
+from gating.runs.errors import FolderError
+from gating.runs.executor import Part, Resources, run_parts
+from gating.runs.folder import TABLE, RunFolder, is_inside
+from gating.runs.identity import contents, identity_of, what_changed
+from gating.runs.store import Place, opened
+from gating.runs.study import Estimate, Study
+from gating.settings import as_plain, build, print_config
+from theory.settings import SpecError
+
+__all__ = ["as_json", "estimate", "redraw", "run"]
+
+CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
+LARGEST_SHARE = 0.8
+"""Share of the machine's memory that a run may be estimated to need."""
+
+
+def run(
+    study: Study[Any],
+    config: Any,
+    out: str | Path | None,
+    resources: Resources | None = None,
+    *,
+    again: bool = False,
+    force: bool = False,
+) -> pd.DataFrame:
+    """Runs a study, or goes on with what its folder holds, and draws its page.
+
+    Args:
+        study: the study.
+        config: its settings; they and its inputs decide the result.
+        out: folder of the run; None keeps nothing. A finished run of the same settings and inputs is read.
+        resources: what it may use; one worker on the CPU by default.
+        again: removes the files of the run that the folder holds first.
+        force: goes on although memory, or a changed version of what computes, speaks against it.
+
+    Returns:
+        The result table with the answers, of the schema of `gating.results`.
+
+    Raises:
+        SpecError: settings or inputs do not suit; nothing is written then.
+        FolderError: the folder holds something else, is in use or cannot be written.
+        Interrupted: on Ctrl-C; the same call goes on from what is saved.
+        RunFailed: a computation has no result.
+
+    Example:
+        >>> from gating.runs.catalogue import find_study
+        >>> bounds = find_study("bounds")
+        >>> table = run(bounds, bounds.config(n_sequences=(64,)), None)
+        >>> set(table["study"]) == {"bounds"}
+        True
+    """
+    how = resources or Resources()
+    _require_memory(study, config, force)
+    inputs = study.inputs(config, how.say)
+    if out is None:
+        study.check(config, how)
+        with tempfile.TemporaryDirectory() as place, opened(Path(place) / "run", {}) as work:
+            return _table(study, config, work.folder, how)
+    folder, identity = RunFolder(out), identity_of(study.name(), config, inputs)
+    _require_same(study, folder, identity, again, force)
+    if again or not (folder.is_run and folder.finished):
+        study.check(config, how)
+    with folder.locked():
+        changed = _require_same(study, folder, identity, again, force)
+        if again or not folder.is_run:
+            folder.begin(study.name(), identity)
+        elif changed and not folder.finished:
+            folder.change(identity=identity)
+            folder.discard([ENVIRONMENT])
+        _mend(list(study.parts(config)), folder, how.say)
+        _describe(folder, config)
+        table = _table(study, config, folder, how)
+        _draw(study, config, table, folder, how.say)
+        return table
+
+
+def _require_memory(study: Study[Any], config: Any, force: bool) -> None:
+    needed, there = study.memory(config), psutil.virtual_memory().total
+    if needed > LARGEST_SHARE * there and not force:
+        fit = f"the settings must fit into {LARGEST_SHARE:.0%} of the machine's {_size(there)} of memory"
+        raise SpecError([f"{fit}; the run is estimated to need {_size(needed)}: choose smaller ones, or --force"])
+
+
+def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, Any], again: bool, force: bool) -> bool:
+    """That the folder holds the same run, or none; with `again`, any. Returns whether it passed by `force` alone."""
+    if again or not folder.is_run:
+        return False
+    held = folder.manifest
+    if held["study"] != study.name():
+        raise FolderError(f"`{folder.path}` holds a run of `{held['study']}`; choose another folder")
+    asked, computed = what_changed(held["identity"], identity, finished=folder.finished)
+    if asked:
+        remedy = "choose another folder, or remove that run with --again"
+        raise FolderError(f"`{folder.path}` holds a run with other settings ({'; '.join(asked)}); {remedy}")
+    if computed and not force:
+        remedy = "begin anew with --again, or go on with --force; `gating report` draws a finished one as it is"
+        raise FolderError(f"`{folder.path}` holds a run that something else computed ({'; '.join(computed)}); {remedy}")
+    return bool(computed)
+
+
+def _mend(parts: Sequence[Part], folder: RunFolder, say: Callable[[str], None]) -> None:
+    """Takes files that are not as they were written out of the run, with the part they belong to: it is made again.
+
+    A finished run makes no part again: its table stands without them.
+    """
+    finished = folder.finished
+    if finished:  # a kill may have come while they were dropped
+        folder.forget([part.name for part in parts if part.name not in folder.done])
+    for name, problem in folder.damaged().items():
+        if name not in folder.manifest["files"] or (finished and _is_beside(name)):
+            continue  # its part was taken out with a file before, or drawing the page names it
+        owner = next((part.name for part in parts if is_inside(name, part.name)), None)
+        remedy = "is taken out of the run, whose table stays" if finished and owner else "is made again"
+        say(f"{problem.split(';')[0]}; {f'part `{owner}`' if owner else 'it'} {remedy}")
+        folder.discard([name])
+        folder.forget([owner] if owner else [])
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file is of those that `Study.beside` gives for the page."""
+    return name.endswith(".jsonl") and "/" not in name
+
+
+def _describe(folder: RunFolder, config: Any) -> None:
+    """Writes, for people, what the manifest holds."""
+    if not folder.has(CONFIG):
+        folder.write_text(CONFIG, print_config(config))
+    if not folder.has(ENVIRONMENT):
+        folder.write_text(ENVIRONMENT, json.dumps(folder.manifest["identity"]["environment"], indent=2) + "\n")
+
+
+def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) -> pd.DataFrame:
+    """The finished table; parts that the study does not keep are removed once it is written."""
+    if folder.finished:
+        how.say(f"`{folder.path}` is finished; its table is used as it is")
+        return folder.read(TABLE, read_table)
+    parts, work = list(study.parts(config)), Place(folder, "")
+    run_parts(parts, folder, how)
+    rows = make_table(study.rows(config, work))
+    found = study.answers(config, rows)
+    answers = [] if found is None else [make_table(found).assign(answer=True)]
+    table = make_table(pd.concat([rows, *answers], ignore_index=True))
+    beside = study.beside(config, work)
+    _require_same_inputs(study, config, folder)
+    for name, text in beside.items():
+        folder.write_text(name, text)
+    dropped = [part.name for part in parts if not (part.kept or how.keep)]
+    folder.write(TABLE, lambda draft: write_table(table, draft), dropped)
+    folder.forget(dropped)
+    return folder.read(TABLE, read_table)
+
+
+def _require_same_inputs(study: Study[Any], config: Any, folder: RunFolder) -> None:
+    """That no input changed while the run read it; otherwise nothing says what its parts were made from."""
+    identity = folder.manifest["identity"]
+    now = contents(study.inputs(config, lambda line: None))
+    changed = [name for name, held in identity.get("inputs", {}).items() if now.get(name) != held]
+    if changed:
+        folder.change(identity={**identity, "inputs": dict.fromkeys(identity["inputs"], "changed during the run")})
+        raise FolderError(f"the content of {', '.join(changed)} changed during the run; begin anew with --again")
+
+
+def _draw(study: Study[Any], config: Any, table: pd.DataFrame, folder: RunFolder, say: Callable[[str], None]) -> None:
+    remedy = "put it back, or begin anew with --again"
+    beside = {name: folder.read(name, lambda path: path.read_text(encoding="utf-8"), remedy)
+              for name in folder.manifest["files"] if _is_beside(name)}  # fmt: skip
+    held = folder.manifest["identity"]["environment"]
+    for name, text in write_page(study.page(config, table, beside), table, as_plain(config), held).items():
+        folder.write_text(name, text)
+    say(f"report: {folder.path / 'report.html'}")
+
+
+def redraw(study_of: Callable[[str], Study[Any]], path: str | Path, say: Callable[[str], None]) -> None:
+    """Draws the page of a finished run again, without running it.
+
+    Args:
+        study_of: finds a study by its name.
+        path: folder of the run.
+        say: receives a line that names the page.
+
+    Raises:
+        FolderError: the folder holds no finished run, or a file in it is damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.has(TABLE):
+        raise FolderError(f"`{path}` must be a finished run; it has no {TABLE} yet")
+    with folder.locked():
+        study = study_of(folder.manifest["study"])
+        config = build(study.config, folder.manifest["identity"]["config"])
+        _describe(folder, config)
+        _draw(study, config, folder.read(TABLE, read_table), folder, say)
+
+
+def as_json(name: str, config: Any, table: pd.DataFrame) -> dict[str, Any]:
+    """Settings, rows of the last step and answers, as JSON takes them."""
+    rows, answers = json_rows(table[~table["answer"]]), json_rows(table[table["answer"]])
+    return {"study": name, "settings": as_plain(config), "rows": rows, "answers": answers}
+
+
+def estimate(study: Study[Any], config: Any, resources: Resources) -> str:
+    """What a run will take, in a sentence; checks inputs and settings as a run does, and writes nothing.
+
+    Raises:
+        SpecError: settings or inputs do not suit.
+    """
+    study.inputs(config, resources.say)
+    study.check(config, resources)
+    start = time.perf_counter()
+    found: Estimate = study.estimate(config, resources)
+    parts = list[Part](study.parts(config))
+    spent = time.perf_counter() - start
+    takes = f"about {_time(found.seconds)}, {_size(found.memory)} of memory and {_size(found.disk)} of disk"
+    where = f"{len(parts)} parts, {resources.workers} worker thread(s) on {resources.device}"
+    return f"`{study.name()}`, {where}: {takes} (estimated in {spent:.1f} s; nothing was written)"
+
+
+def _time(seconds: float) -> str:
+    if seconds != seconds:
+        return "an unknown time"
+    unit, name = next(unit for unit in ((3600, "h"), (60, "min"), (0, "s")) if seconds >= unit[0])
+    return f"{seconds / unit:.1f} {name}" if unit else f"{seconds:.0f} s"
+
+
+def _size(size: float) -> str:
+    if size != size:
+        return "an unknown amount"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

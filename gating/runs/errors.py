@@ -1,0 +1,21 @@
+"""What can stop a run; the command prints each as a sentence."""
+
+from __future__ import annotations
+
+__all__ = ["Damaged", "FolderError", "Interrupted", "RunFailed"]
+
+
+class FolderError(ValueError):
+    """A folder does not hold what is needed from it, is in use, or cannot be written."""
+
+
+class Damaged(FolderError):
+    """A file is not the one that the run wrote."""
+
+
+class Interrupted(Exception):
+    """A run was interrupted; what was saved stays, and the same call goes on from it."""
+
+
+class RunFailed(ArithmeticError):
+    """A computation has no result to go on with, such as a training loss that is not a finite number."""

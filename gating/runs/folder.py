@@ -1,0 +1,367 @@
+"""The folder of a run: a manifest with the SHA-256 of every file, one lock, and drafts that only this run writes.
+
+A file is written as a draft inside ``.gating``, listed in the manifest, and moved into its place in one step. So a kill
+at any moment leaves each file as it was or as it shall be, and both are listed. What the manifest does not list is
+never read, replaced or removed; what does not match it is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from gating.files import reading
+from gating.runs.errors import Damaged, FolderError
+
+__all__ = ["FORMAT", "TABLE", "RunFolder", "digest", "find_runs", "is_inside"]
+
+Loaded = TypeVar("Loaded")
+
+FORMAT = 1
+"""Version of the manifest's form; folders of another are refused."""
+
+TABLE = "results.parquet"
+"""The result table: it is written last, so a folder that has it is finished."""
+
+MANIFEST, OWN = "manifest.json", ".gating"
+LOCK_SECONDS = 1.0
+MADE_AGAIN = "remove it, and the command that ran the study makes it again"
+LOST = "put it back, or remove the folder by hand: without it nothing says which files are the run's"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_inside(name: str, part: str) -> bool:
+    """Whether a file of a run belongs to a part, by their names."""
+    return name.startswith(f"parts/{part}/")
+
+
+class RunFolder:
+    """Files of one run.
+
+    Args:
+        path: the folder; ``~`` is the user's home. Nothing is made before `locked`.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(os.path.expanduser(path))
+        self._held: dict[str, Any] | None = None
+        self._known: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._mutex = threading.RLock()
+
+    # The manifest.
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder has the manifest of a run, whole or damaged."""
+        file = self.path / MANIFEST
+        with suppress(OSError):
+            return os.path.isfile(file) and ((self.path / OWN).is_dir() or b'"seal"' in file.read_bytes())
+        return False
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run is and has: ``study``, ``identity``, ``done`` parts, and ``files`` with their checksums.
+
+        The file that was written last stands last. A file has several checksums while it is being replaced.
+
+        Raises:
+            FolderError: there is no manifest, or that of another version.
+            Damaged: it is not as it was written.
+        """
+        with self._mutex:
+            if self._held is None:
+                self._held = self._read_manifest()
+            return self._held
+
+    def _read_manifest(self) -> dict[str, Any]:
+        file = self.path / MANIFEST
+        if not os.path.isfile(file):
+            raise FolderError(f"`{self.path}` must be the folder of a run; it has no {MANIFEST}{self._former()}")
+        with reading(file, LOST):
+            held = json.loads(file.read_bytes())
+            seal, version = held.pop("seal"), held["format"]
+        if version != FORMAT:
+            raise FolderError(f"`{self.path}` must hold a run of format {FORMAT}; it holds one of format {version!r}")
+        if seal != _seal(held):
+            raise Damaged(f"`{file}` is not as the run wrote it; {LOST}")
+        return dict(held)
+
+    def _former(self) -> str:
+        former = ", and a config.yaml: a run of a former version, which cannot be read, or another project's folder"
+        return former if os.path.isfile(self.path / "config.yaml") else ""
+
+    def change(self, **changes: Any) -> None:
+        """Writes the manifest anew, with changes."""
+        with self._mutex, self._writing(MANIFEST):
+            held = {**self.manifest, **changes}
+            draft = self.draft()
+            draft.write_text(json.dumps({**held, "seal": _seal(held)}, indent=1), encoding="utf-8")
+            self._put(draft, MANIFEST)
+            self._held = held
+
+    # Life of a run.
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process; makes it where it is not there.
+
+        Raises:
+            FolderError: another process holds it, it holds other files, or it cannot be written.
+        """
+        own = self.path / OWN
+        lock = FileLock(own / "lock", timeout=LOCK_SECONDS)
+        try:
+            self._require_ours()
+            (own / "drafts").mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise FolderError(f"`{self.path}` is in use by {self._holder()}; wait for it, or choose another") from None
+        except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
+            raise self._unwritable(error) from error
+        try:
+            self._held = None
+            with self._writing(OWN):
+                self._clean()
+                (own / "holder").write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            yield
+        finally:
+            with suppress(OSError):
+                (own / "holder").unlink()
+            lock.release()
+
+    def _holder(self) -> str:
+        with suppress(OSError, ValueError):
+            return (self.path / OWN / "holder").read_text(encoding="utf-8") or "another process"
+        return "another process"
+
+    def _require_ours(self) -> None:
+        """That the folder is new, empty or a run's, before anything is made in it."""
+        if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in str(self.path)):
+            raise FolderError(f"`out` must be a path in UTF-8; got {str(self.path)!r}")
+        if not os.path.isdir(self.path) and os.path.lexists(self.path):
+            raise FolderError(f"`{self.path}` must be a folder; it is a file, or a link to nothing")
+        own = self.path / OWN
+        if any(place.is_symlink() for place in (own, own / "drafts", own / "lock", own / "holder")):
+            raise FolderError(f"`{own}` must be a folder of the run's own; it is, or holds, a link to elsewhere")
+        if not self.is_run and self.path.is_dir() and any(file.name != OWN for file in self.path.iterdir()):
+            raise FolderError(
+                f"`{self.path}` must be new, empty or the folder of a run; it has other files{self._former()}"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its table, undamaged."""
+        with suppress(Damaged):
+            return self.has(TABLE) and bool(self.verified(TABLE))
+        return False
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """Name of the study and how far the run is, in words."""
+        try:
+            waiting = "damaged table" if self.has(TABLE) else f"not finished, {len(self.done)} parts done"
+            return self.manifest["study"], "finished" if self.finished else waiting
+        except FolderError:
+            return "?", "damaged"
+
+    def begin(self, study: str, identity: dict[str, Any]) -> None:
+        """Writes the manifest of a new run; files that one of a former run lists are removed first."""
+        for name in self.manifest["files"] if self.is_run else ():
+            self._unlink(name)
+        self._held = {}
+        self.change(format=FORMAT, study=study, identity=identity, done=[], files={})
+
+    # Parts.
+
+    @property
+    def done(self) -> list[str]:
+        """Names of the parts that are done."""
+        return list(self.manifest["done"])
+
+    def finish(self, part: str) -> None:
+        """Lists a part as done."""
+        with self._mutex:
+            self.change(done=[*self.done, part])
+
+    def forget(self, parts: Sequence[str]) -> None:
+        """Removes the files of parts and their marks, so that they are made again."""
+        self.discard([name for name in self.manifest["files"] if any(is_inside(name, part) for part in parts)], parts)
+
+    # Files.
+
+    def has(self, name: str) -> bool:
+        """Whether a file is listed and there."""
+        return name in self.manifest["files"] and (self.path / name).is_file()
+
+    def write(self, name: str, save: Callable[[Path], Any], dropped: Sequence[str] = ()) -> None:
+        """Writes a file.
+
+        Args:
+            name: its place in the folder, with ``/`` between folders.
+            save: writes the content to the path that it is given.
+            dropped: parts whose marks go in the same moment; `forget` removes their files.
+
+        Raises:
+            FolderError: the place is taken by a file that is not the run's or lies behind a link, or the disk is full.
+        """
+        draft = self.draft()
+        with self._writing(name):
+            try:
+                save(draft)
+                new = digest(draft)
+                with self._mutex:
+                    self._require_free(name)
+                    (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                    files = dict(self.manifest["files"])
+                    old = files.pop(name, [])  # several where writing it was killed before
+                    there = [self._known[name][1]] if name in self._known else old
+                    files[name] = [new, *(other for other in there if other != new)]
+                    self.change(files=files, done=[part for part in self.done if part not in dropped])
+                    self._put(draft, name)
+                    self._known[name] = ((), new)
+            finally:
+                draft.unlink(missing_ok=True)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file; names of files that are no text are escaped in it."""
+        self.write(name, lambda draft: draft.write_text(text, encoding="utf-8", errors="backslashreplace"))
+
+    def read(self, name: str, load: Callable[[Path], Loaded], remedy: str = MADE_AGAIN) -> Loaded:
+        """What `load` makes of a file that is as the run wrote it.
+
+        Raises:
+            Damaged: it is not there, or not as it was written.
+        """
+        path = self.verified(name, remedy)
+        with reading(path, remedy):
+            return load(path)
+
+    def verified(self, name: str, remedy: str = MADE_AGAIN) -> Path:
+        """Path of a file that is as the run wrote it; a file that has not moved since is not read again.
+
+        Raises:
+            Damaged: as `read` does.
+        """
+        path, listed = self.path / name, self.manifest["files"].get(name)
+        try:
+            if listed is None or not path.is_file():
+                raise Damaged(f"`{path}` is missing; {remedy}")
+            now = path.stat()
+            state, known = (now.st_ino, now.st_size, now.st_mtime_ns), self._known.get(name)
+            if known is None or known[0] != state:
+                found = digest(path)
+                if found not in listed:
+                    raise Damaged(f"`{path}` is not as the run wrote it (its SHA-256 is another); {remedy}")
+                self._known[name] = (state, found)
+        except OSError as error:
+            raise FolderError(f"`{path}` cannot be read ({error.strerror})") from error
+        return path
+
+    def discard(self, names: Sequence[str], parts: Sequence[str] = ()) -> None:
+        """Removes files of the run that it does not need any more, and marks of parts."""
+        with self._mutex:
+            for name in names:
+                self._unlink(name)
+            files = {name: known for name, known in self.manifest["files"].items() if name not in names}
+            done = [part for part in self.done if part not in parts]
+            if (files, done) != (self.manifest["files"], self.done):
+                self.change(files=files, done=done)
+
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with each listed file that is missing or not as it was written, by its name."""
+        found = {}
+        for name in self.manifest["files"]:
+            try:
+                self.verified(name)
+            except Damaged as error:
+                found[name] = str(error)
+        return found
+
+    def draft(self) -> Path:
+        """A path that no one else uses, for what is moved into its place when it is whole."""
+        return self.path / OWN / "drafts" / uuid.uuid4().hex
+
+    def _put(self, draft: Path, name: str) -> None:
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(draft, self.path / name)
+
+    def _unlink(self, name: str) -> None:
+        if self._outside(name):
+            return  # what lies behind a link is not the run's
+        self._known.pop(name, None)
+        with self._writing(name):
+            (self.path / name).unlink(missing_ok=True)
+            for parent in list(PurePosixPath(name).parents)[:-1]:
+                place = self.path / parent
+                if not place.is_dir() or any(place.iterdir()):
+                    break
+                place.rmdir()
+
+    def _outside(self, name: str) -> bool:
+        """Whether a name leads out of the folder."""
+        inside = PurePosixPath(name)
+        way = list(inside.parents)[:-1]
+        return inside.is_absolute() or ".." in inside.parts or any((self.path / place).is_symlink() for place in way)
+
+    def _require_free(self, name: str) -> None:
+        target = self.path / name
+        if self._outside(name):
+            raise FolderError(f"`{target}` must lie in the folder; a link on the way leads elsewhere")
+        if name not in self.manifest["files"] and (target.exists() or target.is_symlink()):
+            raise FolderError(f"`{target}` is in the way and not the run's; move it, or choose another folder")
+
+    def _clean(self) -> None:
+        """Removes what killed processes left: drafts, and the mark of a file that did not come into its place."""
+        for draft in (self.path / OWN / "drafts").iterdir():
+            shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
+        last = next(reversed(self.manifest["files"]), None) if self.is_run else None
+        if last and not os.path.lexists(self.path / last) and not any(is_inside(last, part) for part in self.done):
+            self.discard([last])
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Names the file when it cannot be written, whatever library found out."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError) or "os error" in str(error):  # Rust's libraries pass them on as text
+                raise self._unwritable(error, name) from error
+            raise
+
+    def _unwritable(self, error: Exception, name: str = "") -> FolderError:
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        saved = "what is saved stays, and the same command goes on from it"
+        return FolderError(f"`{self.path / name}` cannot be written ({reason}); {saved}")
+
+
+def _seal(held: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+
+
+def find_runs(root: str | Path) -> list[RunFolder]:
+    """Folders of runs at or below a folder, by path.
+
+    Raises:
+        FolderError: there is no such folder.
+    """
+    place = Path(os.path.expanduser(root))
+    if not os.path.isdir(place):
+        raise FolderError(f"`dir` must be an existing folder; got '{root}'")
+    return [folder for file in sorted(place.rglob(MANIFEST)) if (folder := RunFolder(file.parent)).is_run]

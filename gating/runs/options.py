@@ -1,0 +1,44 @@
+"""Where and how a study runs; nothing here changes its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from theory.fields import PathText
+from theory.settings import settings
+
+__all__ = ["RunOptions"]
+
+
+@settings
+class RunOptions:
+    """Where and how a study runs; nothing here changes its result.
+
+    Args:
+        out: folder of the run, from which the same command goes on; ``auto`` is ``runs/`` and the name of the study,
+            or no folder for a study that takes seconds; ``none`` is no folder.
+        device: where models train; ``auto`` takes a GPU when there is one.
+        workers: worker threads on the CPU; 0 takes the cores that are free.
+        json: print settings, rows of the last step and answers as JSON in place of a text table.
+        again: remove what a former run left in the folder, and run anew.
+        keep: keep what a study drops at its end, such as fine-tuned models.
+        dry_run: check everything, print how long the run will take and how much memory and disk, and write nothing.
+        force: go on although the estimated memory, or a changed version of what computes the result, speaks against it.
+    """
+
+    out: PathText = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: Annotated[int, Field(ge=0, le=4096)] = 0
+    json: bool = False
+    again: bool = False
+    keep: bool = False
+    dry_run: bool = False
+    force: bool = False
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the options together."""
+        if self.again and self.out == "none":
+            yield "`again` must be left out where `out` is none; got both"

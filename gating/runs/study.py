@@ -1,0 +1,124 @@
+"""What a study is: its settings, its work in parts, the rows of its table, what it finds, and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from gating.runs.executor import Part, Resources
+from gating.runs.store import Place
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gating.page.figures import Page
+
+__all__ = ["Estimate", "Study"]
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take, before it starts.
+
+    Args:
+        seconds: of computation with the resources given.
+        memory: largest resident memory, bytes.
+        disk: of the folder when the run ends, bytes.
+    """
+
+    seconds: float
+    memory: float
+    disk: float
+
+
+class Study(Generic[Config]):
+    """A study; the first line of a subclass's docstring is its question, in help, lists and on its page.
+
+    A subclass is complete with `config`, `parts`, `rows` and `page`. It is found by an entry point in the group
+    ``gating.studies``, whose name is that of the study and of its command; presets are the YAML files of a folder
+    ``presets`` beside its module.
+
+    Attributes:
+        config: class of the settings, made with `theory.settings.settings`; its field ``study`` holds the name.
+        positionals: fields of the settings that the command takes without a flag, in order.
+        in_folder: whether a run keeps its work in a folder by default; a study of a few seconds needs none.
+    """
+
+    config: ClassVar[type[Any]]
+    positionals: ClassVar[tuple[str, ...]] = ()
+    in_folder: ClassVar[bool] = True
+
+    @classmethod
+    def name(cls) -> str:
+        """The name of the study."""
+        return str(cls.config.__dataclass_fields__["study"].default)
+
+    @classmethod
+    def question(cls) -> str:
+        """The question that it answers."""
+        return (cls.__doc__ or "").split("\n")[0]
+
+    @classmethod
+    def presets(cls) -> dict[str, Path]:
+        """Settings that come with the study, by name."""
+        package = cls.__module__.rpartition(".")[0]
+        found = sorted(Path(str(resources.files(package) / "presets")).glob("*.yaml")) if package else []
+        return {file.stem: file for file in found}
+
+    def inputs(self, config: Config, say: Any) -> Mapping[str, Path | bytes]:
+        """Content that decides the result beside the settings: files, folders or bytes, by what a user calls them.
+
+        Raises:
+            SpecError: an input is not there, or cannot be read.
+        """
+        return {}
+
+    def check(self, config: Config, resources: Resources) -> None:
+        """Looks at what settings and inputs mean together, before anything is written.
+
+        Raises:
+            SpecError: they do not suit each other.
+        """
+
+    def memory(self, config: Config) -> float:
+        """Estimated largest memory of a run, bytes; what is asked for beyond the libraries' own."""
+        return 0.0
+
+    def estimate(self, config: Config, resources: Resources) -> Estimate:
+        """What a run will take; may compute for some seconds."""
+        return Estimate(float("nan"), self.memory(config), float("nan"))
+
+    def parts(self, config: Config) -> Iterator[Part]:
+        """The pieces of the work; nothing is computed here."""
+        raise NotImplementedError
+
+    def rows(self, config: Config, work: Place) -> pd.DataFrame:
+        """Rows of the result table, from the parts' work and from theory.
+
+        Args:
+            config: settings.
+            work: gives the place of each part by `Place.of`.
+        """
+        raise NotImplementedError
+
+    def answers(self, config: Config, table: pd.DataFrame) -> pd.DataFrame | None:
+        """What the study found, as rows with intervals, from its table; None where a table is all that it has."""
+        return None
+
+    def beside(self, config: Config, work: Place) -> Mapping[str, str]:
+        """Text of other files that belong to the result, by name, such as samples of answers."""
+        return {}
+
+    def page(self, config: Config, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
+        """The page as data: what it shows of the table, answers included, and in which words."""
+        raise NotImplementedError
+
+    def text(self, config: Config, table: pd.DataFrame) -> str:
+        """The table's main numbers for a terminal: its answers, or all rows where there is none."""
+        shown = table[table["answer"]] if table["answer"].any() else table
+        return shown.dropna(axis=1, how="all").to_string(index=False)

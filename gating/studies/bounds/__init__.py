@@ -1,0 +1,1 @@
+"""Exact risks, bounds and crossovers over the number of training sequences."""

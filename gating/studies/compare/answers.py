@@ -1,0 +1,156 @@
+"""What the comparison finds: certified phases, and where curves over N cross, predicted and measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gating.evaluation.crossing import crossing
+from gating.results.columns import Column, Measure, declare
+from gating.results.intervals import geometric_mean_interval
+from gating.results.query import at_last_step, select
+from gating.studies.compare.config import CompareConfig
+from theory.crossover import crossover
+from theory.curves import risk_rows
+from theory.phases import Comparison, RiskBounds
+
+__all__ = ["CROSSINGS", "LOSSES", "Crossing", "crossing_rows", "phase_rows", "predicted_rows", "theory_rows"]
+
+Row = dict[str, Any]
+LOSSES = ("error", "log_loss")
+AS_TRAINED = ("ibd", "as_trained")
+GATED = ("transformer", "stylized", "stylized_frozen")
+
+declare(
+    Column("level", "float64", "level that is crossed; missing where it is the risk of copying", 0, 1),
+    Column(
+        "against", "string", "whose risk is the level: h as trained (in_context), or at a fixed temperature (copying)"
+    ),
+    Column("reached", "Int64", "seeds that cross among the sizes measured", 0, key=False),
+    Column("already", "Int64", "seeds that are past the level at every size measured", 0, key=False),
+    Column("seeds", "Int64", "seeds that were measured", 0, key=False),
+)
+for _loss in LOSSES:
+    _words = _loss.replace("_", " ")
+    declare(
+        Measure(f"crossover_{_loss}", f"crossover N*, {_words}", 0),
+        Measure(f"phase_{_loss}", f"certified phase, {_words} (1 ICL, -1 IWL, 0 undecided)", -1, 1),
+    )
+declare(
+    *(Measure(f"crossover_{name}", f"crossover N*, {name.replace('_', ' ')}", 0) for name in ("gate", "error_level"))
+)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a curve over N falls to a level for good.
+
+    Args:
+        measure: measure of the answer.
+        curve: measure of the curve.
+        where: distribution and context of its rows.
+        systems: whose curves.
+        level: the level, or the system whose own curve is.
+        kinds: kinds of its rows.
+        rises: whether it rises to the level in place of falling.
+    """
+
+    measure: str
+    curve: str
+    where: tuple[str, str]
+    systems: tuple[str, ...]
+    level: float | str
+    kinds: tuple[str, ...] = ("measured",)
+    rises: bool = False
+
+
+CROSSINGS = (
+    *(Crossing(f"crossover_{loss}", f"expected_{loss}", AS_TRAINED, ("tabular", "in_weight"), "in_context")
+      for loss in LOSSES),
+    Crossing("crossover_gate", "effective_gate", ("oobd", "relevant"), GATED, 0.5, rises=True),
+    Crossing("crossover_error_level", "error", ("ibd", "irrelevant"), ("tabular", "in_weight", *GATED), 0.5,
+             ("measured", "exact")),
+)  # fmt: skip
+"""The crossings that are looked for: of risks, of gates and of in-weight errors. Of risks theory predicts N*, of the
+tabular error it has the curve, and of gates it says nothing."""
+
+
+@lru_cache(maxsize=4)  # asked for before a run, and at its end
+def theory_rows(config: CompareConfig) -> tuple[Row, ...]:
+    """Exact risks and bounds for the study's data and training-set sizes, on clean inputs."""
+    return tuple(risk_rows(config.distribution, list(config.n_sequences), covered=config.cover_classes))
+
+
+@lru_cache(maxsize=4)
+def predicted_rows(config: CompareConfig) -> tuple[Row, ...]:
+    """N from which label counts are at least as good as copying, contexts as trained, exact and between bounds."""
+    rows = []
+    for loss in LOSSES:
+        compare = Comparison(loss, "as_trained", covered=config.cover_classes)
+        for group in ("high", "low"):
+            if len(config.distribution.group(group)):
+                found = crossover(config.distribution, group, compare)
+                ends = {"lower": found.earliest, "exact": found.exact, "upper": found.latest}
+                place = _place("theory", AS_TRAINED, group, f"crossover_{loss}")
+                rows += [{**place, "against": "copying", "kind": kind, "value": value}
+                         for kind, value in ends.items() if not math.isnan(value)]  # fmt: skip
+    return tuple(rows)
+
+
+def phase_rows(table: pd.DataFrame) -> Iterator[Row]:
+    """Certified phase of each N and group, contexts as trained, from the bounds in the table."""
+    ends = (("any_in_weight", "lower"), ("tabular", "upper"), ("copying", "lower"), ("copying", "upper"))
+    for loss in LOSSES:
+        where = {"distribution": "ibd", "context": "as_trained", "measure": loss, "kind": ("lower", "upper")}
+        bounds = select(table, where).pivot(index=["group", "n"], columns=["system", "kind"], values="value")
+        phases = RiskBounds(*(bounds[end].to_numpy(np.float64) for end in ends)).phases
+        for (group, n), phase in zip(bounds.index, phases, strict=True):
+            yield {**_place("theory", AS_TRAINED, group, f"phase_{loss}"), "n": n, "kind": "exact", "value": phase}
+
+
+def crossing_rows(table: pd.DataFrame) -> Iterator[Row]:
+    """Every one of `CROSSINGS` at the last step, by system and group: the geometric mean over seeds of where each
+    seed's curve crosses, interpolated on ln N. Where no seed crosses among the sizes measured it is 0 if all are past
+    the level from the first, infinite if none gets there, else missing."""
+    last = at_last_step(table)
+    for sought in CROSSINGS:
+        distribution, context = sought.where
+        held = select(last, {"distribution": distribution, "context": context, "measure": sought.curve})
+        for (kind, system, group), rows in held.groupby(["kind", "system", "group"], sort=False):
+            if kind not in sought.kinds or system not in sought.systems or group == "all":
+                continue
+            excess = _by_seed(rows)
+            if isinstance(sought.level, str):
+                excess = excess - _by_seed(select(held, {"system": sought.level, "kind": kind, "group": group}))
+            else:
+                excess = (sought.level - excess) if sought.rises else (excess - sought.level)
+            excess = excess.dropna(axis=1, how="all")
+            level = {"against" if isinstance(sought.level, str) else "level": sought.level}
+            if excess.shape[1] > 1:
+                yield {**_place(system, sought.where, group, sought.measure), **level, "kind": kind,
+                       **_found(excess, kind)}  # fmt: skip
+
+
+def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Values by seed and N; those of no seed in one row."""
+    return rows.assign(seed=rows["seed"].fillna(0)).pivot(index="seed", columns="n", values="value")
+
+
+def _found(excess: pd.DataFrame, kind: str) -> Row:
+    of_seed = crossing(excess.columns.to_numpy(np.float64), excess.to_numpy(np.float64))
+    mean, known = geometric_mean_interval(of_seed), of_seed[~np.isnan(of_seed)]
+    alike = known[0] if len(known) and len(np.unique(known)) == 1 else math.nan  # 0 or infinite in every seed
+    ends = {"value": mean.value if mean.seeds else alike, "low": mean.low, "high": mean.high}
+    counts = {"reached": mean.seeds, "already": (known == 0).sum(), "seeds": len(known)}
+    return ends | counts if kind == "measured" else ends
+
+
+def _place(system: str, where: tuple[str, str], group: Any, measure: str) -> Row:
+    return {"study": "compare", "system": system, "distribution": where[0], "context": where[1], "group": group,
+            "measure": measure}  # fmt: skip

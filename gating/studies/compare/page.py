@@ -1,0 +1,180 @@
+"""Page of the study `compare`: theory, stylized models and Transformers on the same data."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gating.page.figures import FigureSpec, Mark, Page, Row, Trace, YAxis
+from gating.page.text_table import Block
+from gating.results.query import select
+from gating.results.table import summarise
+from gating.studies.compare.answers import GATED, LOSSES
+from gating.studies.compare.config import CompareConfig
+from gating.studies.compare.page_tables import crossing_tables, error_text, last_step_blocks, phase_table, summary_table
+from gating.studies.vocabulary import (
+    ERROR,
+    GATE,
+    GROUPS,
+    LOG_LOSS,
+    MIXTURE_TERMS,
+    RESIDUAL,
+    SYSTEMS,
+    by_size,
+    condition_name,
+    conditions,
+)
+
+__all__ = ["compare_page", "compare_text"]
+
+GATE_TRACES = (
+    Trace("effective_gate"),
+    Trace("mean_gate", ":", "the stylized model's own mean gate"),
+    Trace("effective_gate_reference", "--", "reference Transformers in place of g and h"),
+)
+RESIDUAL_TRACES = (
+    Trace("effective_gate_residual"),
+    Trace("effective_gate_reference_residual", "--", "reference Transformers in place of g and h"),
+)
+
+CONDITIONS_SHOWN = conditions(("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd", "relevant"), ("ibd", "as_trained"))
+
+THEORY_NOTE = (
+    "Thin lines without markers are theory: solid the exact risk, dashed upper and lower bounds where there are any, of"
+    " the tabular in-weight predictor and of softmax copying on clean inputs (input noise 0), and the lower bound of"
+    " any in-weight predictor. They are what the predictors could reach with the classes known, not fits to the"
+    " measured curves."
+)
+GATE_NOTE = (
+    "Theory predicts at which N the risks of both predictors cross, not at which N a gate does: no line stands for it."
+)
+
+
+def _by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
+    return tuple(Row(GROUPS[group], {"group": group}, traces, axis) for group in ("high", "low"))
+
+
+def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            f"{condition_name(distribution, context)}\n{GROUPS[group]}",
+            {"distribution": distribution, "context": context, "group": group},
+            traces,
+            axis,
+        )
+        for distribution, context in (("oobd", "relevant"), ("ibd", "irrelevant"))
+        for group in ("high", "low")
+    )
+
+
+def _figures(marks: dict[str, tuple[Mark, ...]]) -> tuple[FigureSpec, ...]:
+    return (
+        FigureSpec(
+            name="error-by-n",
+            title="Who answers what: error against the number of training sequences N",
+            look="IBD, irrelevant can only be answered from weights, OOBD, relevant only from context. Look for the N"
+            " at which the first falls and the second rises, earlier for frequent than for rare classes; a"
+            " model whose OOBD error goes from low to high with N has lost its in-context ability.",
+            x="n",
+            rows=_by_group(ERROR, Trace("error")),
+            columns=CONDITIONS_SHOWN,
+            theory=True,
+            note=THEORY_NOTE,
+            marks=lambda settings: marks["error"],
+        ),
+        FigureSpec(
+            name="log-loss-by-n",
+            title="How sure they are: log loss against the number of training sequences N",
+            look="The axis is linear below 0.001 nats and logarithmic above. A log loss above chance is an answer that"
+            " is sure and wrong: what a predictor from weights does on OOBD labels.",
+            x="n",
+            rows=_by_group(LOG_LOSS, Trace("log_loss")),
+            columns=CONDITIONS_SHOWN,
+            theory=True,
+            note=THEORY_NOTE,
+            marks=lambda settings: marks["log_loss"],
+        ),
+        FigureSpec(
+            name="error-by-step",
+            title="Emergence and transience: error over training steps",
+            look="Read a column downwards. In-context learning emerges where OOBD, relevant falls and is transient"
+            " where it rises again; in-weight learning is where IBD, irrelevant falls. Predictors without"
+            " training steps are horizontal lines.",
+            x="step",
+            rows=_over_time(ERROR, Trace("error")),
+            columns=by_size,
+            theory=True,
+            note=THEORY_NOTE,
+        ),
+        FigureSpec(
+            name="gate-by-n",
+            title="The gate in use: effective gate against the number of training sequences N",
+            look="The effective gate is the weight of g in the mixture of g and h that is nearest to the model (least"
+            " KL divergence); its residual, in the lower rows, is the divergence that is left. Where the residual is"
+            " large no mixture of g and h describes the model and the gate means little. A dotted line is the gate"
+            " that a stylized model itself computes: it should lie under its measured one. Dashed, the reference"
+            " Transformers take the places of g and h.",
+            x="n",
+            rows=(*_by_group(GATE, *GATE_TRACES), *_by_group(RESIDUAL, *RESIDUAL_TRACES)),
+            columns=CONDITIONS_SHOWN,
+            systems=GATED,
+            note=GATE_NOTE,
+        ),
+        FigureSpec(
+            name="gate-by-step",
+            title="The gate over time: effective gate over training steps",
+            look="A gate that rises with the steps hands over from context to weights. Compare frequent with rare"
+            " classes, and the Transformer with the stylized models. Read it beside the residuals of the"
+            " figure before.",
+            x="step",
+            rows=_over_time(GATE, *GATE_TRACES),
+            columns=by_size,
+            systems=GATED,
+        ),
+    )
+
+
+def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
+    """Lines where the risks of label counts and of copying cross by theory, contexts as trained: at the exact N* of
+    each group, at its bounds where it is not exact.
+
+    Args:
+        table: the result table, answers included.
+        loss: ``error`` or ``log_loss``.
+    """
+    found = select(table, {"system": "theory", "measure": f"crossover_{loss}"})
+    marks = []
+    for group, rows in found.groupby("group", sort=False):
+        at = rows.set_index("kind")["value"].to_dict()
+        where = {"distribution": "ibd", "context": "as_trained", "group": group}
+        name = f"predicted N* where the risks of label counts and copying cross, {loss.replace('_', ' ')}"
+        if "exact" in at:
+            marks.append(Mark(at["exact"], name, where))
+        else:
+            marks += [Mark(at[kind], f"bounds of the {name}", where, ":") for kind in ("lower", "upper")]
+    return tuple(marks)
+
+
+def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> Page:
+    """The page of the study `compare`."""
+    summary = summarise(table[~table["answer"]])
+    return Page(
+        title="In weights or in context: theory, stylized model and Transformer side by side",
+        question=question,
+        systems=tuple(SYSTEMS),
+        figures=_figures({loss: predicted_marks(table, loss) for loss in LOSSES}),
+        terms=MIXTURE_TERMS,
+        blocks=(
+            Block("Certified phases", (phase_table(table),)),
+            Block("Crossings, predicted and measured", crossing_tables(config, table)),
+            *last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
+        ),
+        intervals="Crossings: geometric mean over seeds, with Student's interval of the mean logarithm where every seed"
+        " crosses among the sizes measured.",
+        every_row=summary_table(summary),
+    )
+
+
+def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:
+    """Errors at the last step, and crossings, for a terminal."""
+    crossings = (f"{title}\n\n{found}" for title, found in crossing_tables(config, table) if found.rows)
+    return "\n\n".join([error_text(table), *crossings])

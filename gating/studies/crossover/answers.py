@@ -1,0 +1,157 @@
+"""What the study finds: the N* of every onset, how it grows as a class gets rarer, and what theory says of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gating.evaluation.crossing import crossing, power_law_exponent
+from gating.results.bootstrap import cluster_bootstrap
+from gating.results.columns import Column, Measure, declare
+from gating.results.intervals import geometric_mean_interval, mean_interval
+from gating.results.query import select
+from gating.studies.crossover.measure import LEVEL
+
+__all__ = ["ONSETS", "Onset", "answer_rows"]
+
+Floats = NDArray[np.float64]
+Curve = tuple[Floats, Floats]
+"""Sizes N, shape (M,), and what each seed exceeds the level by, (S, M)."""
+Row = dict[str, Any]
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Onset:
+    """A curve over N that falls, or rises, to a level for good at N*.
+
+    Args:
+        key: what its measures end with: ``crossover_gate`` is the N* of the gate, ``exponent_gate`` its slope.
+        name: what crosses, of which kind (a risk, a gate or an error) and at which level.
+        system: system of the curve's rows.
+        where: distribution, context and measure of its rows.
+        level: the level; None where it is the risk of copying, by the same measure.
+        falling: False for a curve that rises to its level.
+    """
+
+    key: str
+    name: str
+    system: str
+    where: tuple[str, str, str]
+    level: float | None = LEVEL
+    falling: bool = True
+
+
+ONSETS = (
+    Onset("error", "Label counts, risk crossing, 0-1 loss", "tabular", ("ibd", "as_trained", "expected_error"), None),
+    Onset("log_loss", "Label counts, risk crossing, log loss", "tabular", ("ibd", "as_trained", "expected_log_loss"),
+          None),
+    Onset("gate", "Transformer, gate rises past 1/2", "transformer", ("oobd", "relevant", "effective_gate"),
+          falling=False),
+    Onset("error_level", "Transformer, in-weight error falls past 1/2", "transformer", ("ibd", "irrelevant", "error")),
+)  # fmt: skip
+"""The crossovers that are measured; theory predicts an N* where it has rows of the same measure, so none of a gate."""
+
+for _key in (_onset.key for _onset in ONSETS):
+    _words = _key.replace("_", " ")
+    declare(
+        Measure(f"crossover_{_key}", f"crossover N*, {_words}", 0),
+        Measure(f"crossover_ratio_{_key}", f"measured over predicted N*, {_words}", 0),
+        Measure(f"exponent_{_key}", f"slope of ln N* on ln q, {_words}"),
+        Measure(f"exponent_ratio_{_key}", f"measured over predicted slope, {_words}"),
+    )
+declare(
+    Column("reached", "Int64", "seeds that cross among the sizes measured", 0, key=False),
+    Column("already", "Int64", "seeds that are past the level at every size measured", 0, key=False),
+    Column("seeds", "Int64", "seeds that were measured", 0, key=False),
+)
+
+
+def answer_rows(table: pd.DataFrame) -> Iterator[Row]:
+    """N* of every onset, `p_high` and checkpoint, and slopes of ln N* on ln q; each over the predicted one, if any.
+
+    Label counts: N* is where the mean over training sets crosses, all seeds or none; intervals are over 2,000
+    resamplings of the training sets. Transformers: each seed has an N*; their geometric mean, with an interval where
+    every seed crosses. Slopes likewise: one for each resampling, or for each seed; no row where fewer than three
+    frequencies have an N*.
+
+    Args:
+        table: rows of the study, measured ones and those of theory.
+    """
+    theory = table[table["kind"] == "exact"]
+    frequency = select(theory, {"measure": "query_frequency"}).set_index("p_high")["value"]
+    for onset in ONSETS:
+        rows = select(theory, {"measure": f"crossover_{onset.key}"}).set_index("p_high")
+        predicted = rows["value"].replace([0.0, np.inf], np.nan)  # none to divide by, and no point of a power law
+        slope = float(power_law_exponent(frequency[rows.index], predicted)) if len(rows) else np.nan
+        place = {"study": "crossover", "distribution": onset.where[0], "context": onset.where[1], "group": "low",
+                 "level": onset.level}  # fmt: skip
+        exact = {**place, "kind": "exact", "system": rows["system"].max()}
+        yield from _row(exact, f"exponent_{onset.key}", np.array([slope, np.nan, np.nan]))
+        for step, curves in _curves(onset, table):
+            mine = {**place, "kind": "measured", "system": onset.system, "step": step}
+            estimate = _resampled if onset.level is None else _over_seeds
+            ends, reached, already = estimate(frequency[[*curves]].to_numpy(), list(curves.values()))
+            for k, (p_high, (_, excess)) in enumerate(curves.items()):
+                here = {**mine, "p_high": p_high}
+                counts = {"reached": reached[k], "already": already[k], "seeds": len(excess)}
+                yield from _row(here, f"crossover_{onset.key}", ends[k], counts)
+                yield from _row(here, f"crossover_ratio_{onset.key}", ends[k] / predicted.get(p_high, np.nan))
+            yield from _row(mine, f"exponent_{onset.key}", ends[-1])
+            yield from _row(mine, f"exponent_ratio_{onset.key}", ends[-1] / (slope or np.nan))
+
+
+def _row(place: Row, measure: str, found: Floats, counts: Row | None = None) -> Iterator[Row]:
+    """A row of a value and its ends; none where there is neither a value nor counts of seeds."""
+    value, *ends = found.tolist()
+    if counts or not np.isnan(value):
+        low, high = sorted(ends)  # a negative unit turns them
+        yield {**place, "measure": measure, "value": value, "low": low, "high": high, **(counts or {})}
+
+
+def _curves(onset: Onset, table: pd.DataFrame) -> Iterator[tuple[Any, dict[Any, Curve]]]:
+    """The curves of each `p_high`, by checkpoint."""
+    curve = dict(zip(("distribution", "context", "measure"), onset.where, strict=True)) | {"kind": "measured"}
+    measured, copied = (select(table, {**curve, "system": system}) for system in (onset.system, "copying"))
+    for step, rows in measured.groupby("step", dropna=False):
+        curves: dict[Any, Curve] = {}
+        for p_high, mine in rows.groupby("p_high"):
+            by_seed = mine.pivot(index="seed", columns="n", values="value").reindex(sorted(rows["seed"].unique()))
+            level: Any = onset.level
+            if level is None:
+                level = select(copied, {"p_high": p_high}).set_index("seed")["value"][by_seed.index].to_numpy()[:, None]
+            excess = by_seed.to_numpy(np.float64) - level
+            if by_seed.shape[1] > 1:
+                curves[p_high] = by_seed.columns.to_numpy(np.float64), excess if onset.falling else -excess
+        if curves:
+            yield step, curves
+
+
+def _over_seeds(q: Floats, curves: list[Curve]) -> tuple[Floats, Any, Any]:
+    """Crossovers of seeds: geometric mean and ends at each frequency, then of the exponent, (F + 1, 3); seeds that
+    cross, (F,), and that already have."""
+    found = np.stack([crossing(n, excess) for n, excess in curves], axis=-1)
+    sizes, slope = geometric_mean_interval(found.T), mean_interval(power_law_exponent(q, found))
+    ends = np.stack([np.append(of_size, of_slope) for of_size, of_slope in zip(sizes[:3], slope[:3], strict=True)], -1)
+    return ends, sizes.seeds, (found == 0).sum(0)
+
+
+def _resampled(q: Floats, curves: list[Curve]) -> tuple[Floats, Any, Any]:
+    """Crossovers of the mean curve, likewise: all seeds cross or none."""
+
+    def statistic(shares: Floats) -> Floats:
+        found = np.stack([crossing(n, shares @ excess) for n, excess in curves], axis=-1)
+        return np.column_stack([found, power_law_exponent(q, found)])
+
+    n_seeds = len(curves[0][1])
+    found = cluster_bootstrap(statistic, range(n_seeds), n_resamples=RESAMPLES, seed=0, form="weights")
+    ends, sizes = np.stack(found[:3], axis=-1), found.value[:-1]
+    crosses = np.isfinite(sizes) & (sizes > 0)
+    ends[:-1][~crosses] = np.nan
+    return ends, n_seeds * crosses, n_seeds * (sizes == 0)

@@ -1,0 +1,225 @@
+"""Page of the study `crossover`: predicted and measured N* against the frequency of a rare class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from gating.page.canvas import canvas
+from gating.page.draw import IN_WEIGHT_THEORY, PAPER, REFERENCE_COLOUR
+from gating.page.figures import Drawing, Facet, FigureSpec, Page, Row, Trace, YAxis
+from gating.page.names import system_of
+from gating.page.text_table import Block, TextTable, number, whole, with_ends
+from gating.results.query import at_last_step, select
+from gating.studies.crossover.answers import ONSETS, Onset
+from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
+
+__all__ = ["crossover_page", "crossover_text", "draw_crossovers"]
+
+PREDICTED = {
+    "error": ("risk crossing, 0-1 loss", "-"),
+    "log_loss": ("risk crossing, log loss", "--"),
+    "error_level": ("in-weight error falls past 1/2", ":"),
+}
+"""What theory says the N* of, by the key of its onset, and the style of its line."""
+
+TITLE = "Crossover N* of a rare class against its frequency q"
+LOOK = (
+    "Left, the training-set size at which weights take over a rare class; theory says that it is inverse to the"
+    " frequency of the class, a slope of -1. Right, the same over the predicted N* of the same quantity at the same"
+    " level, with a band of 10%. Theory has no N* of a gate: beside its points, the risk crossing of 0-1 loss is a"
+    " reference line and no prediction. A fraction beside a point says how many seeds cross among the sizes measured,"
+    " where not all do."
+)
+INTERVALS = (
+    "Label counts: 95% bootstrap interval over training sets. Transformers: geometric mean over seeds with Student's"
+    " 95% interval of the mean logarithm, where every seed crosses."
+)
+TERMS = (
+    ("N*", "The smallest number of training sequences from which a curve stays on the far side of its level. Predicted"
+     " ones are whole numbers, rounded up."),
+    ("Label counts", "Add-beta counts of the labels of each class on clean inputs."),
+    ("Risk crossing", "Where the mean risk of label counts falls to that of copying from contexts as trained, by the"
+     " same loss. Predicted: the same, exactly."),
+    ("Gate rises past 1/2", "The effective gate of a Transformer, between label counts of its own training set and"
+     " copying from the context, on out-of-base sequences with a relevant context. Theory predicts none."),
+    ("In-weight error falls past 1/2", "The error of a Transformer on in-base sequences with an irrelevant context,"
+     " which only its weights can answer. Predicted: that of label counts that know the class, exactly."),
+    ("Frequency q", "Probability that the query is of one given rare class: (1 - p_high) / n_low."),
+)  # fmt: skip
+HEADER = ("q", "predicted N*", "measured N*", "ratio", "seeds that cross")
+ENDS = ("value", "low", "high")
+SHIFT = 0.025  # octaves of q to either side, between points that stand side by side
+
+
+def by_frequency(summary: pd.DataFrame) -> tuple[Facet, ...]:
+    """One column for each frequency, the rarest last."""
+    values = sorted(summary.loc[summary["kind"] == "measured", "p_high"].dropna().unique())
+    return tuple(Facet(f"p_high = {value:g}", {"p_high": value}) for value in values)
+
+
+PARTS = {
+    "predicted": ("crossover", "exact"), "measured": ("crossover", "measured"),
+    "ratio": ("crossover_ratio", "measured"), "predicted slope": ("exponent", "exact"),
+    "slope": ("exponent", "measured"), "slope ratio": ("exponent_ratio", "measured"),
+}  # fmt: skip
+"""Measure, without the onset's key, and kind of what is shown of an onset."""
+
+
+def by_onset(table: pd.DataFrame) -> dict[Onset, dict[str, pd.DataFrame]]:
+    """The `PARTS` of each onset that was measured, from the answers at the last step and the rows of theory.
+
+    Each has columns ``value``, ``low`` and ``high``, missing where there is nothing; slopes have one row, the others
+    one for each frequency ``q``, ascending.
+    """
+    last = at_last_step(table[table["answer"] | (table["kind"] == "exact")])
+    q = select(last, {"measure": "query_frequency"}).set_index("p_high")["value"].sort_values()
+    found = {}
+    for onset in ONSETS:
+        parts = {part: select(last, {"measure": f"{measure}_{onset.key}", "kind": kind}).set_index("p_high")
+                 for part, (measure, kind) in PARTS.items()}  # fmt: skip
+        places = [p_high for p_high in q.index if p_high in parts["measured"].index]
+        if places:
+            found[onset] = {part: rows.reindex([np.nan] if "slope" in part else places).assign(q=q)
+                            for part, rows in parts.items()}  # fmt: skip
+    return found
+
+
+def draw_crossovers(table: pd.DataFrame) -> str:
+    """N* against the frequency of one rare class, and its ratio to the predicted N*, as SVG text.
+
+    Args:
+        table: rows of theory, and answers.
+
+    Raises:
+        ValueError: there is no answer.
+    """
+    onsets = by_onset(table)
+    if not onsets:
+        raise ValueError("`table` must hold at least one measured crossover; got none")
+    with canvas(10.0, 5.2) as (figure, text):
+        sizes, ratios = figure.subplots(1, 2, sharex=True)
+        figure.suptitle(TITLE)
+        handles = [_predicted(sizes, onset, parts) for onset, parts in onsets.items() if onset.key in PREDICTED]
+        for place, (onset, parts) in enumerate(onsets.items()):
+            handles.append(_measured(sizes, ratios, onset, parts, place - (len(onsets) - 1) / 2))
+        _axes(sizes, ratios, next(iter(onsets.values()))["measured"]["q"])
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return text.getvalue()
+
+
+def _fitted(slope: pd.DataFrame) -> str:
+    """The end of a legend entry; nothing where there is no slope."""
+    words = _cell(slope.iloc[0], lambda value, low, high: number(value, low, high, 2))
+    return f": slope {words}" if words else ""
+
+
+def _predicted(axes: Axes, onset: Onset, parts: dict[str, pd.DataFrame]) -> Line2D:
+    """A line of the predicted N*; returns its legend entry."""
+    name, line = PREDICTED[onset.key]
+    look: dict[str, Any] = {"color": IN_WEIGHT_THEORY, "linestyle": line, "linewidth": 1.1, "marker": ""}
+    axes.plot(parts["predicted"]["q"], parts["predicted"]["value"], zorder=1.7, **look)
+    return Line2D([], [], label=f"Theory, {name}{_fitted(parts['predicted slope'])}", **look)
+
+
+def _measured(sizes: Axes, ratios: Axes, onset: Onset, parts: dict[str, pd.DataFrame], place: float) -> Line2D:
+    """Points with intervals in both panels; returns the legend entry with the fitted exponent."""
+    system, measured = system_of(onset.system), parts["measured"]
+    face = system.colour if onset.key in ("error", "gate") else PAPER
+    look: dict[str, Any] = {"color": system.colour, "marker": system.marker, "markerfacecolor": face, "linestyle": ""}
+    beside = measured["q"] * 2 ** (2 * SHIFT * place)
+    # counts lie on the lines of the theory, where a shift would look like a difference
+    at = measured["q"] if onset.system == "tabular" else beside
+    for axes, x, rows in ((sizes, at, measured), (ratios, beside, parts["ratio"])):
+        axes.vlines(x, rows["low"], rows["high"], color=system.colour, linewidth=1.1, alpha=0.6)
+        axes.plot(x, rows["value"], **look)
+    for x, y, reached, seeds in zip(at, measured["value"], measured["reached"], measured["seeds"], strict=True):
+        if 0 < reached < seeds:
+            sizes.annotate(f"{reached}/{seeds} ", (x, y), ha="right", va="top", fontsize=7)
+    return Line2D([], [], label=f"{onset.name}{_fitted(parts['slope'])}", **look)
+
+
+def _axes(sizes: Axes, ratios: Axes, frequency: Any) -> None:
+    for axes in (sizes, ratios):
+        axes.set(xscale="log", yscale="log", xlabel="frequency q of one rare class")
+    sizes.xaxis.set_major_locator(FixedLocator([float(q) for q in frequency]))
+    sizes.xaxis.set_major_formatter(FuncFormatter(lambda q, _: f"{q:g}"))
+    sizes.xaxis.set_minor_locator(NullLocator())
+    sizes.set_ylabel("N* (training sequences)")
+    ratios.set_ylabel("measured N* / predicted N*")
+    ratios.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    ratios.axhspan(0.9, 1.1, color=REFERENCE_COLOUR, alpha=0.15, linewidth=0)
+    ratios.axhline(1.0, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.2)
+
+
+def crossover_tables(table: pd.DataFrame) -> dict[str, TextTable]:
+    """Of each onset, by what crosses and after how many steps: N*, predicted and measured, and the slopes."""
+    found = {}
+    for onset, parts in by_onset(table).items():
+        step = parts["measured"]["step"].max()
+        after = "" if pd.isna(step) else f", after {step:,} steps"
+        found[f"{onset.name}{after}"] = TextTable(HEADER, tuple(_cells(parts)))
+    return found
+
+
+def _cells(parts: dict[str, pd.DataFrame]) -> Iterator[tuple[str, ...]]:
+    for predicted, row, ratio in zip(*(parts[part].to_dict("records") for part in list(PARTS)[:3]), strict=True):
+        crossed = f"{row['reached']} of {row['seeds']}" + (f", {row['already']} at every N" if row["already"] else "")
+        yield f"{row['q']:.4g}", _sizes(predicted), _sizes(row) or "none", _cell(ratio, with_ends), crossed
+    yield "slope on q", *(_cell(parts[part].iloc[0], number) for part in list(PARTS)[3:]), ""
+
+
+def _sizes(row: Mapping[str, Any]) -> str:
+    size, *ends = ("" if np.isnan(row[name]) else whole(row[name]) for name in ENDS)
+    return f"{size} [{', '.join(ends)}]" if all(ends) else size
+
+
+def _cell(row: Any, words: Callable[[float, float, float], str]) -> str:
+    return words(*(row[name] for name in ENDS))
+
+
+def crossover_text(table: pd.DataFrame) -> str:
+    """Predicted and measured N*, for a terminal."""
+    return "\n\n".join([*(f"{title}\n\n{found}" for title, found in crossover_tables(table).items()), INTERVALS])
+
+
+def _rare(distribution: str, context: str, measure: str, axis: YAxis) -> Row:
+    where = {"distribution": distribution, "context": context, "group": "low"}
+    return Row(CONDITIONS[distribution, context], where, (Trace(measure),), axis)
+
+
+HANDOVER = FigureSpec(
+    name="handover-by-n",
+    title="Rare classes: who answers, against the number of training sequences N",
+    look="The first N* is where the effective gate stays above 1/2, the second where the in-weight error stays"
+    " below it. Where the gate is high and its residual is large at small N, neither label counts nor copying"
+    " describe the model: it has not yet learned to copy for rare classes.",
+    x="n",
+    rows=(
+        _rare("oobd", "relevant", "effective_gate", GATE),
+        _rare("oobd", "relevant", "effective_gate_residual", RESIDUAL),
+        _rare("ibd", "irrelevant", "error", ERROR),
+        _rare("oobd", "relevant", "error", ERROR),
+    ),
+    columns=by_frequency,
+    systems=("transformer",),
+)
+
+
+def crossover_page(question: str, table: pd.DataFrame) -> Page:
+    """The page of the study `crossover`."""
+    return Page(
+        title="How many training sequences until weights take over a rare class",
+        question=question,
+        systems=("transformer", "copying", "tabular"),
+        figures=(Drawing("crossover-by-frequency", TITLE, draw_crossovers(table), [LOOK, INTERVALS]), HANDOVER),
+        terms=TERMS,
+        blocks=(Block("Predicted and measured N*", tuple(crossover_tables(table).items())),),
+        results_title="Crossovers",
+    )

@@ -1,0 +1,1 @@
+"""Certified phases over any two fields of the data, or a field and N."""

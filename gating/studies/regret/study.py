@@ -1,0 +1,71 @@
+"""The study `regret`: gates that learn round by round, and what their bounds allow them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from gating.page.figures import Page
+from gating.results.columns import Column, Measure, declare
+from gating.results.query import at_last_step, select
+from gating.results.table import summarise
+from gating.runs.executor import Part
+from gating.runs.store import Place
+from gating.runs.study import Study
+from gating.studies.regret.config import LOSSES, RegretConfig
+from gating.studies.regret.page import regret_page, regret_text
+from gating.studies.regret.run import PREDICTORS, ROWS, keep_gate, keep_predictors
+
+__all__ = ["Regret"]
+
+declare(Column("query_class", "Int64", "class of a single cell's queries", 0))
+for _loss in LOSSES:
+    _words = _loss.replace("_", " ")
+    declare(
+        Measure(f"regret_{_loss}", f"regret, {_words}"),
+        Measure(f"regret_ratio_{_loss}", f"regret over bound, {_words}", high=1),
+        Measure(f"total_{_loss}", f"total {_words}", 0),
+        Measure(f"gate_{_loss}", f"gate, {_words}", 0, 1),
+    )
+
+
+class Regret(Study[RegretConfig]):
+    """How far is an online gate from the better predictor of each class, and how far do the bounds let it be?"""
+
+    config = RegretConfig
+
+    def parts(self, config: RegretConfig) -> Iterator[Part]:
+        """g and h first, then every gate learner on their losses."""
+        yield Part(PREDICTORS, partial(keep_predictors, config))
+        for name in _gates(config):
+            yield Part(f"gates/{name[0]}-{name[1]}", partial(keep_gate, config, *name), after=(PREDICTORS,))
+
+    def rows(self, config: RegretConfig, work: Place) -> pd.DataFrame:
+        """Regrets, gates and totals of every seed."""
+        places = [PREDICTORS, *(f"gates/{loss}-{name}" for loss, name in _gates(config))]
+        return pd.concat([work.of(place).table(ROWS) for place in places], ignore_index=True)
+
+    def answers(self, config: RegretConfig, table: pd.DataFrame) -> pd.DataFrame:
+        """Regret, bound, their ratio and total losses at the last round, over seeds and all cells."""
+        last = select(at_last_step(table), {"group": "all"})
+        return summarise(last).drop(columns=["seeds", "over"])
+
+    def memory(self, config: RegretConfig) -> float:
+        """Rounds of all seeds, some ten numbers each, twice, and a gate's state in every cell."""
+        wealth = 8.0 * config.n_rounds * config.n_seeds * (20 + 2 * len(config.temperatures))
+        return wealth + 64.0 * config.n_seeds * config.n_cells * (len(config.records) + config.n_rounds**0.5)
+
+    def page(self, config: RegretConfig, table: pd.DataFrame, beside: Any) -> Page:
+        """Regrets against rounds, and paths of the gates."""
+        return regret_page(self.question(), table)
+
+    def text(self, config: RegretConfig, table: pd.DataFrame) -> str:
+        """Regrets and totals."""
+        return regret_text(table)
+
+
+def _gates(config: RegretConfig) -> list[tuple[str, str]]:
+    return [(loss, name) for loss in config.losses for name in config.gates_of(loss)]

@@ -1,0 +1,196 @@
+"""Tables of the study `strategies`: agreement of gates, their parameters, transitions, losses and lengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gating.page.names import INK, System, declare_systems, in_order, system_of
+from gating.page.text_table import Block, TextTable, number, whole, with_ends
+from gating.results.columns import measure as measure_of
+from gating.results.query import select
+from gating.results.table import summarise
+from gating.studies.strategies.config import PARAMETERS
+
+__all__ = ["GATES", "KINDS", "OVER_RUNS", "exponent_sentences", "strategies_blocks", "strategies_text"]
+
+LOOKS = {
+    "posterior": System("Posterior", "Weighs what M and G lose against how long they are to describe.", "#009e73", "^"),
+    "posterior, alpha = 0": System("Posterior, alpha = 0", "Evidence counts in full at every step.", "#44aa99", "v"),
+    "posterior, beta = 1": System("Posterior, beta = 1", "Complexity counts in full bits.", "#999933", "<"),
+    "posterior, gamma = 1": System("Posterior, gamma = 1", "A nat of loss counts as one.", "#117733", ">"),
+    "posterior, no complexity": System("Posterior, no complexity", "Equal prior for M and G.", "#88ccee", "P"),
+    "posterior with context": System("Posterior with context", "Goes on updating along each context.", "#cc79a7", "X"),
+    "memorizing": System("Memorizing M", "Bayesian predictor that knows the D training tasks.", "#0072b2", "s"),
+    "generalizing": System("Generalizing G", "Bayesian predictor for the distribution of all tasks.", "#d55e00", "D"),
+    "step in time": System("Step in time", "G up to the best step for each D, then M.", "#7f6fbf", "p"),
+    "free in every cell": System("Free in every cell", "Best constant mixture of each cell: the floor.", INK, "*"),
+}
+GATES = declare_systems(LOOKS)
+"""Gates between the two strategies in the order of tables, their ablations and the controls."""
+
+OVER_RUNS = "In brackets: 95% intervals by bootstrap over runs (each D, width and seed)."
+KINDS = {"ibd": "training tasks", "oobd": "unseen tasks", "absent": "query's item not in the context"}
+"""What test sequences are of."""
+SEEN = {"in_fit": "cells of the fit", "held_out_tasks": "held-out D", "held_out_steps": "held-out steps",
+        "held_out_widths": "held-out widths"}  # fmt: skip
+"""What the fit has seen of a cell."""
+AGREEMENT = ("correlation", "total_variation", "r_squared", "rank_correlation", "argmax_agreement", "discrepancy")
+FITTED = (*PARAMETERS, "fit_loss", "searches_agreeing")
+RUNS = {"seen": ", runs whose transition was seen", "all": ", all runs"}
+
+
+def agreement_table(table: pd.DataFrame, distribution: str, group: str) -> TextTable:
+    """Agreement of every gate with the Transformers in the cells of one group: a column for each measure."""
+    rows = select(table, {"distribution": distribution, "group": group, "measure": AGREEMENT, "kind": "measured"})
+    measures = in_order(rows["measure"], AGREEMENT)
+    lines = [
+        (system_of(gate).name, *_cells(select(rows, {"system": gate}), measures))
+        for gate in in_order(rows["system"], GATES)
+    ]
+    return TextTable(("gate", *(measure_of(name).meaning for name in measures)), tuple(lines))
+
+
+def agreement_blocks(table: pd.DataFrame) -> list[Block]:
+    """Agreement of every gate: a block for each kind of test sequences, a table for each group of cells."""
+    kinds = in_order(select(table, {"measure": AGREEMENT})["distribution"], KINDS)
+    seen = {group: name[:1].upper() + name[1:] for group, name in SEEN.items() if (table["group"] == group).any()}
+    return [
+        Block(
+            f"Agreement on {KINDS.get(kind, kind)}",
+            tuple((name, agreement_table(table, kind, group)) for group, name in seen.items()),
+        )
+        for kind in kinds
+    ]
+
+
+def posterior_table(table: pd.DataFrame) -> TextTable:
+    """Agreement of the posterior alone, a row for each kind of test sequences and group of cells."""
+    rows = select(table, {"system": "posterior", "measure": AGREEMENT[:-1], "kind": "measured"})
+    measures = in_order(rows["measure"], AGREEMENT)
+    lines = [
+        (f"{KINDS.get(kind, kind)}, {SEEN[group]}", *_cells(of_group, measures))
+        for kind in in_order(rows["distribution"], KINDS)
+        for group in in_order(select(rows, {"distribution": kind})["group"], SEEN)
+        for of_group in [select(rows, {"distribution": kind, "group": group})]
+    ]
+    header = ("posterior on", *(measure_of(name).meaning.replace(" ", "\n", 1) for name in measures))
+    return TextTable(header, tuple(lines))
+
+
+def parameter_table(table: pd.DataFrame) -> TextTable:
+    """Fitted parameters of the posterior, of its ablations, and of the posterior of each seed and width alone; those
+    that ended at the edge of their range say so."""
+    fitted = select(table, {"kind": "fitted"})
+    places: list[Any] = [*fitted.groupby(["fitted_to", "seed", "mlp_factor"], dropna=False)]
+    lines = []
+    for (_, seed, factor), rows in places:
+        alone = "" if pd.isna(seed) else f", seed {seed} alone"
+        alone += "" if pd.isna(factor) else f", MLP factor {factor:g} alone"
+        for gate in in_order(rows["system"], GATES):
+            mine = select(rows, {"system": gate})
+            held = zip(FITTED, _cells(mine, FITTED), strict=True)
+            marks = [text + " (edge)" * (f"{name}_at_edge" in set(mine["measure"])) for name, text in held]
+            lines.append((system_of(gate).name + alone, *marks))
+    return TextTable(("gate", *(measure_of(name).meaning for name in FITTED)), tuple(lines))
+
+
+def transition_table(table: pd.DataFrame) -> TextTable:
+    """Transition times over seeds by width and D, measured and predicted, and how many seeds make the transition."""
+    counts = ("seeds_over", "seeds_over_at_once")
+    found: dict[tuple[float, float], dict[str, str]] = {}
+    for row in _records(select(table, {"measure": ("transition_time", *counts), "answer": True})):
+        name = row["kind"] if row["measure"] == "transition_time" else row["measure"]
+        found.setdefault((row["mlp_factor"], row["n_tasks"]), {})[name] = _steps(*_ends(row))
+    lines = [
+        (f"{n_tasks:,.0f}", f"{factor:g}", *(text[name] for name in (*counts, "measured", "predicted")))
+        for (factor, n_tasks), text in sorted(found.items())
+    ]
+    header = ("training tasks D", "MLP factor", *(measure_of(name).meaning for name in counts), "measured steps",
+              "predicted steps")  # fmt: skip
+    return TextTable(header, tuple(lines))
+
+
+def exponent_table(table: pd.DataFrame) -> TextTable:
+    """Exponents of the transition time in D, and the largest D still memorized at the end, by width."""
+    lines = []
+    for row in _records(select(table, {"measure": ("transition_exponent", "diversity_threshold")})):
+        if row["measure"] == "transition_exponent":
+            of, value = RUNS[row["group"]], with_ends(*_ends(row)) or "too few"
+        else:
+            of = "" if pd.isna(row["seed"]) else f", seed {row['seed']}"
+            value = _steps(*_ends(row), never="above all")
+        lines.append((measure_of(row["measure"]).meaning + of, f"{row['mlp_factor']:g}", row["kind"], value))
+    return TextTable(("", "MLP factor", "", "value"), tuple(lines))
+
+
+def exponent_sentences(table: pd.DataFrame) -> list[str]:
+    """Exponents of the transition time in D, a sentence for each."""
+    rows = exponent_table(select(table, {"measure": "transition_exponent"})).rows
+    return [
+        f"{name[:1].upper()}{name[1:]}, MLP factor {factor}, {kind}: {value}." for name, factor, kind, value in rows
+    ]
+
+
+def predictor_table(table: pd.DataFrame) -> TextTable:
+    """Losses and description lengths of M and G by D, means over seeds."""
+    header, lines = ["training tasks D"], dict[str, list[str]]()
+    for measure, name in (("log_loss", "log loss of {} (nats)"), ("description_bits", "length of {} (bits)")):
+        means = summarise(select(table, {"measure": measure, "answer": False})).sort_values("n_tasks")
+        for system in ("memorizing", "generalizing"):
+            header.append(name.format(system_of(system).name[-1]))
+            for row in _records(select(means, {"system": system})):
+                text = _steps(*_ends(row)) if measure == "description_bits" else number(*_ends(row), 4)
+                lines.setdefault(f"{row['n_tasks']:,.0f}", []).append(text)
+    return TextTable(tuple(header), tuple((n_tasks, *cells) for n_tasks, cells in lines.items()))
+
+
+def strategies_blocks(table: pd.DataFrame) -> tuple[Block, ...]:
+    """All tables of the page."""
+    return (
+        *agreement_blocks(table),
+        Block("Fitted parameters", (("Posterior, ablations, and seeds or widths alone", parameter_table(table)),)),
+        Block("Transitions", (
+            ("Exponents and thresholds", exponent_table(table)),
+            ("Times; in brackets, measured over seeds, predicted over runs", transition_table(table)),
+        )),
+        Block("Losses and description lengths of M and G", (("Means over seeds", predictor_table(table)),)),
+    )  # fmt: skip
+
+
+def strategies_text(table: pd.DataFrame) -> str:
+    """Agreement of the posterior, its parameters, exponents and thresholds; cells are left to the page."""
+    parts = (
+        f"Transformers after {int(table['step'].max()):,} steps. {OVER_RUNS}",
+        posterior_table(table),
+        parameter_table(select(table, {"system": "posterior"})),
+        exponent_table(table),
+    )
+    return "\n\n".join(map(str, parts))
+
+
+def _cells(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
+    """Values with the ends of their intervals, empty where the table has none."""
+    held = {row["measure"]: with_ends(*_ends(row)) for row in _records(rows)}
+    return [held.get(measure, "") for measure in measures]
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries by column."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """A value and the ends of its interval."""
+    return float(row["value"]), float(row["low"]), float(row["high"])
+
+
+def _steps(value: float, low: float, high: float, never: str = "never") -> str:
+    """A number of steps, or of tasks or bits, with the ends of its interval."""
+    if math.isnan(value):
+        return "none"
+    words = [never if math.isinf(end) else whole(end) for end in (value, low, high) if not math.isnan(end)]
+    return words[0] if len(words) < 3 else f"{words[0]} [{words[1]}, {words[2]}]"

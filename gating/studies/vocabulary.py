@@ -1,0 +1,150 @@
+"""Words and looks that studies of the class mixture share: systems, test conditions, groups, axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+
+from gating.page.figures import Columns, Facet, Settings, YAxis
+from gating.page.names import INK, System
+from gating.page.words import page_words
+from gating.results.columns import Column, declare
+from gating.results.query import few_sizes, find_setting
+from theory.settings import SpecError
+
+__all__ = [
+    "CONDITIONS",
+    "ERROR",
+    "GATE",
+    "GROUPS",
+    "LOG_LOSS",
+    "MIXTURE_TERMS",
+    "RESIDUAL",
+    "SYSTEMS",
+    "THEORY",
+    "by_size",
+    "chance_error",
+    "chance_log_loss",
+    "condition_name",
+    "conditions",
+    "group_of",
+    "refusals",
+]
+
+declare(
+    Column("n_high", "Int64", "number of frequent classes", 0),
+    Column("n_low", "Int64", "number of rare classes", 0),
+    Column("p_high", "float64", "probability that a query is of a frequent class", 0, 1),
+    Column("zipf", "float64", "exponent of Zipf's law of the classes", 0),
+    Column("p_relevant", "float64", "probability of a relevant context", 0, 1),
+    Column("context_length", "Int64", "context length L, pairs", 1),
+    Column("n_relevant", "Int64", "relevant pairs in a relevant context", 1),
+    Column("dim", "Int64", "input dimension d", 1),
+    Column("input_noise", "float64", "standard deviation of the noise on each input coordinate", 0),
+    Column("label_noise", "float64", "probability that a label is noisy", 0, 1),
+    Column("label_noise_kind", "string", "uniform or shift"),
+)
+
+WORDS = page_words("gating.studies")
+MIXTURE_TERMS = WORDS.terms
+"""Words that a reader of results on the class mixture needs."""
+SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("any_in_weight", "copying")}
+"""Systems that learn, in the order of legends and tables. Blue answers from weights, orange from context."""
+
+THEORY = {"tabular": "tabular in-weight", "any_in_weight": "any in-weight", "copying": "softmax copying"}
+"""Systems that theory is about, in words; on clean inputs, with the query's class known."""
+
+CONDITIONS: dict[tuple[str, str], str] = {
+    ("ibd", "relevant"): "IBD, relevant",
+    ("ibd", "irrelevant"): "IBD, irrelevant",
+    ("oobd", "relevant"): "OOBD, relevant",
+    ("ibd", "as_trained"): "IBD, as trained",
+    ("oobd", "irrelevant"): "OOBD, irrelevant",
+    ("oobd", "as_trained"): "OOBD, as trained",
+}
+"""Test conditions, (distribution, context), in the order of columns."""
+
+GROUP_COLOURS = {"high": "#0072b2", "low": "#d55e00", "all": INK}
+"""Where groups of classes are told apart in place of systems: frequent blue, rare orange."""
+
+GROUPS = {"high": "frequent classes", "low": "rare classes", "all": "all classes"}
+
+
+def group_of(key: str) -> System:
+    """How a group, or a class of it, is shown where colours tell groups apart.
+
+    Example:
+        >>> group_of("low_7").name, group_of("low_7").colour == group_of("low").colour
+        ('rare classes', True)
+    """
+    group = key.partition("_")[0]
+    return System(GROUPS.get(group, group), "", GROUP_COLOURS.get(group, INK), "")
+
+
+def condition_name(distribution: str, context: str) -> str:
+    """A test condition in words.
+
+    Example:
+        >>> condition_name("oobd", "relevant")
+        'OOBD, relevant'
+    """
+    return CONDITIONS.get((distribution, context), f"{distribution}, {context}".replace("_", " "))
+
+
+def _n_classes(settings: Settings) -> int | None:
+    counts = [find_setting(settings, name) for name in ("n_high", "n_low")]
+    return None if None in counts else sum(counts)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What theory refuses is bad input.
+
+    Raises:
+        SpecError: in place of the ValueError of a broken assumption.
+    """
+    try:
+        yield
+    except SpecError:
+        raise
+    except ValueError as refused:
+        raise SpecError([str(refused)]) from refused
+
+
+def chance_error(settings: Settings) -> float | None:
+    """Error of a uniform guess over the labels; None where the settings do not say how many there are."""
+    classes = _n_classes(settings)
+    return 1 - 1 / classes if classes else None
+
+
+def chance_log_loss(settings: Settings) -> float | None:
+    """Log loss of a uniform guess over the labels, in nats."""
+    classes = _n_classes(settings)
+    return math.log(classes) if classes else None
+
+
+ERROR = YAxis("error (0-1 loss)", -0.04, 1.04, reference=chance_error, reference_name="chance (uniform guess)")
+LOG_LOSS = YAxis(
+    "log loss (nats)", 0, scale="symlog", reference=chance_log_loss, reference_name="chance (uniform guess)"
+)
+GATE = YAxis("effective gate\n0 = context, 1 = weights", -0.04, 1.04)
+RESIDUAL = YAxis("residual KL (nats)", 0, scale="symlog")
+
+
+def conditions(*keys: tuple[str, str]) -> Columns:
+    """One column for each test condition, given as (distribution, context).
+
+    Example:
+        >>> [facet.label for facet in conditions(("ibd", "relevant"), ("oobd", "relevant"))(pd.DataFrame())]
+        ['IBD, relevant', 'OOBD, relevant']
+    """
+    facets = tuple(Facet(CONDITIONS[key], {"distribution": key[0], "context": key[1]}) for key in keys)
+    return lambda summary: facets
+
+
+def by_size(summary: pd.DataFrame) -> tuple[Facet, ...]:
+    """One column for the smallest, the middle and the largest number of training sequences."""
+    return tuple(Facet(f"N = {n:,}", {"n": n}) for n in few_sizes(summary))

@@ -1,0 +1,88 @@
+"""Results of every study at a small size are those that were frozen: to the last bit on the machine that made them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.golden.comparison import CHANGED, NEW_COLUMNS, NEW_ROWS, Change, as_frozen, machine, problems
+from tests.golden.settings import CASES, description_lengths, run, study_table, tensors
+
+HERE = Path(__file__).parent
+EXACT = machine() == json.loads((HERE / "made_on.json").read_text())
+TENSORS = json.loads((HERE / "tensors.json").read_text())
+elsewhere = pytest.mark.skipif(not EXACT, reason="frozen on another processor, or with other versions")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Folder of the runs; each case is run once."""
+    return tmp_path_factory.mktemp("golden")
+
+
+@pytest.mark.filterwarnings("ignore")  # of drawings, made on the way to the table, whose ends overflow
+@pytest.mark.parametrize("study", CASES)
+def test_the_table_is_the_frozen_one(study, root):
+    table = study_table(study, root)
+    assert set(table.columns) >= set(NEW_COLUMNS)
+    new = NEW_ROWS[study](table) if study in NEW_ROWS else None
+    frozen, today = pd.read_parquet(HERE / f"{study}.parquet"), as_frozen(table, study)
+    found = list(problems(frozen, today, study, exact=EXACT, new=new, changed=CHANGED.get(study, ())))
+    if found:
+        pytest.fail("\n".join([f"`{study}` differs from what was frozen:", *found]), pytrace=False)
+
+
+@elsewhere
+@pytest.mark.parametrize("study", TENSORS)
+def test_every_trained_tensor_of_the_last_checkpoints_is_below_the_folder_of_the_run(study, root):
+    """Whatever the files are called, and the tensors in them."""
+    files = [file for case in CASES[study] for file in run(study, case, root).rglob("*.safetensors")]
+    missing = set(TENSORS[study]) - tensors(files)
+    assert not missing, f"{len(missing)} of {len(TENSORS[study])} tensors are not in any of {len(files)} files"
+
+
+@elsewhere
+def test_description_lengths_are_the_frozen_ones():
+    assert description_lengths() == json.loads((HERE / "description_lengths.json").read_text())
+
+
+def _nudged(table: pd.DataFrame) -> pd.DataFrame:
+    at = table.index[table["value"] > 0.1][7]
+    return table.assign(value=table["value"].where(table.index != at, np.nextafter(table.loc[at, "value"], 1)))
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (_nudged, r"1 of \d+ rows have other numbers\n    case short context, .*: value was (\S+), is (?!\1$)"),
+        (lambda table: table.assign(low=table["value"]), r"rows have other numbers, among them\n .*: low was nan, is "),
+        (lambda table: table.iloc[1:], r"1 rows are missing\n    case short context, study bounds"),
+        (lambda table: pd.concat([table, table.tail(1).assign(measure="hinge")]), r"1 rows are new\n .*measure hinge"),
+        (lambda table: pd.concat([table, table.tail(1)]), "1 rows stand there twice"),
+        (lambda table: table.assign(system=table["system"].str.upper()), "rows are missing, among them"),
+    ],
+    ids=["last bit", "interval", "missing", "new", "twice", "renamed"],
+)
+def test_what_was_not_declared_is_found(broken, said):
+    frozen = pd.read_parquet(HERE / "bounds.parquet")
+    assert not list(problems(frozen, frozen, "bounds", exact=True))
+    found = "\n".join(problems(frozen, broken(frozen), "bounds", exact=True))
+    assert re.search(said, found), found
+
+
+def test_what_was_declared_is_allowed_and_must_occur():
+    frozen = pd.read_parquet(HERE / "bounds.parquet")
+    change = Change("a better bound", ("value",), lambda table: table["kind"] == "upper")
+    moved = frozen.assign(value=frozen["value"] + (frozen["kind"] == "upper").astype(float))
+    more = pd.concat([moved, frozen.tail(1).assign(measure="advice")], ignore_index=True)
+    new = more["measure"] == "advice"
+    assert not list(problems(frozen, more, "bounds", exact=True, new=new, changed=(change,)))
+    assert list(problems(frozen, frozen, "bounds", exact=True, new=new[:-1], changed=(change,))) == [
+        "rows are declared as new, and there are none",
+        "numbers are declared as changed, and none is: a better bound",
+    ]
