@@ -12,6 +12,7 @@ attention, and counts an input gradient of the label map that training does not 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +20,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from gating.training.runs import RunFolder
-from gating.training.threads import free_cores
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gating.models.layers import generators
 from gating.models.transformer import Transformer, sinusoidal_positions
+from gating.runs.resources import free_cores
+from gating.runs.store import Place, opened
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
 from gating.training.schedule import TrainSettings
@@ -109,9 +110,9 @@ def on_threads(count: int, job: Callable[[int], None]) -> Callable[[int], None]:
     return steps
 
 
-def training(size: int, workers: int) -> Callable[[int], None]:
+def training(place: Place, size: int, workers: int) -> Callable[[int], None]:
     trainer = Trainer(
-        RunFolder(Path("unused")),
+        place,
         list(range(size)),
         lambda seeds: Transformer(SPEC.dim, SPEC.n_classes, SPEC.context_length, rngs=generators(list(seeds))),
         lambda seeds: sampler(list(seeds)),
@@ -182,6 +183,12 @@ def rate(steps: Callable[[int], None], size: int, count: int) -> float:
 
 
 def main() -> None:
+    with tempfile.TemporaryDirectory() as root, opened(Path(root) / "run", {}) as place:
+        measure(place)
+
+
+def measure(place: Place) -> None:
+    """Measures and prints; ensembles take turns without saving anything in the place."""
     torch.set_num_threads(1)
     threads = [1, 2]
     print(f"free cores: {free_cores()}; torch {torch.__version__}; batch {BATCH}, Adam; median of {TURNS} turns\n")
@@ -190,7 +197,7 @@ def main() -> None:
     }
     for size in SIZES:
         for workers in threads:
-            jobs["train", size, workers] = training(size, workers)
+            jobs["train", size, workers] = training(place, size, workers)
             jobs["ceiling", size, workers] = in_groups(size, workers, products)
             jobs["data", size, workers] = in_groups(size, workers, generation)
     counts = {key: max(8, round(SECONDS * rate(job, key[1], 8) / key[1])) for key, job in jobs.items()}

@@ -15,13 +15,11 @@ from torch import Tensor
 
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
+from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
 from theory.validation import require_instances, require_sizes
 
-__all__ = ["CONTEXTS", "DISTRIBUTIONS", "Condition", "TestSet", "conditions", "draw_test_set"]
-
-DISTRIBUTIONS = ("ibd", "oobd")
-CONTEXTS = ("relevant", "irrelevant", "as_trained")
+__all__ = ["Condition", "TestSet", "conditions", "draw_test_set"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Condition:
     """A condition as weights over cells.
 
     Attributes:
-        context: one of `CONTEXTS`.
+        context: one of `theory.context_law.CONTEXTS`.
         group: one of `theory.distribution.GROUPS`.
         weights: weight of each cell (class, [relevant, irrelevant]), shape (K, 2); sums to 1.
     """

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gating.predictors.tables import finite_table, require_pairs, row_blocks
 from gating.tasks.sequences import Sequences
-from theory.validation import require_integer, require_positive, require_scalar
+from theory.validation import require_integer, require_positive, require_scalar, require_sizes
 
 __all__ = ["RegressionGeneralizer", "RegressionMemorizer"]
 
@@ -118,6 +118,7 @@ class RegressionGeneralizer:
 
 def _variance(noise_variance: float | None, dim: int) -> float:
     if noise_variance is None:
+        require_sizes(dim=dim)
         return dim / 256
     return require_scalar("noise_variance", require_positive("noise_variance", noise_variance))
 

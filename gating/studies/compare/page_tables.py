@@ -193,7 +193,7 @@ def error_text(table: pd.DataFrame) -> str:
         Error (0-1) after training. Mean over 3 seeds, with its 95% interval.
         <BLANKLINE>
         N = 64                   IBD, relevant
-        low, transformer  0.200 [0.062, 0.485]
+        low, transformer  0.200 [0.057, 0.510]
     """
     summary = summarise(table[table["measure"] == "error"])
     last = select(at_last_step(summary), {"group": PAIR, "kind": ("measured", "exact")})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gating.evaluation.conditions import CONTEXTS, Condition, TestSet, conditions, draw_test_set
+from gating.evaluation.conditions import Condition, TestSet, conditions, draw_test_set
 from gating.evaluation.measures import answer_measures, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
 from gating.gates.learned import MLPGate
 from gating.gates.stylized import StylizedModel
@@ -13,6 +13,7 @@ from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
+from theory.context_law import CONTEXTS
 from theory.distribution import ClassMixture
 
 
