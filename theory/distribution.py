@@ -18,9 +18,9 @@ from scipy import special
 
 from theory.fields import Count, NonNegative, Positive, Probability, Whole, one_of
 from theory.references import CHAN2025
-from theory.settings import SpecError, settings
+from theory.settings import settings
 
-__all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture", "SpecError"]
+__all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture"]
 
 LABEL_NOISE_KINDS = ("uniform", "shift")
 GROUPS = ("high", "low", "all")

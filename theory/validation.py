@@ -18,7 +18,6 @@ __all__ = [
     "is_integer",
     "require_choice",
     "require_count",
-    "require_distribution",
     "require_instances",
     "require_integer",
     "require_integers",
@@ -192,14 +191,6 @@ def require_positive(name: str, value: ArrayLike) -> NDArray[np.float64]:
 def require_nonnegative(name: str, value: ArrayLike) -> NDArray[np.float64]:
     """The value as an array of finite numbers >= 0."""
     return require_within(name, value, "a finite number >= 0", lambda x: x >= 0)
-
-
-def require_distribution(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    """The value as a vector of probabilities that sums to 1 (within 1e-9) along its last axis."""
-    array = require_probability(name, value)
-    if array.ndim == 0 or (np.abs(array.sum(axis=-1) - 1) > 1e-9).any():
-        raise _fail(name, "probabilities that sum to 1", value)
-    return array
 
 
 def require_choice(name: str, value: str, choices: Sequence[str]) -> str:

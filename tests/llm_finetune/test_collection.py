@@ -8,7 +8,7 @@ import pytest
 
 from llm_finetune.collection import GIVEN, Fact, collection_of, load_collection, write_collection
 from llm_finetune.invented import generate_collection
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
 FACT = {"kind": "fact", "subject": "Liz", "answer": "London"}
 

@@ -13,7 +13,7 @@ from llm_finetune import models
 from llm_finetune.models import Wheel, load_model, model_folder
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import generate
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
 
 def silent(line: str) -> None:

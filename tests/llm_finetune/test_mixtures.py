@@ -9,7 +9,7 @@ from local_model import byte_tokenizer
 from llm_finetune.collection import load_collection
 from llm_finetune.mixtures import KINDS, Mixture, PromptStream
 from llm_finetune.prompts import Prompter
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
 PEOPLE = load_collection("people").paired(2)
 ANSWERS = {fact.subject: fact.answer for fact in PEOPLE.facts}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from theory.distribution import ClassMixture, SpecError
+from theory.distribution import ClassMixture
+from theory.settings import SpecError
 
 INF, NAN = float("inf"), float("nan")
 

@@ -53,13 +53,13 @@ def test_a_file_that_is_not_as_it_was_written_is_not_read(run):
 
 def test_a_flipped_bit_anywhere_in_the_manifest_is_refused_and_touches_nothing(run):
     file, rng = run / "manifest.json", random.Random(1)
-    whole, good = RunFolder(run).manifest, file.read_bytes()
+    held, good = RunFolder(run).manifest, file.read_bytes()
     for place in range(len(good)):
         bad = bytearray(good)
         bad[place] ^= 1 << rng.randrange(8)
         file.write_bytes(bad)
         try:
-            assert RunFolder(run).manifest == whole
+            assert RunFolder(run).manifest == held
         except FolderError as error:
             assert str(run) in str(error)  # noqa: PT017
     file.write_bytes(good)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from gating.training.schedule import TrainSettings, square_root_schedule
-from theory.distribution import SpecError
+from theory.settings import SpecError
 
 
 @pytest.mark.parametrize(("last", "count", "first"), [(50_000, 12, 20), (2000, 4, 20), (1000, 30, 0), (21, 9, 20)])
