@@ -36,6 +36,7 @@ def finite_table(name: str, value: Tensor) -> Tensor:
         ValueError: naming the argument, the allowed set and the value.
 
     Example:
+        >>> import torch
         >>> finite_table("items", torch.tensor([[0.0, torch.nan]]))
         Traceback (most recent call last):
         ...
@@ -52,6 +53,7 @@ def require_labels(name: str, value: Tensor, n_labels: int) -> Tensor:
         ValueError: naming the argument, the allowed set and the value.
 
     Example:
+        >>> import torch
         >>> require_labels("labels", torch.tensor([0, 2]), 2)
         Traceback (most recent call last):
         ...

@@ -160,9 +160,9 @@ def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) ->
     _require_same_inputs(study, config, folder)
     for name, text in beside.items():
         folder.write_text(name, text)
-    dropped = [part.name for part in parts if not (part.kept or how.keep)]
-    folder.write(TABLE, lambda draft: write_table(table, draft), dropped)
-    folder.forget(dropped)
+    folder.write(TABLE, lambda draft: write_table(table, draft))
+    folder.change(done=[part.name for part in parts if part.kept or how.keep])
+    folder.forget([part.name for part in parts if part.name not in folder.done])
     return folder.read(TABLE, read_table)
 
 

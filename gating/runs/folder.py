@@ -112,7 +112,8 @@ class RunFolder:
             held = {**self.manifest, **changes}
             draft = self.draft()
             draft.write_text(json.dumps({**held, "seal": _seal(held)}, indent=1), encoding="utf-8")
-            self._put(draft, MANIFEST)
+            _to_disk(draft)
+            os.replace(draft, self.path / MANIFEST)
             self._held = held
 
     # Life of a run.
@@ -209,13 +210,12 @@ class RunFolder:
         """Whether a file is listed and there."""
         return name in self.manifest["files"] and (self.path / name).is_file()
 
-    def write(self, name: str, save: Callable[[Path], Any], dropped: Sequence[str] = ()) -> None:
+    def write(self, name: str, save: Callable[[Path], Any]) -> None:
         """Writes a file.
 
         Args:
             name: its place in the folder, with ``/`` between folders.
             save: writes the content to the path that it is given.
-            dropped: parts whose marks go in the same moment; `forget` removes their files.
 
         Raises:
             FolderError: the place is taken by a file that is not the run's or lies behind a link, or the disk is full.
@@ -224,6 +224,7 @@ class RunFolder:
         with self._writing(name):
             try:
                 save(draft)
+                _to_disk(draft)
                 new = digest(draft)
                 with self._mutex:
                     self._require_free(name)
@@ -232,8 +233,8 @@ class RunFolder:
                     old = files.pop(name, [])  # several where writing it was killed before
                     there = [self._known[name][1]] if name in self._known else old
                     files[name] = [new, *(other for other in there if other != new)]
-                    self.change(files=files, done=[part for part in self.done if part not in dropped])
-                    self._put(draft, name)
+                    self.change(files=files)
+                    os.replace(draft, self.path / name)
                     self._known[name] = ((), new)
             finally:
                 draft.unlink(missing_ok=True)
@@ -297,11 +298,6 @@ class RunFolder:
         """A path that no one else uses, for what is moved into its place when it is whole."""
         return self.path / OWN / "drafts" / uuid.uuid4().hex
 
-    def _put(self, draft: Path, name: str) -> None:
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(draft, self.path / name)
-
     def _unlink(self, name: str) -> None:
         if self._outside(name):
             return  # what lies behind a link is not the run's
@@ -349,6 +345,11 @@ class RunFolder:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         saved = "what is saved stays, and the same command goes on from it"
         return FolderError(f"`{self.path / name}` cannot be written ({reason}); {saved}")
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _seal(held: dict[str, Any]) -> str:

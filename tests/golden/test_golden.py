@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.golden.comparison import CHANGED, NEW_COLUMNS, NEW_ROWS, Change, as_frozen, machine, problems
-from tests.golden.settings import CASES, description_lengths, run, study_table, tensors
+from tests.golden.settings import CASES, description_lengths, study_table
 
 HERE = Path(__file__).parent
 EXACT = machine() == json.loads((HERE / "made_on.json").read_text())
@@ -35,15 +35,6 @@ def test_the_table_is_the_frozen_one(study, root):
     found = list(problems(frozen, today, study, exact=EXACT, new=new, changed=CHANGED.get(study, ())))
     if found:
         pytest.fail("\n".join([f"`{study}` differs from what was frozen:", *found]), pytrace=False)
-
-
-@elsewhere
-@pytest.mark.parametrize("study", TENSORS)
-def test_every_trained_tensor_of_the_last_checkpoints_is_below_the_folder_of_the_run(study, root):
-    """Whatever the files are called, and the tensors in them."""
-    files = [file for case in CASES[study] for file in run(study, case, root).rglob("*.safetensors")]
-    missing = set(TENSORS[study]) - tensors(files)
-    assert not missing, f"{len(missing)} of {len(TENSORS[study])} tensors are not in any of {len(files)} files"
 
 
 @elsewhere

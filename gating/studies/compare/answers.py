@@ -29,22 +29,17 @@ GATED = ("transformer", "stylized", "stylized_frozen")
 
 declare(
     Column("level", "float64", "level that is crossed; missing where it is the risk of copying", 0, 1),
-    Column(
-        "against", "string", "whose risk is the level: h as trained (in_context), or at a fixed temperature (copying)"
-    ),
+    Column("against", "string", "whose risk is the level: h as trained (in_context), or not trained (copying)"),
     Column("reached", "Int64", "seeds that cross among the sizes measured", 0, key=False),
     Column("already", "Int64", "seeds that are past the level at every size measured", 0, key=False),
     Column("seeds", "Int64", "seeds that were measured", 0, key=False),
 )
-for _loss in LOSSES:
-    _words = _loss.replace("_", " ")
-    declare(
-        Measure(f"crossover_{_loss}", f"crossover N*, {_words}", 0),
-        Measure(f"phase_{_loss}", f"certified phase, {_words} (1 ICL, -1 IWL, 0 undecided)", -1, 1),
-    )
 declare(
-    *(Measure(f"crossover_{name}", f"crossover N*, {name.replace('_', ' ')}", 0) for name in ("gate", "error_level"))
-)
+    *(Measure(f"crossover_{key}", f"crossover N*, {key.replace('_', ' ')}", 0)
+      for key in (*LOSSES, "gate", "error_level")),
+    *(Measure(f"phase_{loss}", f"certified phase, {loss.replace('_', ' ')} (1 ICL, -1 IWL, 0 undecided)", -1, 1)
+      for loss in LOSSES),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,6 @@ class Crossing:
         where: distribution and context of its rows.
         systems: whose curves.
         level: the level, or the system whose own curve is.
-        kinds: kinds of its rows.
         rises: whether it rises to the level in place of falling.
     """
 
@@ -66,7 +60,6 @@ class Crossing:
     where: tuple[str, str]
     systems: tuple[str, ...]
     level: float | str
-    kinds: tuple[str, ...] = ("measured",)
     rises: bool = False
 
 
@@ -74,8 +67,7 @@ CROSSINGS = (
     *(Crossing(f"crossover_{loss}", f"expected_{loss}", AS_TRAINED, ("tabular", "in_weight"), "in_context")
       for loss in LOSSES),
     Crossing("crossover_gate", "effective_gate", ("oobd", "relevant"), GATED, 0.5, rises=True),
-    Crossing("crossover_error_level", "error", ("ibd", "irrelevant"), ("tabular", "in_weight", *GATED), 0.5,
-             ("measured", "exact")),
+    Crossing("crossover_error_level", "error", ("ibd", "irrelevant"), ("tabular", "in_weight", *GATED), 0.5),
 )  # fmt: skip
 """The crossings that are looked for: of risks, of gates and of in-weight errors. Of risks theory predicts N*, of the
 tabular error it has the curve, and of gates it says nothing."""
@@ -121,20 +113,19 @@ def crossing_rows(table: pd.DataFrame) -> Iterator[Row]:
     last = at_last_step(table)
     for sought in CROSSINGS:
         distribution, context = sought.where
-        held = select(last, {"distribution": distribution, "context": context, "measure": sought.curve})
-        for (kind, system, group), rows in held.groupby(["kind", "system", "group"], sort=False):
-            if kind not in sought.kinds or system not in sought.systems or group == "all":
-                continue
-            excess = _by_seed(rows)
-            if isinstance(sought.level, str):
-                excess = excess - _by_seed(select(held, {"system": sought.level, "kind": kind, "group": group}))
+        where = {"distribution": distribution, "context": context, "measure": sought.curve, "group": ("high", "low")}
+        held, level = select(last, where), sought.level
+        curves = select(held, {"system": sought.systems, "kind": ("measured", "exact")})
+        for (kind, system, group), rows in curves.groupby(["kind", "system", "group"], sort=False):
+            if isinstance(level, str):
+                excess = _by_seed(rows) - _by_seed(select(held, {"system": level, "kind": kind, "group": group}))
             else:
-                excess = (sought.level - excess) if sought.rises else (excess - sought.level)
+                excess = (_by_seed(rows) - level) * (-1 if sought.rises else 1)
             excess = excess.dropna(axis=1, how="all")
-            level = {"against" if isinstance(sought.level, str) else "level": sought.level}
             if excess.shape[1] > 1:
-                yield {**_place(system, sought.where, group, sought.measure), **level, "kind": kind,
-                       **_found(excess, kind)}  # fmt: skip
+                place = _place(system, sought.where, group, sought.measure)
+                place["against" if isinstance(level, str) else "level"] = level
+                yield {**place, "kind": kind, **_found(excess, kind)}
 
 
 def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +133,7 @@ def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(seed=rows["seed"].fillna(0)).pivot(index="seed", columns="n", values="value")
 
 
-def _found(excess: pd.DataFrame, kind: str) -> Row:
+def _found(excess: pd.DataFrame, kind: Any) -> Row:
     of_seed = crossing(excess.columns.to_numpy(np.float64), excess.to_numpy(np.float64))
     mean, known = geometric_mean_interval(of_seed), of_seed[~np.isnan(of_seed)]
     alike = known[0] if len(known) and len(np.unique(known)) == 1 else math.nan  # 0 or infinite in every seed
@@ -151,6 +142,6 @@ def _found(excess: pd.DataFrame, kind: str) -> Row:
     return ends | counts if kind == "measured" else ends
 
 
-def _place(system: str, where: tuple[str, str], group: Any, measure: str) -> Row:
+def _place(system: Any, where: tuple[str, str], group: Any, measure: str) -> Row:
     return {"study": "compare", "system": system, "distribution": where[0], "context": where[1], "group": group,
             "measure": measure}  # fmt: skip

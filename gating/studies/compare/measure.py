@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gating.evaluation.conditions import conditions, draw_test_set
-from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
+from gating.evaluation.measures import Predictor, Row, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
 from gating.gates.stylized import StylizedModel
 from gating.predictors.in_weight import TabularInWeight
 from gating.results.columns import Measure, declare
@@ -61,37 +61,32 @@ class _Measurement:
         self.answers = partial(answers, test_set=self.test_set)
 
     def rows(self) -> Iterator[Row]:
-        if self.replicas[0].n_sequences <= MAX_TABULAR:
-            yield from self._tagged("tabular", None, self._losses(self.answers(TabularInWeight.fit(self.sampler))))
         pair = [self._final(system) for system in ("in_weight", "in_context")]
         references = [self._final(system) for system in ("transformer_iw", "transformer_ic")]
-        for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *REFERENCES):
-            for step in self._steps(system):
-                model = self.systems.trained(system, step, self.replicas)
-                log_p = self.answers(model)
-                found = [self._losses(log_p)]
-                if isinstance(model, StylizedModel):
-                    found.append(self._gates("effective_gate", log_p, [self.answers(model.g), self.answers(model.h)]))
-                    found.append(mean_gate_rows(self.answers(model.gate.alpha), self.test_set, self.conditions))
-                elif system in REFERENCES:
-                    found.append(self._gates("effective_gate", log_p, pair))
-                if system == "transformer":
-                    found.append(self._gates("effective_gate_reference", log_p, references))
-                yield from self._tagged(system, step, chain(*found))
+        for system, step, model in self._models():
+            log_p = self.answers(model)
+            found = [loss_rows(log_p, self.test_set, self.conditions)]
+            if isinstance(model, StylizedModel):
+                found.append(self._gates("effective_gate", log_p, [self.answers(model.g), self.answers(model.h)]))
+                found.append(mean_gate_rows(self.answers(model.gate.alpha), self.test_set, self.conditions))
+            elif system in REFERENCES:
+                found.append(self._gates("effective_gate", log_p, pair))
+            if system == "transformer":
+                found.append(self._gates("effective_gate_reference", log_p, references))
+            place = {"study": "compare", "system": system, "step": step}
+            yield from by_replica(
+                chain(*found), [{**place, "n": each.n_sequences, "seed": each.data_seed} for each in self.replicas]
+            )
 
-    def _steps(self, system: str) -> list[int]:
-        return self.systems.settings("transformer" if system in REFERENCES else system).checkpoint_steps
+    def _models(self) -> Iterator[tuple[str, int | None, Predictor]]:
+        if self.replicas[0].n_sequences <= MAX_TABULAR:
+            yield "tabular", None, TabularInWeight.fit(self.sampler)
+        for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *REFERENCES):
+            for step in self.systems.settings(system).checkpoint_steps:
+                yield system, step, self.systems.trained(system, step, self.replicas)
 
     def _final(self, system: str) -> Answers:
-        return self.answers(self.systems.trained(system, self._steps(system)[-1], self.replicas))
-
-    def _losses(self, log_p: Answers) -> Iterator[Row]:
-        return loss_rows(log_p, self.test_set, self.conditions)
+        return self.answers(self.systems.trained(system, self.systems.settings(system).steps, self.replicas))
 
     def _gates(self, name: str, log_p: Answers, pair: list[Answers]) -> Iterator[Row]:
         return gate_rows(name, log_p, pair[0], pair[1], self.test_set, self.conditions)
-
-    def _tagged(self, system: str, step: int | None, rows: Iterator[Row]) -> Iterator[Row]:
-        place = {"study": "compare", "system": system, "step": step}
-        places = [{**place, "n": replica.n_sequences, "seed": replica.data_seed} for replica in self.replicas]
-        return by_replica(rows, places)

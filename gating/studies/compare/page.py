@@ -8,21 +8,10 @@ from gating.page.figures import FigureSpec, Mark, Page, Row, Trace, YAxis
 from gating.page.text_table import Block
 from gating.results.query import select
 from gating.results.table import summarise
+from gating.studies import vocabulary as words
 from gating.studies.compare.answers import GATED, LOSSES
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.page_tables import crossing_tables, error_text, last_step_blocks, phase_table, summary_table
-from gating.studies.vocabulary import (
-    ERROR,
-    GATE,
-    GROUPS,
-    LOG_LOSS,
-    MIXTURE_TERMS,
-    RESIDUAL,
-    SYSTEMS,
-    by_size,
-    condition_name,
-    conditions,
-)
 
 __all__ = ["compare_page", "compare_text"]
 
@@ -36,7 +25,7 @@ RESIDUAL_TRACES = (
     Trace("effective_gate_reference_residual", "--", "reference Transformers in place of g and h"),
 )
 
-CONDITIONS_SHOWN = conditions(("ibd", "relevant"), ("ibd", "irrelevant"), ("oobd", "relevant"), ("ibd", "as_trained"))
+CONDITIONS_SHOWN = words.conditions(*list(words.CONDITIONS)[:4])
 
 THEORY_NOTE = (
     "Thin lines without markers are theory: solid the exact risk, dashed upper and lower bounds where there are any, of"
@@ -44,93 +33,64 @@ THEORY_NOTE = (
     " any in-weight predictor. They are what the predictors could reach with the classes known, not fits to the"
     " measured curves."
 )
-GATE_NOTE = (
-    "Theory predicts at which N the risks of both predictors cross, not at which N a gate does: no line stands for it."
-)
+GATE_NOTE = "Theory predicts at which N the risks of both predictors cross, not at which a gate does: no line is drawn."
 
 
 def _by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
-    return tuple(Row(GROUPS[group], {"group": group}, traces, axis) for group in ("high", "low"))
+    return tuple(Row(words.GROUPS[group], {"group": group}, traces, axis) for group in ("high", "low"))
 
 
 def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
     return tuple(
-        Row(
-            f"{condition_name(distribution, context)}\n{GROUPS[group]}",
-            {"distribution": distribution, "context": context, "group": group},
-            traces,
-            axis,
-        )
-        for distribution, context in (("oobd", "relevant"), ("ibd", "irrelevant"))
+        Row(f"{words.condition_name(*where)}\n{words.GROUPS[group]}",
+            {"distribution": where[0], "context": where[1], "group": group}, traces, axis)
+        for where in (("oobd", "relevant"), ("ibd", "irrelevant"))
         for group in ("high", "low")
-    )
+    )  # fmt: skip
 
 
 def _figures(marks: dict[str, tuple[Mark, ...]]) -> tuple[FigureSpec, ...]:
     return (
         FigureSpec(
-            name="error-by-n",
-            title="Who answers what: error against the number of training sequences N",
-            look="IBD, irrelevant can only be answered from weights, OOBD, relevant only from context. Look for the N"
+            "error-by-n", "Who answers what: error against the number of training sequences N",
+            "IBD, irrelevant can only be answered from weights, OOBD, relevant only from context. Look for the N"
             " at which the first falls and the second rises, earlier for frequent than for rare classes; a"
             " model whose OOBD error goes from low to high with N has lost its in-context ability.",
-            x="n",
-            rows=_by_group(ERROR, Trace("error")),
-            columns=CONDITIONS_SHOWN,
-            theory=True,
-            note=THEORY_NOTE,
+            "n", _by_group(words.ERROR, Trace("error")), CONDITIONS_SHOWN, theory=True, note=THEORY_NOTE,
             marks=lambda settings: marks["error"],
         ),
         FigureSpec(
-            name="log-loss-by-n",
-            title="How sure they are: log loss against the number of training sequences N",
-            look="The axis is linear below 0.001 nats and logarithmic above. A log loss above chance is an answer that"
+            "log-loss-by-n", "How sure they are: log loss against the number of training sequences N",
+            "The axis is linear below 0.001 nats and logarithmic above. A log loss above chance is an answer that"
             " is sure and wrong: what a predictor from weights does on OOBD labels.",
-            x="n",
-            rows=_by_group(LOG_LOSS, Trace("log_loss")),
-            columns=CONDITIONS_SHOWN,
-            theory=True,
-            note=THEORY_NOTE,
+            "n", _by_group(words.LOG_LOSS, Trace("log_loss")), CONDITIONS_SHOWN, theory=True, note=THEORY_NOTE,
             marks=lambda settings: marks["log_loss"],
         ),
         FigureSpec(
-            name="error-by-step",
-            title="Emergence and transience: error over training steps",
-            look="Read a column downwards. In-context learning emerges where OOBD, relevant falls and is transient"
+            "error-by-step", "Emergence and transience: error over training steps",
+            "Read a column downwards. In-context learning emerges where OOBD, relevant falls and is transient"
             " where it rises again; in-weight learning is where IBD, irrelevant falls. Predictors without"
             " training steps are horizontal lines.",
-            x="step",
-            rows=_over_time(ERROR, Trace("error")),
-            columns=by_size,
-            theory=True,
-            note=THEORY_NOTE,
+            "step", _over_time(words.ERROR, Trace("error")), words.by_size, theory=True, note=THEORY_NOTE,
         ),
         FigureSpec(
-            name="gate-by-n",
-            title="The gate in use: effective gate against the number of training sequences N",
-            look="The effective gate is the weight of g in the mixture of g and h that is nearest to the model (least"
+            "gate-by-n", "The gate in use: effective gate against the number of training sequences N",
+            "The effective gate is the weight of g in the mixture of g and h that is nearest to the model (least"
             " KL divergence); its residual, in the lower rows, is the divergence that is left. Where the residual is"
             " large no mixture of g and h describes the model and the gate means little. A dotted line is the gate"
             " that a stylized model itself computes: it should lie under its measured one. Dashed, the reference"
             " Transformers take the places of g and h.",
-            x="n",
-            rows=(*_by_group(GATE, *GATE_TRACES), *_by_group(RESIDUAL, *RESIDUAL_TRACES)),
-            columns=CONDITIONS_SHOWN,
-            systems=GATED,
-            note=GATE_NOTE,
+            "n", (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES)),
+            CONDITIONS_SHOWN, GATED, note=GATE_NOTE,
         ),
         FigureSpec(
-            name="gate-by-step",
-            title="The gate over time: effective gate over training steps",
-            look="A gate that rises with the steps hands over from context to weights. Compare frequent with rare"
+            "gate-by-step", "The gate over time: effective gate over training steps",
+            "A gate that rises with the steps hands over from context to weights. Compare frequent with rare"
             " classes, and the Transformer with the stylized models. Read it beside the residuals of the"
             " figure before.",
-            x="step",
-            rows=_over_time(GATE, *GATE_TRACES),
-            columns=by_size,
-            systems=GATED,
+            "step", _over_time(words.GATE, *GATE_TRACES), words.by_size, GATED,
         ),
-    )
+    )  # fmt: skip
 
 
 def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
@@ -147,10 +107,8 @@ def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
         at = rows.set_index("kind")["value"].to_dict()
         where = {"distribution": "ibd", "context": "as_trained", "group": group}
         name = f"predicted N* where the risks of label counts and copying cross, {loss.replace('_', ' ')}"
-        if "exact" in at:
-            marks.append(Mark(at["exact"], name, where))
-        else:
-            marks += [Mark(at[kind], f"bounds of the {name}", where, ":") for kind in ("lower", "upper")]
+        bounds = [Mark(at[kind], f"bounds of the {name}", where, ":") for kind in ("lower", "upper")]
+        marks += [Mark(at["exact"], name, where)] if "exact" in at else bounds
     return tuple(marks)
 
 
@@ -158,12 +116,9 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
     """The page of the study `compare`."""
     summary = summarise(table[~table["answer"]])
     return Page(
-        title="In weights or in context: theory, stylized model and Transformer side by side",
-        question=question,
-        systems=tuple(SYSTEMS),
-        figures=_figures({loss: predicted_marks(table, loss) for loss in LOSSES}),
-        terms=MIXTURE_TERMS,
-        blocks=(
+        "In weights or in context: theory, stylized model and Transformer side by side", question, tuple(words.SYSTEMS),
+        _figures({loss: predicted_marks(table, loss) for loss in LOSSES}), words.MIXTURE_TERMS,
+        (
             Block("Certified phases", (phase_table(table),)),
             Block("Crossings, predicted and measured", crossing_tables(config, table)),
             *last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
@@ -171,7 +126,7 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
         intervals="Crossings: geometric mean over seeds, with Student's interval of the mean logarithm where every seed"
         " crosses among the sizes measured.",
         every_row=summary_table(summary),
-    )
+    )  # fmt: skip
 
 
 def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:

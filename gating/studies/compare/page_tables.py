@@ -56,16 +56,12 @@ CROSSING_TITLES = {
 def phase_table(table: pd.DataFrame) -> tuple[str, TextTable]:
     """Certified phases, with their title: a row for each loss and group, a column for each N."""
     found = select(table, {"measure": tuple(f"phase_{loss}" for loss in LOSSES), "group": PAIR})
-    phases = {key: rows.sort_values("n")["value"] for key, rows in found.groupby(["measure", "group"])}
-    rows = [
-        (f"{measure_of(loss).meaning}, {GROUPS[group]}", *(PHASES[int(p)] for p in phases[f"phase_{loss}", group]))
-        for loss in LOSSES
-        for group in PAIR
-        if (f"phase_{loss}", group) in phases
-    ]
-    return PHASES_TITLE, TextTable(
-        ("loss and group", *(f"N = {n:,}" for n in sorted(found["n"].unique()))), tuple(rows)
-    )
+    rows = tuple(
+        (f"{measure_of(str(measure).removeprefix('phase_')).meaning}, {GROUPS[str(group)]}",
+         *(PHASES[int(phase)] for phase in phases["value"]))
+        for (measure, group), phases in found.sort_values("n").groupby(["measure", "group"])
+    )  # fmt: skip
+    return PHASES_TITLE, TextTable(("loss and group", *(f"N = {n:,}" for n in sorted(found["n"].unique()))), rows)
 
 
 def crossing_tables(config: CompareConfig, table: pd.DataFrame) -> tuple[tuple[str, TextTable], ...]:

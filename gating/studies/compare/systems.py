@@ -44,10 +44,9 @@ def keep_trained(config: CompareConfig, ensemble: str, place: Place, resources: 
     """Trains an ensemble from its last saved step on."""
     systems = Systems(config, place, torch.device(resources.device))
     left, start = systems.settings(ensemble).steps - systems.kept(ensemble).step, time.perf_counter()
-    systems.trainer(ensemble, resources.workers).run(ensemble)
-    count, seconds = len(systems.replicas(ensemble)), time.perf_counter() - start
-    speed = f"{left * count / seconds:.0f} replica-steps/s"
-    resources.say(f"trained {ensemble}: {count} replicas, {left} steps in {seconds:.0f} s, {speed}")
+    replicas = systems.replicas(ensemble)
+    systems.trainer(ensemble, resources.workers, replicas).run(ensemble)
+    resources.say(f"trained {ensemble}: {len(replicas)} replicas, {left} steps in {time.perf_counter() - start:.0f} s")
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,9 @@ class Systems:
         """What is kept of an ensemble."""
         return Checkpoints(self.place.of(trained_in(ensemble)))
 
-    def settings(self, ensemble: str) -> TrainSettings:
-        """How an ensemble is trained."""
-        return self.config.transformer_training if ensemble == "transformer" else self.config.stylized_training
+    def settings(self, system: str) -> TrainSettings:
+        """How a system is trained."""
+        return self.config.transformer_training if system in REFERENCES else self.config.stylized_training
 
     def replicas(self, ensemble: str) -> list[Replica]:
         """Replicas of an ensemble: the Transformers' holds the study's, then both references'."""
@@ -97,13 +96,11 @@ class Systems:
         gate = MLPGate(spec.dim, spec.context_length, inputs=self.config.gate_inputs, hidden=hidden, rngs=rngs)
         return StylizedModel(g, h, gate)
 
-    def trainer(self, ensemble: str, workers: int) -> Trainer[Replica]:
-        """What trains an ensemble."""
-        place, build = self.place.of(trained_in(ensemble)), partial(self.build, ensemble)
-        return Trainer(
-            place, self.replicas(ensemble), build, self.source, self.settings(ensemble),
-            device=self.device, workers=workers,
-        )  # fmt: skip
+    def trainer(self, ensemble: str, workers: int, replicas: Sequence[Replica]) -> Trainer[Replica]:
+        """What trains replicas of an ensemble."""
+        place, settings = self.place.of(trained_in(ensemble)), self.settings(ensemble)
+        build = partial(self.build, ensemble)
+        return Trainer(place, replicas, build, self.source, settings, device=self.device, workers=workers)
 
     def source(self, replicas: Sequence[Replica]) -> ClassMixtureSampler:
         """Training batches of some replicas."""

@@ -198,7 +198,7 @@ def test_the_target_is_hidden_and_the_memorizer_sees_the_query_alone():
         ),
         (
             lambda: ItemMemorizer(_table()[0], _table(5)[1]),
-            r"`labels` must have shape \(12,\), one for each of `items`; got \(5,\)",
+            r"`labels` must have shape \(12,\); got \(5,\)",
         ),
         (
             lambda: ItemMemorizer(*_table(), within_variance=0),

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ import torch
 from gating.runs.errors import Interrupted
 from gating.runs.executor import Part, Resources, progress, run_parts
 from gating.runs.folder import RunFolder
+from gating.runs.store import Place
+from gating.runs.study import Estimate
 
 
 @pytest.fixture
@@ -154,3 +157,11 @@ def test_names_that_begin_alike_are_names_of_their_own(folder):
 def test_progress_is_for_a_terminal(capsys):
     assert list(progress(range(3), desc="walking")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
+
+
+def test_parts_places_resources_and_estimates_do_not_change(folder):
+    """Threads share them."""
+    values = (Part("a", print), Resources(), Place(folder, "a"), Estimate(1.0, 2.0, 3.0))
+    for value, name in zip(values, ("name", "workers", "part", "seconds"), strict=True):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 2)

@@ -106,7 +106,7 @@ def test_bad_arguments_are_named(kind, changes, sentence):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda s: s.batches(-1, 1, 1), "`first_step` must be an integer >= 0; got -1"),
+        (lambda s: s.batches(-1, 1, 1), r"`first_step` must be an integer in 0 \.\. 2\^32; got -1"),
         (lambda s: s.batches(0, 0, 1), "`n_steps` must be an integer >= 1; got 0"),
         (lambda s: s.batches(0, 1, 1.0), r"`batch_size` must be an integer >= 1; got 1\.0"),
         (lambda s: s.fresh(2**63, 1), r"`seed` must be an integer in -2\^63 \.\. 2\^63 - 1; got 9223372036854775808"),
