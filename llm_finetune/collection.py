@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gating.files import write_text
+from gating.runs.files import write_text
 from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_integer

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gating.files import reading
 from gating.models.decoder import INITIAL_STD, UrnDecoder
 from gating.models.layers import generators
 from gating.runs.errors import FolderError
+from gating.runs.files import reading
 from theory.validation import require_integer
 
 __all__ = ["load_gpt_neox", "save_gpt_neox"]

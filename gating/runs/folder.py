@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from gating.files import reading
 from gating.runs.errors import Damaged, FolderError
+from gating.runs.files import reading
 
 __all__ = ["FORMAT", "TABLE", "RunFolder", "digest", "find_runs", "is_inside"]
 

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import pad
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from gating.files import FolderError
 from gating.models.decoder import UrnDecoder
 from gating.models.gpt_neox import FORM, load_gpt_neox, save_gpt_neox
 from gating.models.layers import generators
+from gating.runs.files import FolderError
 from gating.studies.strategies.families import every_draw_log_loss
 from gating.tasks.urns import Urns
 from gating.training.group import ReplicaGroup

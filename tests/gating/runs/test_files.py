@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from stops import killed_before
 
-from gating.files import reading, write_text
 from gating.runs.errors import Damaged, FolderError
+from gating.runs.files import reading, write_text
 
 
 @pytest.mark.parametrize("name", ["a.txt", "☃" * 80, "a" * 255])

@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from gating.settings_text import as_plain, help_text, print_config, settings_differences
-from gating.yaml_files import Entry, parse_value, read_entries
+from gating.settings.text import as_plain, help_text, print_config, settings_differences
+from gating.settings.yaml_files import Entry, parse_value, read_entries
 from theory.fields import parted, quoted, shown
 from theory.settings import SpecError, build, field_types
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from gating.yaml_files import SettingsDumper
+from gating.settings.yaml_files import SettingsDumper
 from theory.fields import allowed, section_of
 from theory.settings import field_types
 
