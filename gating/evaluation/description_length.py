@@ -12,6 +12,7 @@ import inspect
 import lzma
 import struct
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 __all__ = ["CODECS", "Description", "decode", "describe", "messages", "source_of", "strategy_complexity"]
 
+_PARSING = threading.Lock()  # Python counts the depth of trees over all threads together, and fails where two parse
 DOCUMENTED = (ast.ClassDef, ast.FunctionDef)
 
 # One type for all real tables, whatever the predictor computes in: little-endian single precision. Labels and
@@ -154,7 +156,8 @@ def source_of(predictor: type) -> str:
         text = inspect.getsource(predictor)
     except (OSError, TypeError) as missing:
         raise ValueError(f"`predictor` must be a class with a source file; got {predictor!r}") from missing
-    return ast.unparse(_Bare().visit(ast.parse(textwrap.dedent(text))))
+    with _PARSING:
+        return ast.unparse(_Bare().visit(ast.parse(textwrap.dedent(text))))
 
 
 class _Bare(ast.NodeTransformer):

@@ -196,7 +196,8 @@ def _theory(axes: Axes, cell: pd.DataFrame, spec: FigureSpec) -> dict[str, Line2
     handles, x = {}, spec.x
     theory = cell[cell["kind"] != "measured"]
     for (key, kind), curve in theory.sort_values([x, "n"]).groupby(["system", "kind"], sort=True):
-        name = spec.theory_name or f"Theory, {system_of(str(key)).name} ({'exact' if kind == 'exact' else 'bounds'})"
+        words = system_of(str(key)).name.partition(" (")[0]  # a legend has room for little more
+        name = spec.theory_name or f"Theory, {words} ({'exact' if kind == 'exact' else 'bounds'})"
         look: dict[str, Any] = {
             "color": THEORY_COLOURS.get(str(key), REFERENCE_COLOUR),
             "linestyle": THEORY_LINES[str(kind)],

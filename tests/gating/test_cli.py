@@ -1,5 +1,6 @@
 """The command: exit statuses, sentences about bad input, and a study from flags to report."""
 
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -170,7 +171,9 @@ def test_help_of_a_study_tells_every_setting(name, capsys):
 
 def test_a_reader_that_goes_away_gets_no_traceback():
     flags = "bounds --n_sequences [10,100,1000]"
-    done = subprocess.run(f"{sys.executable} -m gating {flags} | head -n 1", shell=True, capture_output=True, text=True)
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m gating {flags} | head -n 1", shell=True, capture_output=True, text=True
+    )
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
 

@@ -20,7 +20,7 @@ from theory.crossover import crossover
 from theory.curves import risk_rows
 from theory.phases import Comparison, RiskBounds
 
-__all__ = ["CROSSINGS", "LOSSES", "Crossing", "crossing_rows", "phase_rows", "predicted_rows", "theory_rows"]
+__all__ = ["CROSSINGS", "GATED", "LOSSES", "Crossing", "crossing_rows", "phase_rows", "predicted_rows", "theory_rows"]
 
 Row = dict[str, Any]
 LOSSES = ("error", "log_loss")

@@ -28,11 +28,12 @@ RESIDUAL_TRACES = (
 CONDITIONS_SHOWN = words.conditions(*list(words.CONDITIONS)[:4])
 
 THEORY_NOTE = (
-    "Thin lines without markers are theory: solid the exact risk, dashed upper and lower bounds where there are any, of"
-    " the tabular in-weight predictor and of softmax copying on clean inputs (input noise 0), and the lower bound of"
-    " any in-weight predictor. They are what the predictors could reach with the classes known, not fits to the"
-    " measured curves."
+    "Thin lines without markers are theory: solid the exact risk, on clean inputs (no input noise), of label counts and"
+    " of softmax copying; dashed bounds, where there are any: below any in-weight predictor, above label counts, and of"
+    " copying with the input noise of the settings. They are what the predictors could reach with the classes known,"
+    " not fits to the measured curves."
 )
+N_NOTE = f"{THEORY_NOTE} A line at N* is where, by theory, the risk of label counts falls to that of copying."
 GATE_NOTE = "Theory predicts at which N the risks of both predictors cross, not at which a gate does: no line is drawn."
 
 
@@ -56,14 +57,14 @@ def _figures(marks: dict[str, tuple[Mark, ...]]) -> tuple[FigureSpec, ...]:
             "IBD, irrelevant can only be answered from weights, OOBD, relevant only from context. Look for the N"
             " at which the first falls and the second rises, earlier for frequent than for rare classes; a"
             " model whose OOBD error goes from low to high with N has lost its in-context ability.",
-            "n", _by_group(words.ERROR, Trace("error")), CONDITIONS_SHOWN, theory=True, note=THEORY_NOTE,
+            "n", _by_group(words.ERROR, Trace("error")), CONDITIONS_SHOWN, theory=True, note=N_NOTE,
             marks=lambda settings: marks["error"],
         ),
         FigureSpec(
             "log-loss-by-n", "How sure they are: log loss against the number of training sequences N",
             "The axis is linear below 0.001 nats and logarithmic above. A log loss above chance is an answer that"
             " is sure and wrong: what a predictor from weights does on OOBD labels.",
-            "n", _by_group(words.LOG_LOSS, Trace("log_loss")), CONDITIONS_SHOWN, theory=True, note=THEORY_NOTE,
+            "n", _by_group(words.LOG_LOSS, Trace("log_loss")), CONDITIONS_SHOWN, theory=True, note=N_NOTE,
             marks=lambda settings: marks["log_loss"],
         ),
         FigureSpec(
@@ -106,9 +107,9 @@ def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
     for group, rows in found.groupby("group", sort=False):
         at = rows.set_index("kind")["value"].to_dict()
         where = {"distribution": "ibd", "context": "as_trained", "group": group}
-        name = f"predicted N* where the risks of label counts and copying cross, {loss.replace('_', ' ')}"
+        name = f"risk crossing N*, {loss.replace('_', ' ')}"
         bounds = [Mark(at[kind], f"bounds of the {name}", where, ":") for kind in ("lower", "upper")]
-        marks += [Mark(at["exact"], name, where)] if "exact" in at else bounds
+        marks += [Mark(at["exact"], f"predicted {name}", where)] if "exact" in at else bounds
     return tuple(marks)
 
 

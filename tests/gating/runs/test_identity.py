@@ -9,7 +9,7 @@ from stops import contents
 from visiting import RUN, edit_source, forget_visitor, install, refused, stop_at
 
 from gating import cli
-from gating.runs import engine, identity
+from gating.runs import catalogue, engine, identity
 from gating.runs.errors import FolderError, RunFailed
 
 
@@ -191,6 +191,7 @@ def test_a_study_may_be_a_single_module_whose_source_counts(here, site, monkeypa
     for text in ("an unknown time", "lonely   error exact   False    0.5", "lonely\tfinished"):
         assert text in out
     assert "Is a single module enough?" in Path("runs/lonely/report.html").read_text()
+    assert catalogue.find_study("lonely").memory(None) == 0
     Path("runs/lonely/results.parquet").unlink()
     (site / "lonely.py").write_text(LONELY + "# changed\n")
     assert "(the source of lonely has changed)" in refused(["lonely"], capsys)

@@ -251,7 +251,7 @@ def test_marks_stand_at_the_crossover_of_each_group_and_say_what_crosses() -> No
     assert {mark.where["group"]: mark.at for mark in marks} == {
         group: crossover(DATA, group, compare).exact for group in ("high", "low")
     }
-    assert {mark.name for mark in marks} == {"predicted N* where the risks of label counts and copying cross, log loss"}
+    assert {mark.name for mark in marks} == {"predicted risk crossing N*, log loss"}
     assert {(mark.where["distribution"], mark.where["context"]) for mark in marks} == {("ibd", "as_trained")}
     assert predicted_marks(synthetic_table(seeds=1), "error") == ()
 
@@ -261,6 +261,7 @@ def test_a_crossover_that_is_not_exact_is_marked_by_its_bounds() -> None:
     wanted = crossover(config.distribution, "low", Comparison("error", "as_trained"))
     assert math.isnan(wanted.exact)
     marks = [mark for mark in marked(config, "error") if mark.where["group"] == "low"]
+    assert {mark.name for mark in marks} == {"bounds of the risk crossing N*, error"}
     assert [(mark.at, mark.line) for mark in marks] == [(wanted.earliest, ":"), (wanted.latest, ":")]
 
 
@@ -278,13 +279,13 @@ def test_lines_are_drawn_where_risks_are_and_none_on_gates() -> None:
         if spec.name in ("error-by-n", "log-loss-by-n"):
             loss = spec.name.removesuffix("-by-n").replace("-", "_")
             exact = crossover(DATA, "low", Comparison(loss, "as_trained")).exact
-            words = f"predicted N* where the risks of label counts and copying cross, {loss.replace('_', ' ')}:"
+            words = f"predicted risk crossing N*, {loss.replace('_', ' ')}:"
             assert re.search(f"{re.escape(words)} .*rare classes {exact:,.0f}[.]", text)
             column = [facet.label for facet in shown.columns].index("IBD, as trained")
             marks = spec.marks({}) if spec.marks else ()
             assert {place for mark in marks for place in shown.places(mark)} == {(0, column), (1, column)}
         else:
             assert spec.marks is None
-            assert "predicted N*" not in text
+            assert "N*" not in text
     [gates] = [spec for spec in compare_page("", CONFIG, table).figures if spec.name == "gate-by-n"]
     assert "Theory predicts at which N the risks of both predictors cross, not" in gates.note
