@@ -62,7 +62,7 @@ def finetune(
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
             name. When a run is killed it may be called again with a step that it has seen.
-        keep: whether the fine-tuned model is written to ``folder/parts/work/model`` for `from_pretrained`.
+        keep: whether the fine-tuned model is written to ``folder/parts/training/model`` for `from_pretrained`.
         say: receives a line about a run that goes on, and about the end of training.
 
     Returns:
@@ -116,7 +116,7 @@ def _place(folder: str | Path | Place, wanted: dict[str, Any], accelerator: Acce
             raise Damaged(f"{what}; remove the folder '{folder}' to fine-tune this model again") from error
     else:
         accelerator.wait_for_everyone()
-        yield Place(RunFolder(folder), "work")
+        yield Place(RunFolder(folder), "training")
 
 
 def _digest(value: Any) -> str:

@@ -153,7 +153,7 @@ class Place:
 
 
 @contextmanager
-def opened(path: str | Path, identity: dict[str, Any], part: str = "work") -> Iterator[Place]:
+def opened(path: str | Path, identity: dict[str, Any], part: str = "training") -> Iterator[Place]:
     """A place for work that belongs to no study, such as the training of one model, in a folder of its own.
 
     Args:

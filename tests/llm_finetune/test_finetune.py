@@ -36,7 +36,7 @@ def stream(step):
 
 def kept(folder) -> Path:
     """Where a folder of its own keeps its work."""
-    return folder / "parts" / "work"
+    return folder / "parts" / "training"
 
 
 def weights(model):

@@ -155,7 +155,7 @@ def test_a_folder_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):
             with opened(path, {}) as place:
                 kept = place.kept_folder("model")
                 removed = set() if kept else {name for name in place.names if name.startswith("model/")}
-                assert {*place.folder.damaged()} <= {f"parts/work/{name}" for name in removed}
+                assert {*place.folder.damaged()} <= {f"parts/training/{name}" for name in removed}
                 if kept:
                     assert {*contents(kept)} == {"config.json", "deep/weights.bin", "ä.txt"}
                     assert len({content.split()[0] for content in contents(kept).values()}) == 1

@@ -187,7 +187,7 @@ def test_a_replica_that_diverges_is_named_with_its_step_and_the_last_checkpoint(
         return model
 
     sentence = (
-        rf"^the training loss of replica 2 is nan at step 23; last checkpoint in `{tmp_path}/parts/work`: step 20$"
+        rf"^the training loss of replica 2 is nan at step 23; last checkpoint in `{tmp_path}/parts/training`: step 20$"
     )
     with pytest.raises(TrainingDiverged, match=sentence):
         _trainer(tmp_path, build=build).run()

@@ -19,7 +19,7 @@ SEED = 1
 
 def _saved_step(path: Path) -> int:
     try:
-        with safe_open(path / "parts" / "work" / "state.safetensors", "pt") as file:
+        with safe_open(path / "parts" / "training" / "state.safetensors", "pt") as file:
             return json.loads(file.metadata()["numbers"])["step"]
     except FileNotFoundError:
         return 0
@@ -49,7 +49,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, request):
         step = _kill_once(path, target, rng.uniform(0, 0.04))
         assert target <= step < whole.settings.steps
     long_run(path).run()
-    kept, wanted = path / "parts" / "work", tmp_path / "whole" / "parts" / "work"
+    kept, wanted = path / "parts" / "training", tmp_path / "whole" / "parts" / "training"
     names = {file.name for file in wanted.iterdir()}
     assert {*(f"step-{s:08d}.safetensors" for s in whole.settings.checkpoint_steps)} < names
     assert {"state.safetensors", "metrics.parquet"} < names

@@ -27,7 +27,7 @@ class _Source:
 
 
 def _contents(path):
-    return {file.name: file.read_bytes() for file in (path / "parts" / "work").glob("*")}
+    return {file.name: file.read_bytes() for file in (path / "parts" / "training").glob("*")}
 
 
 def _metrics(path):
@@ -152,7 +152,7 @@ def test_ctrl_c_raises_interrupted_and_the_same_call_goes_on(tmp_path, saved):
                 os.kill(os.getpid(), number)
 
         run = trainer(tmp_path / again, source=lambda seeds, at=interrupt: _Source(seeds, at))
-        with pytest.raises(Interrupted, match=f"^interrupted; `{tmp_path / again}/parts/work` holds step {saved}$"):
+        with pytest.raises(Interrupted, match=f"^interrupted; `{tmp_path / again}/parts/training` holds step {saved}$"):
             run.run()
         (run if again == "same" else trainer(tmp_path / again)).run()
         assert _contents(tmp_path / again) == _contents(tmp_path / "whole")
@@ -163,10 +163,10 @@ def _acting(act, file, after, monkeypatch):
     write = RunFolder.write
 
     def acting(folder, name, *arguments):
-        checkpoint = folder.path / "parts" / "work" / f"step-000000{28 if after else 20}.safetensors"
+        checkpoint = folder.path / "parts" / "training" / f"step-000000{28 if after else 20}.safetensors"
         if after:
             write(folder, name, *arguments)
-        if name == f"parts/work/{file}" and checkpoint.exists():
+        if name == f"parts/training/{file}" and checkpoint.exists():
             act()
         if not after:
             write(folder, name, *arguments)
@@ -219,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, bad_
 
         return _Source(seeds, at)
 
-    where = f"last checkpoint in `{tmp_path}/parts/work`: {said}"
+    where = f"last checkpoint in `{tmp_path}/parts/training`: {said}"
     sentence = f"^the training loss of replica 11 is nan at step {bad_step + 1}; {where}$"
     with pytest.raises(TrainingDiverged, match=sentence):
         trainer(tmp_path, source=spoil).run()
