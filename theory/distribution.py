@@ -17,7 +17,6 @@ from pydantic import Field
 from scipy import special
 
 from theory.fields import Count, NonNegative, Positive, Probability, Whole, one_of
-from theory.references import CHAN2025
 from theory.settings import settings
 
 __all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture"]
@@ -83,8 +82,6 @@ class ClassMixture:
     input_noise: NonNegative = 0.2
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_noise_kind: Annotated[str, one_of(LABEL_NOISE_KINDS)] = "uniform"
-
-    source = CHAN2025
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""

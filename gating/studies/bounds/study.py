@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from gating.page.figures import Page
-from gating.results.columns import Measure, declare
 from gating.results.table import make_table
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
@@ -23,9 +22,6 @@ from theory.curves import risk_rows
 from theory.phases import Comparison
 
 __all__ = ["Bounds"]
-
-declare(*(Measure(f"crossover_{loss}", f"crossover N*, {loss.replace('_', ' ')}", 0)
-          for loss in ("error", "log_loss", "linear_loss")))  # fmt: skip
 
 RISKS = "risks"
 

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from gating.evaluation.crossing import crossing
-from gating.results.columns import Column, Measure, declare
+from gating.results.columns import Measure, declare
 from gating.results.intervals import geometric_mean_interval
 from gating.results.query import at_last_step, select
 from gating.studies.compare.config import CompareConfig
+from gating.studies.vocabulary import GROUPS
 from theory.crossover import crossover
 from theory.curves import risk_rows
 from theory.phases import Comparison, RiskBounds
@@ -28,18 +29,11 @@ AS_TRAINED = ("ibd", "as_trained")
 GATED = ("transformer", "stylized", "stylized_frozen")
 
 declare(
-    Column("level", "float64", "level that is crossed; missing where it is the risk of copying", 0, 1),
-    Column("against", "string", "whose risk is the level: h as trained (in_context), or not trained (copying)"),
-    Column("reached", "Int64", "seeds that cross among the sizes measured", 0, key=False),
-    Column("already", "Int64", "seeds that are past the level at every size measured", 0, key=False),
-    Column("seeds", "Int64", "seeds that were measured", 0, key=False),
+    *(
+        Measure(f"phase_{loss}", f"certified phase, {loss.replace('_', ' ')} (1 ICL, -1 IWL, 0 undecided)", -1, 1)
+        for loss in LOSSES
+    )
 )
-declare(
-    *(Measure(f"crossover_{key}", f"crossover N*, {key.replace('_', ' ')}", 0)
-      for key in (*LOSSES, "gate", "error_level")),
-    *(Measure(f"phase_{loss}", f"certified phase, {loss.replace('_', ' ')} (1 ICL, -1 IWL, 0 undecided)", -1, 1)
-      for loss in LOSSES),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def predicted_rows(config: CompareConfig) -> tuple[Row, ...]:
     rows = []
     for loss in LOSSES:
         compare = Comparison(loss, "as_trained", covered=config.cover_classes)
-        for group in ("high", "low"):
+        for group in (name for name in GROUPS if name != "all"):
             if len(config.distribution.group(group)):
                 found = crossover(config.distribution, group, compare)
                 ends = {"lower": found.earliest, "exact": found.exact, "upper": found.latest}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gating.evaluation.crossing import crossing, power_law_exponent
 from gating.results.bootstrap import cluster_bootstrap
-from gating.results.columns import Column, Measure, declare
+from gating.results.columns import Measure, declare
 from gating.results.intervals import geometric_mean_interval, mean_interval
 from gating.results.query import select
 from gating.studies.crossover.measure import LEVEL
@@ -61,16 +61,10 @@ ONSETS = (
 for _key in (_onset.key for _onset in ONSETS):
     _words = _key.replace("_", " ")
     declare(
-        Measure(f"crossover_{_key}", f"crossover N*, {_words}", 0),
         Measure(f"crossover_ratio_{_key}", f"measured over predicted N*, {_words}", 0),
         Measure(f"exponent_{_key}", f"slope of ln N* on ln q, {_words}"),
         Measure(f"exponent_ratio_{_key}", f"measured over predicted slope, {_words}"),
     )
-declare(
-    Column("reached", "Int64", "seeds that cross among the sizes measured", 0, key=False),
-    Column("already", "Int64", "seeds that are past the level at every size measured", 0, key=False),
-    Column("seeds", "Int64", "seeds that were measured", 0, key=False),
-)
 
 
 def answer_rows(table: pd.DataFrame) -> Iterator[Row]:

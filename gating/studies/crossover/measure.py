@@ -16,7 +16,7 @@ from gating.evaluation.conditions import Condition, conditions, draw_test_set
 from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import TabularInWeight
-from gating.results.columns import Column, Measure, declare
+from gating.results.columns import Measure, declare
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.replicas import Replica, sampler_of
 from gating.studies.vocabulary import refusals
@@ -39,7 +39,6 @@ MAX_COUNTED = 2**22
 
 SEEDS_AT_ONCE = 250
 
-declare(Column("level", "float64", "level that is crossed; missing where it is the risk of copying", 0, 1))
 declare(Measure("query_frequency", "frequency q of one rare class", 0, 1))
 
 
