@@ -14,6 +14,7 @@ from torch import Tensor
 from gating.gates.exponential_weights import ExponentialWeightsGate
 from theory import strategies
 from theory.validation import (
+    require_instances,
     require_nonnegative,
     require_positive,
     require_probability,
@@ -145,13 +146,17 @@ class PosteriorGate(ExponentialWeightsGate):
         complexity_g: ArrayLike,
         loss_range: float = math.inf,
     ):
+        require_instances(parameters=(parameters, PosteriorParameters))
         price = strategies.price_of_memory(complexity_m, complexity_g, beta=parameters.beta)
-        super().__init__(
-            shape,
-            loss_range=loss_range,
-            rate=lambda rounds: parameters.gamma * rounds.clamp(min=1) ** -parameters.alpha,
-            log_prior_odds=-price,
-        )
+        try:
+            super().__init__(
+                shape,
+                loss_range=loss_range,
+                rate=lambda rounds: parameters.gamma * rounds.clamp(min=1) ** -parameters.alpha,
+                log_prior_odds=-price,
+            )
+        except ValueError as error:  # the prior is made of the lengths, which the caller knows by these names
+            raise ValueError(str(error).replace("`log_prior_odds`", "`complexity_m` and `complexity_g`")) from error
         self.posterior = parameters
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from gating.gates.posterior import PosteriorParameters
 from theory.validation import (
     require_choice,
     require_count,
+    require_instances,
     require_positive,
     require_probability,
     require_reals,
@@ -76,6 +77,7 @@ class PosteriorCells:
         seed: ArrayLike = 0,
         width: ArrayLike = 1.0,
     ):
+        require_instances(discrepancy=(discrepancy, DiscrepancyCurves | OutputRows))
         checked = {
             "n_tasks": require_count("n_tasks", n_tasks, least=1),
             "steps": require_count("steps", steps),
@@ -88,7 +90,8 @@ class PosteriorCells:
         object.__setattr__(self, "discrepancy", discrepancy)
         for name, value in checked.items():
             if value.shape not in ((), (len(discrepancy),)):
-                raise ValueError(f"`{name}` must be one number or {len(discrepancy)} numbers; got shape {value.shape}")
+                wanted = f"one number, or one for each of the {len(discrepancy)} cells of `discrepancy`"
+                raise ValueError(f"`{name}` must be {wanted}; got shape {value.shape}")
             object.__setattr__(self, name, np.broadcast_to(value, len(discrepancy)))
 
     def __len__(self) -> int:

@@ -99,7 +99,7 @@ def test_bad_complexities_and_evidence_are_named() -> None:
     parameters = PosteriorParameters(alpha=0.5, beta=0.5, gamma=1.0)
     with pytest.raises(ValueError, match="`complexity_m` must be a finite number > 0; got 0"):
         PosteriorGate((2,), parameters, complexity_m=0.0, complexity_g=9.0)
-    with pytest.raises(ValueError, match="`log_prior_odds` must broadcast"):
+    with pytest.raises(ValueError, match="`complexity_m` and `complexity_g` must broadcast"):
         PosteriorGate((2,), parameters, complexity_m=[9.0, 9.0, 9.0], complexity_g=9.0)
     with pytest.raises(ValueError, match="must have one shape"):
         context_evidence(torch.zeros(2, 3), torch.zeros(3))
