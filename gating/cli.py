@@ -97,7 +97,7 @@ def _study(name: str, given: list[str]) -> int:
 
     study = find_study(name)
     if {"-h", "--help"} & set(given):
-        print(help_text(name, study.config, RunOptions, study.positionals, study.presets()))
+        print(help_text(name, study.question(), study.config, RunOptions, study.positionals, study.presets()))
         return 0
     rest = [token for token in given if token not in ("--print_config", "--print-config")]
     config, options = read_flags(rest, study.config, RunOptions, study.positionals, study.presets())

@@ -69,7 +69,7 @@ def step_name(step: int) -> str:
 
 @settings
 class FinetuneConfig:
-    """What does fine-tuning a language model on a prompt collection do to its in-context ability?
+    """Settings of the study `finetune`.
 
     Args:
         study: name of the study.

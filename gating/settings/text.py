@@ -107,6 +107,7 @@ def _flow(value: Any) -> str:
 
 def help_text(
     command: str,
+    question: str,
     config_class: Any,
     options_class: Any = None,
     positionals: Sequence[str] = (),
@@ -114,7 +115,6 @@ def help_text(
 ) -> str:
     """Help of a study: usage, question, and each option and setting with its default, allowed set and meaning."""
     places = " ".join(f"[{name.upper()}]" for name in positionals)
-    question = (config_class.__doc__ or "").split("\n")[0]
     usage = " ".join(filter(None, ["usage: gating", command, places, "[--name value ...]"]))
     lines = [usage, "", *textwrap.wrap(question, WIDTH), "", "files:"]
     for flag, words in _FILES.items():

@@ -305,7 +305,7 @@ def test_printed_settings_say_what_each_is():
 
 
 def test_help_says_flag_allowed_set_default_and_meaning():
-    text = help_text("ask", Config, Options, ("model",), {"quick": Path("quick.yaml")})
+    text = help_text("ask", "What is asked?", Config, Options, ("model",), {"quick": Path("quick.yaml")})
     assert text.startswith("usage: gating ask [MODEL] [--name value ...]\n\nWhat is asked?\n\nfiles:\n")
     for part in (
         "  --preset NAME\n      settings that come with the study: quick\n",
@@ -316,7 +316,7 @@ def test_help_says_flag_allowed_set_default_and_meaning():
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
-    assert "--preset" not in help_text("ask", Config)
+    assert "--preset" not in help_text("ask", "What is asked?", Config)
 
 
 def test_plain_settings_hold_no_other_types_and_differences_are_named():

@@ -22,7 +22,7 @@ TEST_DISTRIBUTIONS = ("ibd", "oobd")
 
 @settings
 class BoundsConfig:
-    """What risks can the in-weight and the in-context predictor reach after N training sequences?
+    """Settings of the study `bounds`.
 
     Args:
         study: name of the study.

@@ -21,7 +21,7 @@ __all__ = ["CompareConfig"]
 
 @settings
 class CompareConfig:
-    """When do theory, stylized models and Transformers answer from weights, and when from context?
+    """Settings of the study `compare`.
 
     Args:
         study: name of the study.

@@ -22,7 +22,7 @@ MAX_TABULAR_SEEDS = 100_000
 
 @settings
 class CrossoverConfig:
-    """At which number N* of training sequences do weights take over a rare class, and is N* inverse to its frequency?
+    """Settings of the study `crossover`.
 
     Args:
         study: name of the study.

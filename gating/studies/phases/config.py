@@ -64,7 +64,7 @@ class Axis:
 
 @settings
 class PhasesConfig:
-    """Where is in-context learning certain to win, where in-weight learning, and where can neither be proved?
+    """Settings of the study `phases`.
 
     Args:
         study: name of the study.

@@ -26,7 +26,7 @@ MAX_ROUNDS = 2**22
 
 @settings
 class RegretConfig:
-    """How far is an online gate from the better predictor of each class, and how far do the bounds let it be?
+    """Settings of the study `regret`.
 
     Args:
         study: name of the study.

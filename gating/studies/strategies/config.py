@@ -96,7 +96,7 @@ class HeldOut:
 
 @settings
 class StrategiesConfig:
-    """Does a Transformer memorize its training tasks or generalize, when, and does a loss-complexity gate predict it?
+    """Settings of the study `strategies`.
 
     Args:
         study: name of the study.
