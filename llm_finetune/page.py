@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from gating.page.figures import Block, Drawing, Facet, FigureSpec, Page, Row, Trace, YAxis
-from gating.page.names import INK, System, declare_systems, in_order
+from gating.page.names import INK, System, in_order
 from gating.page.text_table import TextTable, number
+from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import seeds_phrase, select
 from gating.results.table import summarise
@@ -24,10 +25,7 @@ from llm_finetune.drawings import GATES_TITLE, SHARE_TITLE, Setting, draw_gates,
 
 __all__ = ["CONTEXTS", "SAMPLES", "finetune_page", "finetune_text", "outcome_table"]
 
-LANGUAGE_MODELS = declare_systems(
-    {"llm": System("Language model", "A pretrained model, fine-tuned on the prompts.", "#882255", "p")}
-)
-"""What the study `finetune` lays beside the systems."""
+WORDS = page_words("llm_finetune")
 
 CONTEXTS: dict[str, System] = {
     "no_context": System("No context", "Trained subjects: recall.", INK, "o"),
@@ -174,21 +172,6 @@ def _groups(label: str, context: str, measure: str) -> Row:
     return Row(label, {"group": ("high", "low"), "context": context}, (Trace(measure),), SHARE, optional=True)
 
 
-TERMS = (
-    ("Memory, reading, agreeing, irrelevant", "Kinds of training prompts: no context; a context whose answer is"
-     " paired with the subject anew at every prompt and is right; one that states the memorised answer; one about"
-     " another subject."),
-    ("Right answer", "Of all candidates, the right one has the largest log-probability, end token included; per"
-     " token, the largest mean over its tokens, which spares long answers."),
-    ("Named freely", "The greedy answer of the model names the right one."),
-    ("Softmax, margin", "Probability among the candidates; log-probability of the context's answer less that of the"
-     " memorised one, in nats."),
-    ("Gate", "The weight, from 0 to 1, of the memorised answer g against the context's answer h, given that the"
-     " model answers with one of them; the softmax mass of all other candidates is given as neither answer."),
-    ("Seed", "A pairing of subjects with answers, with its own training prompts and test prompts."),
-)  # fmt: skip
-
-
 def _figures(config: FinetuneConfig) -> tuple[FigureSpec, ...]:
     facets = tuple(
         Facet(label.replace("; ", "\n"), {"mixture": mixture, "exposure": exposure})
@@ -200,11 +183,7 @@ def _figures(config: FinetuneConfig) -> tuple[FigureSpec, ...]:
 
     return (
         FigureSpec(
-            name="accuracy-by-step",
-            title="Right answers by condition, over steps",
-            look="Above, what weights can answer. Below, what only the context tells; where contradicting contexts fall"
-            " and new subjects do not, weights override the context for trained facts; where another relation falls"
-            " too, reading as a whole has collapsed.",
+            **WORDS.figures["accuracy-by-step"],
             x="step",
             rows=(
                 _contexts("memorised\nanswer is right", RECALL, "accuracy", SHARE),
@@ -218,10 +197,7 @@ def _figures(config: FinetuneConfig) -> tuple[FigureSpec, ...]:
             order=tuple(CONTEXTS),
         ),
         FigureSpec(
-            name="probability-by-step",
-            title="Softmax over candidates, margin and absolute log-probability, over steps",
-            look="The absolute log-probability of the right answer rises at first in most conditions, since the model"
-            " learns the form of an answer; the softmax over candidates and the margin do not share that rise.",
+            **WORDS.figures["probability-by-step"],
             x="step",
             rows=(
                 _contexts("right answer", EVERY, "softmax", YAxis("softmax", -0.04, 1.04)),
@@ -235,9 +211,7 @@ def _figures(config: FinetuneConfig) -> tuple[FigureSpec, ...]:
             order=tuple(CONTEXTS),
         ),
         FigureSpec(
-            name="groups-by-step",
-            title="Frequent and rare facts, over steps",
-            look="Frequent facts are recalled first; the rows below tell whether they also override contexts first.",
+            **WORDS.figures["groups-by-step"],
             x="step",
             rows=(
                 _groups("no context:\nrecalled", "no_context", "accuracy"),
@@ -257,11 +231,11 @@ def finetune_page(question: str, config: FinetuneConfig, table: pd.DataFrame, be
     """The page of the study `finetune`."""
     lines = [json.loads(line) for line in beside.get(SAMPLES, "").split("\n") if line]
     return Page(
-        title="Language models: what fine-tuning does to reading",
+        title=WORDS.title,
         question=question,
         systems=("llm", "transformer", "stylized"),
         figures=(*_figures(config), *_drawings(config, table)),
-        terms=TERMS,
+        terms=WORDS.terms,
         blocks=(*_blocks(config, table), *_samples(config, lines)),
         results_title="Results",
     )

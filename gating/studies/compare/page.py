@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pandas as pd
 
-from gating.page.figures import FigureSpec, Mark, Page, Row, Trace, YAxis
+from gating.page.figures import FigureSpec, Mark, Page, Row, Settings, Trace, YAxis
 from gating.page.text_table import Block
+from gating.page.words import page_words
 from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies import vocabulary as words
@@ -27,14 +31,7 @@ RESIDUAL_TRACES = (
 
 CONDITIONS_SHOWN = words.conditions(*list(words.CONDITIONS)[:4])
 
-THEORY_NOTE = (
-    "Thin lines without markers are theory: solid the exact risk, on clean inputs (no input noise), of label counts and"
-    " of softmax copying; dashed bounds, where there are any: below any in-weight predictor, above label counts, and of"
-    " copying with the input noise of the settings. They are what the predictors could reach with the classes known,"
-    " not fits to the measured curves."
-)
-N_NOTE = f"{THEORY_NOTE} A line at N* is where, by theory, the risk of label counts falls to that of copying."
-GATE_NOTE = "Theory predicts at which N the risks of both predictors cross, not at which a gate does: no line is drawn."
+WORDS = page_words("gating.studies.compare")
 
 
 def _by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
@@ -50,48 +47,32 @@ def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
+def _of_loss(marks: dict[str, tuple[Mark, ...]], loss: str, settings: Settings) -> tuple[Mark, ...]:
+    return marks[loss]
+
+
 def _figures(marks: dict[str, tuple[Mark, ...]]) -> tuple[FigureSpec, ...]:
-    return (
+    by_n: dict[str, Any] = {"x": "n", "columns": CONDITIONS_SHOWN}
+    by_step: dict[str, Any] = {"x": "step", "columns": words.by_size}
+    axes = {"error": words.ERROR, "log_loss": words.LOG_LOSS}
+    risks = tuple(
         FigureSpec(
-            "error-by-n", "Who answers what: error against the number of training sequences N",
-            "IBD, irrelevant can only be answered from weights, OOBD, relevant only from context. Look for the N"
-            " at which the first falls and the second rises, earlier for frequent than for rare classes; a"
-            " model whose OOBD error goes from low to high with N has lost its in-context ability.",
-            "n", _by_group(words.ERROR, Trace("error")), CONDITIONS_SHOWN, theory=True, note=N_NOTE,
-            marks=lambda settings: marks["error"],
-        ),
-        FigureSpec(
-            "log-loss-by-n", "How sure they are: log loss against the number of training sequences N",
-            "The axis is linear below 0.001 nats and logarithmic above. A log loss above chance is an answer that"
-            " is sure and wrong: what a predictor from weights does on OOBD labels.",
-            "n", _by_group(words.LOG_LOSS, Trace("log_loss")), CONDITIONS_SHOWN, theory=True, note=N_NOTE,
-            marks=lambda settings: marks["log_loss"],
-        ),
-        FigureSpec(
-            "error-by-step", "Emergence and transience: error over training steps",
-            "Read a column downwards. In-context learning emerges where OOBD, relevant falls and is transient"
-            " where it rises again; in-weight learning is where IBD, irrelevant falls. Predictors without"
-            " training steps are horizontal lines.",
-            "step", _over_time(words.ERROR, Trace("error")), words.by_size, theory=True, note=THEORY_NOTE,
-        ),
-        FigureSpec(
-            "gate-by-n", "The gate in use: effective gate against the number of training sequences N",
-            "The effective gate is the weight of g in the mixture of g and h that is nearest to the model (least"
-            " KL divergence); its residual, in the lower rows, is the divergence that is left. Where the residual is"
-            " large no mixture of g and h describes the model and the gate means little. A dotted line is the gate"
-            " that a stylized model itself computes: it should lie under its measured one. Dashed, the reference"
-            " Transformers take the places of g and h.",
-            "n", (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES)),
-            CONDITIONS_SHOWN, GATED, note=GATE_NOTE,
-        ),
-        FigureSpec(
-            "gate-by-step", "The gate over time: effective gate over training steps",
-            "A gate that rises with the steps hands over from context to weights. Compare frequent with rare"
-            " classes, and the Transformer with the stylized models. Read it beside the residuals of the"
-            " figure before.",
-            "step", _over_time(words.GATE, *GATE_TRACES), words.by_size, GATED,
-        ),
+            **WORDS.figures[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=_by_group(axes[loss], Trace(loss)),
+            theory=True, marks=partial(_of_loss, marks, loss),
+        )
+        for loss in LOSSES
     )  # fmt: skip
+    gates = (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES))
+    return (
+        *risks,
+        FigureSpec(
+            **WORDS.figures["error-by-step"], **by_step, rows=_over_time(words.ERROR, Trace("error")), theory=True
+        ),
+        FigureSpec(**WORDS.figures["gate-by-n"], **by_n, rows=gates, systems=GATED),
+        FigureSpec(
+            **WORDS.figures["gate-by-step"], **by_step, rows=_over_time(words.GATE, *GATE_TRACES), systems=GATED
+        ),
+    )
 
 
 def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
@@ -117,15 +98,14 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
     """The page of the study `compare`."""
     summary = summarise(table[~table["answer"]])
     return Page(
-        "In weights or in context: theory, stylized model and Transformer side by side", question, tuple(words.SYSTEMS),
+        WORDS.title, question, tuple(words.SYSTEMS),
         _figures({loss: predicted_marks(table, loss) for loss in LOSSES}), words.MIXTURE_TERMS,
         (
             Block("Certified phases", (phase_table(table),)),
             Block("Crossings, predicted and measured", crossing_tables(config, table)),
             *last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
         ),
-        intervals="Crossings: geometric mean over seeds, with Student's interval of the mean logarithm where every seed"
-        " crosses among the sizes measured.",
+        intervals=WORDS.said["intervals"],
         every_row=summary_table(summary),
     )  # fmt: skip
 

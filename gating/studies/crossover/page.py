@@ -16,6 +16,7 @@ from gating.page.draw import IN_WEIGHT_THEORY, PAPER, REFERENCE_COLOUR
 from gating.page.figures import Drawing, Facet, FigureSpec, Page, Row, Trace, YAxis
 from gating.page.names import system_of
 from gating.page.text_table import Block, TextTable, number, whole, with_ends
+from gating.page.words import page_words
 from gating.results.query import at_last_step, select
 from gating.studies.crossover.answers import ONSETS, Onset
 from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
@@ -29,30 +30,8 @@ PREDICTED = {
 }
 """What theory says the N* of, by the key of its onset, and the style of its line."""
 
-TITLE = "Crossover N* of a rare class against its frequency q"
-LOOK = (
-    "Left, the training-set size at which weights take over a rare class; theory says that it is inverse to the"
-    " frequency of the class, a slope of -1. Right, the same over the predicted N* of the same quantity at the same"
-    " level, with a band of 10%. Theory has no N* of a gate: beside its points, the risk crossing of 0-1 loss is a"
-    " reference line and no prediction. A fraction beside a point says how many seeds cross among the sizes measured,"
-    " where not all do."
-)
-INTERVALS = (
-    "Label counts: 95% bootstrap interval over training sets. Transformers: geometric mean over seeds with Student's"
-    " 95% interval of the mean logarithm, where every seed crosses."
-)
-TERMS = (
-    ("N*", "The smallest number of training sequences from which a curve stays on the far side of its level. Predicted"
-     " ones are whole numbers, rounded up."),
-    ("Label counts", "Add-beta counts of the labels of each class on clean inputs."),
-    ("Risk crossing", "Where the mean risk of label counts falls to that of copying from contexts as trained, by the"
-     " same loss. Predicted: the same, exactly."),
-    ("Gate rises past 1/2", "The effective gate of a Transformer, between label counts of its own training set and"
-     " copying from the context, on out-of-base sequences with a relevant context. Theory predicts none."),
-    ("In-weight error falls past 1/2", "The error of a Transformer on in-base sequences with an irrelevant context,"
-     " which only its weights can answer. Predicted: that of label counts that know the class, exactly."),
-    ("Frequency q", "Probability that the query is of one given rare class: (1 - p_high) / n_low."),
-)  # fmt: skip
+WORDS = page_words("gating.studies.crossover")
+FIGURE, INTERVALS = WORDS.figures["crossover-by-frequency"], WORDS.said["intervals"]
 HEADER = ("q", "predicted N*", "measured N*", "ratio", "seeds that cross")
 ENDS = ("value", "low", "high")
 SHIFT = 0.025  # octaves of q to either side, between points that stand side by side
@@ -105,7 +84,7 @@ def draw_crossovers(table: pd.DataFrame) -> str:
         raise ValueError("`table` must hold at least one measured crossover; got none")
     with canvas(10.0, 5.2) as (figure, text):
         sizes, ratios = figure.subplots(1, 2, sharex=True)
-        figure.suptitle(TITLE)
+        figure.suptitle(FIGURE["title"])
         handles = [_predicted(sizes, onset, parts) for onset, parts in onsets.items() if onset.key in PREDICTED]
         for place, (onset, parts) in enumerate(onsets.items()):
             handles.append(_measured(sizes, ratios, onset, parts, place - (len(onsets) - 1) / 2))
@@ -195,11 +174,7 @@ def _rare(distribution: str, context: str, measure: str, axis: YAxis) -> Row:
 
 
 HANDOVER = FigureSpec(
-    name="handover-by-n",
-    title="Rare classes: who answers, against the number of training sequences N",
-    look="The first N* is where the effective gate stays above 1/2, the second where the in-weight error stays"
-    " below it. Where the gate is high and its residual is large at small N, neither label counts nor copying"
-    " describe the model: it has not yet learned to copy for rare classes.",
+    **WORDS.figures["handover-by-n"],
     x="n",
     rows=(
         _rare("oobd", "relevant", "effective_gate", GATE),
@@ -215,11 +190,14 @@ HANDOVER = FigureSpec(
 def crossover_page(question: str, table: pd.DataFrame) -> Page:
     """The page of the study `crossover`."""
     return Page(
-        title="How many training sequences until weights take over a rare class",
+        title=WORDS.title,
         question=question,
         systems=("transformer", "copying", "tabular"),
-        figures=(Drawing("crossover-by-frequency", TITLE, draw_crossovers(table), [LOOK, INTERVALS]), HANDOVER),
-        terms=TERMS,
+        figures=(
+            Drawing(FIGURE["name"], FIGURE["title"], draw_crossovers(table), [FIGURE["look"], INTERVALS]),
+            HANDOVER,
+        ),
+        terms=WORDS.terms,
         blocks=(Block("Predicted and measured N*", tuple(crossover_tables(table).items())),),
         results_title="Crossovers",
     )

@@ -12,47 +12,24 @@ from gating.results.query import seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.strategies.config import StrategiesConfig
 from gating.studies.strategies.drawings import draw_maps, draw_paths, draw_predictors, draw_transitions
-from gating.studies.strategies.page_tables import GATES, KINDS, OVER_RUNS, exponent_sentences, strategies_blocks
+from gating.studies.strategies.page_tables import GATES, KINDS, WORDS, exponent_sentences, strategies_blocks
 from gating.studies.vocabulary import SYSTEMS
 
 __all__ = ["strategies_page", "strategy_cells"]
 
 TRANSFORMER = declare_systems({"transformer": SYSTEMS["transformer"]})
-HELD_FIXED = (
-    " They need five runs, and those of agreement hold the fitted gate fixed. Runs of a seed share initial weights."
-)
-PATHS = {
-    "ibd": "Relative distance on sequences of training tasks. A curve that passes 1/2 goes over from generalizing to"
-    " memorizing.",
-    "oobd": "The same on sequences of unseen tasks, where only G is right: a Transformer that first generalizes and"
-    " then memorizes loses an ability that it had.",
-    "absent": "The same on sequences whose context leaves the query's item out.",
-}
-"""What to look at on each kind of test sequences."""
-TERMS = (
-    ("M, G", "Bayesian predictors. The prior of M is the set of D training tasks, that of G the distribution that"
-     " tasks are drawn from."),
-    ("Relative distance", "Where the answers of a Transformer lie between those of G (0) and those of M (1)."),
-    ("Posterior", "Weight of M from its prior 2^(-K^beta), K the description length in bits, and from the losses of"
-     " both over N training steps, with rate gamma N^(-alpha); kappa is what a nat of the context counts."),
-    ("Cell", "One checkpoint of one run. Gates are fitted to some and judged on others: held-out numbers of tasks,"
-     " steps and widths."),
-    ("Correlation", "Over cells, between the weight of M and the relative distance. The other measures compare the"
-     " predicted mixture of M and G with the Transformer's answers in each cell, and are means over cells."),
-    ("Discrepancy", "KL divergence (nats) of the mixture from the Transformer's answers, or squared error."),
-)  # fmt: skip
 
 
 def strategies_page(question: str, config: StrategiesConfig, table: pd.DataFrame) -> Page:
     """The page of the study `strategies`."""
     return Page(
-        title="Memorizing or generalizing: which strategy a Transformer follows, and when",
+        title=WORDS.title,
         question=question,
         systems=(*TRANSFORMER, *GATES),
         figures=tuple(_drawings(config, table)),
-        terms=TERMS,
+        terms=WORDS.terms,
         blocks=strategies_blocks(table),
-        intervals=OVER_RUNS + HELD_FIXED,
+        intervals=f"{WORDS.said['over_runs']} {WORDS.said['held_fixed']}",
         results_title="Results",
     )
 
@@ -94,7 +71,7 @@ def _drawings(config: StrategiesConfig, table: pd.DataFrame) -> Iterator[Drawing
     for kind, on_kind in cells.items():
         title = f"Strategy against steps, {KINDS.get(kind, kind)}"
         yield Drawing(f"strategy-paths-{kind}", title, draw_paths(title, on_kind), [
-            PATHS.get(kind, f"The same on {kind}."),
+            WORDS.said.get(kind, f"The same on {kind}."),
             "Dots: measured, filled where the fit has seen the cell, open where it has not; some checkpoints are left"
             " out. Lines: predicted, with shading from the 95% intervals of the bootstrap over runs.",
             over, made])  # fmt: skip

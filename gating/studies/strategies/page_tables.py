@@ -8,31 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from gating.page.names import INK, System, declare_systems, in_order, system_of
+from gating.page.names import in_order, system_of
 from gating.page.text_table import Block, TextTable, number, whole, with_ends
+from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies.strategies.config import PARAMETERS
 
-__all__ = ["GATES", "KINDS", "OVER_RUNS", "exponent_sentences", "strategies_blocks", "strategies_text"]
+__all__ = ["GATES", "KINDS", "WORDS", "exponent_sentences", "strategies_blocks", "strategies_text"]
 
-LOOKS = {
-    "posterior": System("Posterior", "Weighs what M and G lose against how long they are to describe.", "#009e73", "^"),
-    "posterior, alpha = 0": System("Posterior, alpha = 0", "Evidence counts in full at every step.", "#44aa99", "v"),
-    "posterior, beta = 1": System("Posterior, beta = 1", "Complexity counts in full bits.", "#999933", "<"),
-    "posterior, gamma = 1": System("Posterior, gamma = 1", "A nat of loss counts as one.", "#117733", ">"),
-    "posterior, no complexity": System("Posterior, no complexity", "Equal prior for M and G.", "#88ccee", "P"),
-    "posterior with context": System("Posterior with context", "Goes on updating along each context.", "#cc79a7", "X"),
-    "memorizing": System("Memorizing M", "Bayesian predictor that knows the D training tasks.", "#0072b2", "s"),
-    "generalizing": System("Generalizing G", "Bayesian predictor for the distribution of all tasks.", "#d55e00", "D"),
-    "step in time": System("Step in time", "G up to the best step for each D, then M.", "#7f6fbf", "p"),
-    "free in every cell": System("Free in every cell", "Best constant mixture of each cell: the floor.", INK, "*"),
-}
-GATES = declare_systems(LOOKS)
+WORDS = page_words("gating.studies.strategies")
+GATES = WORDS.systems
 """Gates between the two strategies in the order of tables, their ablations and the controls."""
-
-OVER_RUNS = "In brackets: 95% intervals by bootstrap over runs (each D, width and seed)."
+OVER_RUNS = WORDS.said["over_runs"]
 KINDS = {"ibd": "training tasks", "oobd": "unseen tasks", "absent": "query's item not in the context"}
 """What test sequences are of."""
 SEEN = {"in_fit": "cells of the fit", "held_out_tasks": "held-out D", "held_out_steps": "held-out steps",
