@@ -152,11 +152,11 @@ def source_of(predictor: type) -> str:
         >>> source_of(_Bare).splitlines()[2]
         '    def generic_visit(self, node):'
     """
-    try:
-        text = inspect.getsource(predictor)
-    except (OSError, TypeError) as missing:
-        raise ValueError(f"`predictor` must be a class with a source file; got {predictor!r}") from missing
-    with _PARSING:
+    with _PARSING:  # `getsource` parses too
+        try:
+            text = inspect.getsource(predictor)
+        except (OSError, TypeError) as missing:
+            raise ValueError(f"`predictor` must be a class with a source file; got {predictor!r}") from missing
         return ast.unparse(_Bare().visit(ast.parse(textwrap.dedent(text))))
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -91,6 +95,22 @@ class _Untold:
 def test_what_is_written_for_readers_has_no_length() -> None:
     assert source_of(_Told).replace("_Told", "_Untold") == source_of(_Untold)
     assert strategy_complexity(_Told) <= strategy_complexity(_Untold)
+
+
+def test_threads_read_sources_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython's parser counts the depth of trees over all threads, and `inspect.getsource` parses like `ast.parse`."""
+    plain, busy = inspect.getsource, threading.Lock()
+
+    def alone(predictor: type) -> str:
+        assert busy.acquire(blocking=False), "two threads parse at once"
+        time.sleep(0.002)
+        text = plain(predictor)
+        busy.release()
+        return text
+
+    monkeypatch.setattr(inspect, "getsource", alone)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(source_of, [_Told] * 8))) == 1
 
 
 def test_bad_input_is_named() -> None:
