@@ -9,10 +9,10 @@ llm: .venv/.installed-llm
 	.venv/bin/gating finetune --preset people
 
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest -n auto -m "not long"
+	.venv/bin/python -m pytest -n auto --dist worksteal -m "not long and not kill"
 
 test-all: .venv/.installed-dev
-	.venv/bin/python -m pytest -n auto --kills 15
+	.venv/bin/python -m pytest -n auto --dist worksteal --kills 15
 
 check: .venv/.installed-dev
 	.venv/bin/python -m ruff format --check .

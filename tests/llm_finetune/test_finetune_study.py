@@ -82,7 +82,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.name != "manifest.json"}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "people" else pytest.mark.long) for name in PRESETS]
+)
 def test_every_preset_runs_and_is_drawn(name, local, tmp_path):
     config = scaled_down(name, local)
     table = run(FINETUNE, config, tmp_path / "run", quiet())
@@ -115,6 +117,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("lora_rank", [None, 2])
+@pytest.mark.long
 def test_a_run_that_is_killed_anywhere_ends_with_the_same_bits(local, tmp_path, monkeypatch, lora_rank):
     config = people(local, training={**people(local).training.__dict__, "lora_rank": lora_rank})
     run(FINETUNE, config, tmp_path / "whole", quiet(keep=True))

@@ -193,6 +193,7 @@ def test_refits_are_those_to_the_runs_that_the_one_bootstrap_draws(noisy: Poster
         assert parameters.beta == 0.5
 
 
+@pytest.mark.long
 def test_bootstrap_intervals_cover_the_truth() -> None:
     """Of 12 fits to 60 cells with independent noise, 95% intervals for each parameter miss the truth rarely."""
     misses = np.zeros(3)

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from safetensors import safe_open
 from small_run import long_run
 
@@ -40,6 +41,7 @@ def _kill_once(path: Path, target: int, delay: float) -> int:
     return _saved_step(path)
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, request):
     whole = long_run(tmp_path / "whole")
     whole.run()

@@ -203,6 +203,7 @@ def test_a_finished_run_is_read_not_run_again(whole):
     assert "is finished" in said[0]
 
 
+@pytest.mark.long
 def test_ctrl_c_while_measuring_raises_interrupted_and_the_same_call_goes_on(whole, tmp_path, monkeypatch):
     out, measured = tmp_path / "run", []
     shutil.copytree(whole[0], out)
@@ -235,6 +236,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.long
 def test_workers_do_not_change_the_result(whole, tmp_path):
     pd.testing.assert_frame_equal(_run(tiny(), tmp_path / "two", workers=2), whole[1])
 

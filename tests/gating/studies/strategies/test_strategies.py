@@ -251,6 +251,7 @@ def test_a_finished_run_is_read_not_run_again_and_other_settings_are_refused(sma
         _run(fewer(bootstrap=4), out)
 
 
+@pytest.mark.long
 def test_neither_workers_nor_threads_change_the_result(small, tmp_path):
     before = torch.get_num_threads()
     try:
@@ -301,6 +302,7 @@ def unmeasured(small, tmp_path) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_ctrl_c_while_measuring_keeps_what_is_done_and_the_same_call_goes_on(small, unmeasured, monkeypatch):
     calls = []
 
@@ -324,6 +326,7 @@ def test_ctrl_c_while_measuring_keeps_what_is_done_and_the_same_call_goes_on(sma
 @pytest.mark.parametrize(
     "damaged", ["parts/measure/replica-1/outputs.safetensors", f"parts/{TRAINED}/step-00000032.safetensors"]
 )
+@pytest.mark.long
 def test_what_is_damaged_is_named_and_made_again(small, unmeasured, monkeypatch, damaged):
     def stop(*_):
         raise RuntimeError("stop")
