@@ -1,5 +1,9 @@
 """Settings of the whole suite."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy and scipy are imported, also by child processes
+
 import signal
 
 import pytest

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from gating.runs.errors import Interrupted
@@ -61,6 +62,7 @@ def progress(items: Iterable[Any] | None = None, **how: Any) -> tqdm[Any]:
     return tqdm(items, disable=None, file=sys.stderr, **how)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # small matrices wait longer for its threads than they compute
 def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) -> None:
     """Does every part that is not done, each after those that it reads.
 

@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from gating.runs.errors import Interrupted
 from gating.runs.executor import Part, Resources, progress, run_parts
@@ -44,6 +45,20 @@ class Log:
                 self.ended.append(name)
 
         return Part(name, work, **how)
+
+
+def test_linear_algebra_of_parts_takes_one_thread(folder):
+    """Its threads wait for each other: fits of three parameters took six times as long on two busy cores."""
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen = []
+    parts = [Log().part(name, lambda place: seen.append(threads()), wide=name == "t") for name in ("t", "u")]
+    with threadpool_limits(2, "blas"):
+        run_parts(parts, folder, Resources(workers=2))
+        assert threads() == {2}
+    assert seen == [{1}, {1}]
 
 
 def test_parts_run_after_those_that_they_read(folder):
