@@ -2,7 +2,10 @@
 
 import datetime
 import decimal
+import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -39,56 +42,11 @@ VALUES: list[Any] = [
     *[set(), {1, 2}, range(3), iter([1]), len, int, ClassMixture, ClassMixture(), TrainSettings(5), bytearray(b"1")],
 ]
 TEXTS = [
-    *[
-        "",
-        "1",
-        "-1",
-        "0",
-        "0.5",
-        "1e-3",
-        "1e999",
-        "nan",
-        ".nan",
-        ".inf",
-        "null",
-        "~",
-        "true",
-        "yes",
-        "5" * 5000,
-        "0x10",
-    ],
-    *[
-        "[",
-        "[1",
-        "[1, 2]",
-        "[0.5, 0.5]",
-        "{",
-        "{}",
-        "{dim: 0}",
-        "{a: {b: 1}}",
-        "[" * 3000,
-        "&a [*a]",
-        "*a",
-        "!!set {1}",
-    ],
-    *[
-        "10,20",
-        "a: b: c",
-        "- 1",
-        "? x",
-        "'",
-        '"',
-        "\x00",
-        "\ud800",
-        "\t",
-        "#",
-        "é" * 500,
-        "--",
-        "-x",
-        "2026-13-45",
-        "%",
-    ],
-    *["log", "error", "[error, log_loss]", "[memory=1]", "query", "uniform", "n", "p_high", "urns", "given", "1:30:00"],
+    *["", "1", "-1", "0", "0.5", "1e-3", "1e999", "nan", ".nan", ".inf", "null", "~", "true", "yes", "5" * 5000],
+    *["0x10", "[", "[1", "[1, 2]", "[0.5, 0.5]", "{", "{}", "{dim: 0}", "{a: {b: 1}}", "[" * 3000, "&a [*a]", "*a"],
+    *["!!set {1}", "10,20", "a: b: c", "- 1", "? x", "'", '"', "\x00", "\ud800", "\t", "#", "é" * 500, "--", "-x"],
+    *["2026-13-45", "%", "log", "error", "[error, log_loss]", "[memory=1]", "query", "uniform", "n", "p_high", "urns"],
+    *["given", "1:30:00"],
 ]
 
 
@@ -195,3 +153,40 @@ def test_damaged_files(cls, tmp_path):
             )
         file.write_bytes("".join(lines).encode("utf-8", "surrogatepass"))
         outcome(read_flags, ["--config", str(file)], cls)
+
+
+def spoiled(random_: random.Random, file: Path) -> list[str]:
+    """A command that only checks: settings that are valid but for one field, in a file or as flags, or any flags."""
+    cls = random_.choice(STUDIES)
+    name = str(cls.__dataclass_fields__["study"].default)
+    fields = [name for name, hint in field_types(cls).items() if not section_of(hint)]
+    text = random_.choice([text for text in TEXTS if "\x00" not in text])  # which no process can be given
+    match random_.choice(("file", "flag", "any")):
+        case "file":
+            lines = print_config(cls()).splitlines(keepends=True)
+            at = random_.randrange(len(lines))
+            lines[at] = f"{lines[at].partition(':')[0]}: {text}\n"
+            file.write_bytes("".join(lines).encode("utf-8", "surrogatepass"))
+            return ["validate", str(file)]
+        case "flag":
+            return [name, f"--{random_.choice(fields)}={text}", "--print_config"]
+    flags = [f"--{random_.choice([*fields, *field_types(RunOptions), 'x', ''])}={text}" for _ in range(3)]
+    return [name, *random_.sample([*flags, text, "--config", str(file)], 3), "--print_config"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(300))
+def test_a_process_of_the_command_ends_soon_with_a_sentence(seed, tmp_path):
+    arguments = spoiled(random.Random(seed), tmp_path / "a.yaml")
+    code = "import sys; from gating.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *(text.encode("utf-8", "surrogatepass") for text in arguments)]
+    with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=tmp_path)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    said = (tmp_path / "err").read_text()
+    assert process.returncode in (0, 2), (arguments, said)
+    assert (process.returncode == 0) == (said == ""), (arguments, said)
+    assert all(line.startswith("gating: ") for line in said.splitlines()), (arguments, said)
+    assert used.ru_utime + used.ru_stime < 5, "of which two are for imports"
+    assert used.ru_maxrss < 2**20, "KiB"
