@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from streams import Recording, answer_linear, answer_log, random_differences, record
 
 from gating.gates import (
     AdaHedgeGate,
@@ -24,7 +25,7 @@ from gating.gates import (
     OnlineGate,
     UniversalPortfolioGate,
 )
-from gating.gates.streams import Recording, answer_linear, answer_log, play, random_differences, record
+from gating.gates.online import play
 from theory.distribution import ClassMixture
 
 Maker = Callable[[tuple[int, ...], float, float], OnlineGate]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from theory.fields import shown
 from theory.validation import LARGEST_TABLE, require_integers, require_positive, require_scalar, require_sizes
 
-__all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at"]
+__all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at", "play"]
 
 # The learners that a round visits: all of them, or one per stream.
 Index = slice | Tensor
@@ -225,3 +225,32 @@ class LogLossGate(OnlineGate):
             )
         self._learn(index, in_weight, in_context)
         return suffered
+
+
+def play(gate: OnlineGate, in_weight: Tensor, in_context: Tensor, cells: Tensor | None = None) -> Tensor:
+    """Replay losses to a gate.
+
+    Args:
+        gate: learns as it plays.
+        in_weight: (rounds, ...) losses of g, each round in the shape that ``gate.alpha`` returns.
+        in_context: (rounds, ...) losses of h.
+        cells: (rounds, ...) int64 cell of each stream, or None when every cell plays every round.
+
+    Returns:
+        (rounds, ...) weights played.
+
+    Raises:
+        ValueError: losses or cells that the gate does not accept.
+
+    Example:
+        >>> from gating.gates import BayesMixtureGate
+        >>> weights = play(BayesMixtureGate((1,)), torch.zeros(2, 1), torch.full((2, 1), 3.0).log())
+        >>> weights[:, 0].round(decimals=4).tolist()
+        [0.5, 0.75]
+    """
+    weights = []
+    for t in range(len(in_weight)):
+        here = None if cells is None else cells[t]
+        weights.append(gate.alpha(here))
+        gate.update(in_weight[t], in_context[t], here)
+    return torch.stack(weights)

@@ -9,13 +9,14 @@ import pytest
 import torch
 from scipy import stats
 
+from benchmarks.streams import record
 from gating.gates import (
     AdaHedgeGate,
     BayesMixtureGate,
     ExponentialWeightsGate,
     GradientDescentGate,
 )
-from gating.gates.streams import play, record
+from gating.gates.online import play
 from tests.claims.hindsight import ROUNDING, never_above_bound
 from theory.composition import cells_bound, composition_bound, online_to_batch_bound
 from theory.distribution import ClassMixture

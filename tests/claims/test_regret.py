@@ -3,6 +3,7 @@ the later ones in test_composition.py."""
 
 from __future__ import annotations
 
+import doctest
 import math
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ import pytest
 import torch
 from scipy import special
 
+from benchmarks import streams
+from benchmarks.streams import answer_linear, answer_log, random_differences, record
 from gating.gates import (
     AdaHedgeGate,
     BayesMixtureGate,
@@ -19,7 +22,7 @@ from gating.gates import (
     OnlineGate,
     UniversalPortfolioGate,
 )
-from gating.gates.streams import answer_linear, answer_log, play, random_differences, record
+from gating.gates.online import play
 from tests.claims.hindsight import ROUNDING, best_mixture_loss, never_above_bound, sign_streams
 from theory.distribution import ClassMixture
 from theory.mixture_regret import (
@@ -311,3 +314,7 @@ def test_4_13_too_few_nodes_do_add_regret() -> None:
     wealth = special.logsumexp(k * np.log(node) + (n - k) * np.log1p(-node)) - math.log(nodes)
     regret = k * math.log(k / n) + (n - k) * math.log(1 - k / n) - wealth
     assert regret > exact_worst_add_beta_regret(n, 2, 0.5) + 1
+
+
+def test_examples_of_the_streams_are_true() -> None:
+    assert doctest.testmod(streams) == (0, 10)

@@ -20,7 +20,7 @@ from gating.gates import (
     OnlineGate,
     UniversalPortfolioGate,
 )
-from gating.gates.streams import play
+from gating.gates.online import play
 from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place

@@ -1,6 +1,6 @@
 """Streams of losses that gate learners are tried on: random ones, answers of an adversary, a recording of learners.
 
-Everything is float64 and vectorised over streams; rounds come first, so a stream is replayed round by round.
+Everything is float64 and vectorised over streams; rounds come first, so `gating.gates.online.play` replays a stream.
 """
 
 from __future__ import annotations
@@ -15,36 +15,7 @@ from torch import Tensor
 from gating.gates.online import OnlineGate
 from theory.distribution import ClassMixture
 
-__all__ = ["Recording", "answer_linear", "answer_log", "play", "random_differences", "record"]
-
-
-def play(gate: OnlineGate, in_weight: Tensor, in_context: Tensor, cells: Tensor | None = None) -> Tensor:
-    """Replay losses to a gate.
-
-    Args:
-        gate: learns as it plays.
-        in_weight: (rounds, ...) losses of g, each round in the shape that ``gate.alpha`` returns.
-        in_context: (rounds, ...) losses of h.
-        cells: (rounds, ...) int64 cell of each stream, or None when every cell plays every round.
-
-    Returns:
-        (rounds, ...) weights played.
-
-    Raises:
-        ValueError: losses or cells that the gate does not accept.
-
-    Example:
-        >>> from gating.gates import BayesMixtureGate
-        >>> weights = play(BayesMixtureGate((1,)), torch.zeros(2, 1), torch.full((2, 1), 3.0).log())
-        >>> weights[:, 0].round(decimals=4).tolist()
-        [0.5, 0.75]
-    """
-    weights = []
-    for t in range(len(in_weight)):
-        here = None if cells is None else cells[t]
-        weights.append(gate.alpha(here))
-        gate.update(in_weight[t], in_context[t], here)
-    return torch.stack(weights)
+__all__ = ["Recording", "answer_linear", "answer_log", "random_differences", "record"]
 
 
 def random_differences(generator: np.random.Generator, n_rounds: int, n_streams: int) -> Tensor:
