@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -57,42 +57,31 @@ class PosteriorCells:
     """
 
     discrepancy: DiscrepancyCurves | OutputRows
+    _: KW_ONLY
     n_tasks: Floats
     steps: Floats
     loss_gap: Floats
     complexity_m: Floats
     complexity_g: Floats
-    seed: Floats
-    width: Floats
+    seed: Floats = field(default_factory=lambda: np.zeros(()))
+    width: Floats = field(default_factory=lambda: np.ones(()))
 
-    def __init__(
-        self,
-        discrepancy: DiscrepancyCurves | OutputRows,
-        *,
-        n_tasks: ArrayLike,
-        steps: ArrayLike,
-        loss_gap: ArrayLike,
-        complexity_m: ArrayLike,
-        complexity_g: ArrayLike,
-        seed: ArrayLike = 0,
-        width: ArrayLike = 1.0,
-    ):
-        require_instances(discrepancy=(discrepancy, DiscrepancyCurves | OutputRows))
+    def __post_init__(self) -> None:
+        require_instances(discrepancy=(self.discrepancy, DiscrepancyCurves | OutputRows))
         checked = {
-            "n_tasks": require_count("n_tasks", n_tasks, least=1),
-            "steps": require_count("steps", steps),
-            "loss_gap": require_reals("loss_gap", loss_gap),
-            "complexity_m": require_positive("complexity_m", complexity_m),
-            "complexity_g": require_positive("complexity_g", complexity_g),
-            "seed": require_count("seed", seed),
-            "width": require_positive("width", width),
+            "n_tasks": require_count("n_tasks", self.n_tasks, least=1),
+            "steps": require_count("steps", self.steps),
+            "loss_gap": require_reals("loss_gap", self.loss_gap),
+            "complexity_m": require_positive("complexity_m", self.complexity_m),
+            "complexity_g": require_positive("complexity_g", self.complexity_g),
+            "seed": require_count("seed", self.seed),
+            "width": require_positive("width", self.width),
         }
-        object.__setattr__(self, "discrepancy", discrepancy)
         for name, value in checked.items():
-            if value.shape not in ((), (len(discrepancy),)):
-                wanted = f"one number, or one for each of the {len(discrepancy)} cells of `discrepancy`"
+            if value.shape not in ((), (len(self),)):
+                wanted = f"one number, or one for each of the {len(self)} cells of `discrepancy`"
                 raise ValueError(f"`{name}` must be {wanted}; got shape {value.shape}")
-            object.__setattr__(self, name, np.broadcast_to(value, len(discrepancy)))
+            object.__setattr__(self, name, np.broadcast_to(value, len(self)))
 
     def __len__(self) -> int:
         return len(self.discrepancy)
@@ -106,8 +95,7 @@ class PosteriorCells:
         index = np.arange(len(self))[which]
         if not len(index):
             raise ValueError("`which` must select at least one cell; got none")
-        parts = {field.name: getattr(self, field.name)[index] for field in fields(self)}
-        return type(self)(parts.pop("discrepancy"), **parts)
+        return replace(self, **{part.name: getattr(self, part.name)[index] for part in fields(self)})
 
     def log_odds(self, parameters: PosteriorParameters) -> Floats:
         """Log odds of M after training, shape (c,); their sigmoid is the predicted weight."""
@@ -179,7 +167,8 @@ def best_steps(cells: PosteriorCells) -> dict[tuple[float, float], float]:
         ...     complexity_m=9.0, complexity_g=5.0))
         {(2.0, 1.0): 9.0}
     """
-    m, g = _alone(cells)
+    curves = cells.curves()
+    m, g = (curves.at(np.full(len(cells), odds)).value for odds in (REACH, -REACH))
     found = {}
     for group in np.unique(groups := cells.groups(("n_tasks", "width"))):
         inside = groups == group
@@ -189,10 +178,3 @@ def best_steps(cells: PosteriorCells) -> dict[tuple[float, float], float]:
         key = float(cells.n_tasks[inside][0]), float(cells.width[inside][0])
         found[key] = float(thresholds[int(np.argmin(played))])
     return found
-
-
-def _alone(cells: PosteriorCells) -> tuple[Floats, Floats]:
-    """Discrepancy of M alone and of G alone in each cell."""
-    curves = cells.curves()
-    m, g = (curves.at(np.full(len(cells), odds)).value for odds in (REACH, -REACH))
-    return m, g
