@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,23 +31,29 @@ ABLATIONS: dict[str, dict[str, float]] = {
 
 
 class Coordinate(NamedTuple):
-    """How the search moves along a parameter: ``logit``, ``log`` or ``linear``, between two values of it."""
+    """How the search moves along a parameter, between two values of it.
 
-    scale: str
+    Attributes:
+        low: least value of the parameter.
+        high: largest one.
+        into: the coordinate of a value.
+        back: the value at a coordinate.
+        slope: derivative of the parameter in the coordinate, at a value of the parameter.
+    """
+
     low: float
     high: float
+    into: Callable[[float], float]
+    back: Callable[[float], float]
+    slope: Callable[[float], float]
 
 
 COORDINATES = {
-    "alpha": Coordinate("logit", 1e-4, 0.999),
-    "beta": Coordinate("log", 0.01, 4.0),
-    "gamma": Coordinate("log", 1e-12, 1e12),
-    "kappa": Coordinate("linear", 0.0, 100.0),
+    "alpha": Coordinate(1e-4, 0.999, logit, expit, lambda value: value * (1 - value)),
+    "beta": Coordinate(0.01, 4.0, np.log, np.exp, float),
+    "gamma": Coordinate(1e-12, 1e12, np.log, np.exp, float),
+    "kappa": Coordinate(0.0, 100.0, float, float, lambda value: 1.0),
 }
-INTO = {"logit": logit, "log": np.log, "linear": float}
-BACK = {"logit": expit, "log": np.exp, "linear": float}
-# Derivative of the parameter in the coordinate, at a value of the parameter.
-CHAIN = {"logit": lambda value: value * (1 - value), "log": float, "linear": lambda value: 1.0}
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,18 @@ def fit_posterior(
     begun += list(_starts(problem, generator, n_starts - len(begun)))
     found = [_search(problem, point) for point in begun]
     best = min(found, key=lambda result: result.fun)
-    return _report(problem, best, [result.fun for result in found])
+    agreeing = best.fun + 1e-4 * abs(best.fun) + 1e-12
+    edges = zip(problem.free, best.x, problem.bounds, strict=True)
+    return PosteriorFit(
+        parameters=problem.parameters(best.x),
+        loss=float(best.fun) * problem.unit,
+        fixed=tuple(held),
+        converged=bool(best.success),
+        message=str(best.message),
+        n_starts=len(found),
+        n_agreeing=sum(result.fun <= agreeing for result in found),
+        at_bound=tuple(name for name, x, (low, high) in edges if min(x - low, high - x) < 1e-6),
+    )
 
 
 class _Problem:
@@ -147,27 +164,24 @@ class _Problem:
 
     def __init__(self, cells: PosteriorCells, held: dict[str, float], mass: Floats):
         self.cells, self.held, self.mass = cells, held, mass
-        self.free = [name for name in COORDINATES if name not in held]
+        self.free = {name: axis for name, axis in COORDINATES.items() if name not in held}
+        self.bounds = [(float(axis.into(axis.low)), float(axis.into(axis.high))) for axis in self.free.values()]
         self.log_steps = np.log(np.maximum(cells.steps, 1))  # at N = 0 there is no evidence, whatever alpha
         self.log_m, self.log_g = np.log(cells.complexity_m), np.log(cells.complexity_g)
         self.unit = float(mass @ cells.discrepancy.at(np.zeros(len(cells))).value) or 1.0
 
     def parameters(self, point: Floats) -> PosteriorParameters:
-        values = {n: float(BACK[COORDINATES[n].scale](x)) for n, x in zip(self.free, point, strict=True)}
+        values = {name: float(axis.back(x)) for (name, axis), x in zip(self.free.items(), point, strict=True)}
         return PosteriorParameters(**{**values, **self.held})
 
     def coordinates(self, parameters: PosteriorParameters) -> Floats:
-        values = (np.clip(getattr(parameters, n), COORDINATES[n].low, COORDINATES[n].high) for n in self.free)
-        return np.array([INTO[COORDINATES[n].scale](v) for n, v in zip(self.free, values, strict=True)])
-
-    def bounds(self) -> list[tuple[float, float]]:
-        ranges = (COORDINATES[name] for name in self.free)
-        return [(float(INTO[r.scale](r.low)), float(INTO[r.scale](r.high))) for r in ranges]
+        return np.array([axis.into(np.clip(getattr(parameters, name), axis.low, axis.high))
+                         for name, axis in self.free.items()])  # fmt: skip
 
     def __call__(self, point: Floats) -> tuple[float, Floats]:
         """Loss in units of the loss of the even mixture, and its gradient."""
         p, cells = self.parameters(point), self.cells
-        evidence = p.gamma * cells.steps ** (1 - p.alpha) * cells.loss_gap
+        evidence = _evidence(cells, p)
         at = cells.discrepancy.at(cells.log_odds(p), p.kappa)
         power_m, power_g = np.exp(p.beta * self.log_m), np.exp(p.beta * self.log_g)
         slopes = {
@@ -176,9 +190,8 @@ class _Problem:
             "gamma": at.slope * evidence / p.gamma,
             "kappa": at.slope_kappa,
         }
-        chain = {name: CHAIN[COORDINATES[name].scale](getattr(p, name)) for name in self.free}
-        gradient = np.array([self.mass @ slopes[name] * chain[name] for name in self.free])
-        return float(self.mass @ at.value) / self.unit, gradient / self.unit
+        gradient = [self.mass @ slopes[name] * axis.slope(getattr(p, name)) for name, axis in self.free.items()]
+        return float(self.mass @ at.value) / self.unit, np.array(gradient) / self.unit
 
 
 def _held(cells: PosteriorCells, fixed: Mapping[str, float] | None) -> dict[str, float]:
@@ -199,35 +212,22 @@ def _starts(problem: _Problem, generator: np.random.Generator, n: int) -> Iterat
             "gamma": 1.0,
             "kappa": generator.uniform(0, 1),
         } | problem.held
-        price = np.abs(cells.log_odds(PosteriorParameters(**drawn)) - _evidence(cells, drawn)) + 1.0
-        evidence = np.abs(_evidence(cells, drawn)) + 1e-300
-        balance = float(np.exp(np.median(np.log(price / evidence)) + generator.normal()))
-        yield problem.coordinates(PosteriorParameters(**(drawn | {"gamma": balance} | problem.held)))
+        p = PosteriorParameters(**drawn)
+        evidence = _evidence(cells, p)
+        price = np.abs(cells.log_odds(p) - evidence) + 1.0
+        balance = float(np.exp(np.median(np.log(price / (np.abs(evidence) + 1e-300))) + generator.normal()))
+        yield problem.coordinates(replace(p, gamma=problem.held.get("gamma", balance)))
 
 
-def _evidence(cells: PosteriorCells, drawn: Mapping[str, float]) -> Floats:
-    return np.asarray(drawn["gamma"] * cells.steps ** (1 - drawn["alpha"]) * cells.loss_gap)
+def _evidence(cells: PosteriorCells, p: PosteriorParameters) -> Floats:
+    return np.asarray(p.gamma * cells.steps ** (1 - p.alpha) * cells.loss_gap)
 
 
 def _search(problem: _Problem, point: Floats) -> optimize.OptimizeResult:
     if not problem.free:
         return optimize.OptimizeResult(x=point, fun=problem(point)[0], success=True, message="nothing to fit")
     options = {"maxiter": 1000, "maxfun": 5000, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 20}
-    return optimize.minimize(problem, point, jac=True, method="L-BFGS-B", bounds=problem.bounds(), options=options)
-
-
-def _report(problem: _Problem, best: optimize.OptimizeResult, losses: Sequence[float]) -> PosteriorFit:
-    edges = zip(problem.free, best.x, problem.bounds(), strict=True)
-    return PosteriorFit(
-        parameters=problem.parameters(best.x),
-        loss=float(best.fun) * problem.unit,
-        fixed=tuple(problem.held),
-        converged=bool(best.success),
-        message=str(best.message),
-        n_starts=len(losses),
-        n_agreeing=sum(loss <= best.fun + 1e-4 * abs(best.fun) + 1e-12 for loss in losses),
-        at_bound=tuple(name for name, x, (low, high) in edges if min(x - low, high - x) < 1e-6),
-    )
+    return optimize.minimize(problem, point, jac=True, method="L-BFGS-B", bounds=problem.bounds, options=options)
 
 
 def bootstrap_posterior(
