@@ -48,13 +48,11 @@ class AdaHedgeGate(LinearLossGate):
 
     def __init__(self, shape: Sequence[int]):
         super().__init__(shape)
-        for name in ("lead", "mixing_cost", "variance", "largest"):
-            self._state(name)
+        self._state("lead", "mixing_cost", "variance", "largest")
 
     def bound(self) -> Tensor:
         """:func:`theory.regret.adahedge_bound` of the variance and the largest difference each learner has met."""
-        bound = adahedge_bound(self.variance.cpu().numpy(), self.largest.cpu().numpy())
-        return self._table(bound)
+        return self._table(adahedge_bound(self.variance.cpu().numpy(), self.largest.cpu().numpy()))
 
     def _alpha(self, index: Index) -> Tensor:
         rate = math.log(2) / self.mixing_cost[index]

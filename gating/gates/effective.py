@@ -161,11 +161,8 @@ def _normalised(weights: Tensor | None, like: Tensor) -> Tensor:
     if weights is not None and (not isinstance(weights, Tensor) or weights.is_complex()):
         raise TypeError(f"`weights` must be a tensor of real numbers or None; got {weights!r}")
     w = torch.ones(shape[-1:], device=like.device) if weights is None else weights.to(like.device)
-    if (
-        w.dim() < 1
-        or w.dim() > len(shape)
-        or any(a not in (1, b) for a, b in zip(w.shape[::-1], shape[::-1], strict=False))
-    ):
+    fits = 1 <= w.dim() <= len(shape) and all(a in (1, b) for a, b in zip(w.shape[::-1], shape[::-1], strict=False))
+    if not fits:
         raise ValueError(f"`weights` must broadcast to {tuple(shape)}; got shape {tuple(w.shape)}")
     if not bool(w.isfinite().all()):
         raise ValueError("`weights` must be finite; got NaN or an infinite weight")

@@ -72,8 +72,7 @@ class ExponentialWeightsGate(LinearLossGate):
             raise ValueError("`loss_range` must be finite when no `rate` is given; got inf")
         if rate is not None and horizon is not None:
             raise ValueError(f"`horizon` must be None when `rate` is given; got {shown(horizon)}")
-        for name in ("lead", "coming_rate", "last_rate", "rate_sum"):
-            self._state(name)
+        self._state("lead", "coming_rate", "last_rate", "rate_sum")
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
         self.rate = _require_rate(rate)
         self._parameter("log_prior_odds", require_reals("log_prior_odds", log_prior_odds))

@@ -46,14 +46,13 @@ class GradientDescentGate(LinearLossGate):
 
     def __init__(self, shape: Sequence[int], *, loss_range: float, horizon: ArrayLike | None = None):
         super().__init__(shape, require_scalar("loss_range", require_positive("loss_range", loss_range)))
-        self._state("weight", 0.5)
+        self._state("weight", fill=0.5)
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
 
     def bound(self) -> Tensor:
         """:func:`theory.regret.gradient_descent_bound` of the rounds each learner has played."""
         horizon = None if self.horizon is None else self.horizon.cpu().numpy()
-        bound = gradient_descent_bound(self.rounds.cpu().numpy(), self.loss_range, horizon=horizon)
-        return self._table(bound)
+        return self._table(gradient_descent_bound(self.rounds.cpu().numpy(), self.loss_range, horizon=horizon))
 
     def _alpha(self, index: Index) -> Tensor:
         return self.weight[index].clone()

@@ -66,8 +66,7 @@ class OnlineGate(nn.Module, ABC):
         super().__init__()
         self.shape = torch.Size(require_integers("shape", shape, least=1, most=LARGEST_TABLE))
         require_sizes(shape=math.prod(self.shape))
-        for name in ("rounds", "loss", "loss_in_weight", "loss_in_context"):
-            self._state(name)
+        self._state("rounds", "loss", "loss_in_weight", "loss_in_context")
         self.register_buffer("offsets", torch.arange(0, self.shape.numel(), self.shape[-1]))
 
     @abstractmethod
@@ -130,9 +129,10 @@ class OnlineGate(nn.Module, ABC):
         """Loss so far minus that of the better of the two predictors in hindsight, in the gate's shape."""
         return (self.loss - torch.minimum(self.loss_in_weight, self.loss_in_context)).reshape(self.shape)
 
-    def _state(self, name: str, fill: float = 0.0, *, width: tuple[int, ...] = ()) -> None:
-        """Register one float64 number, or a row of them, for every learner."""
-        self.register_buffer(name, torch.full((self.shape.numel(), *width), fill, dtype=torch.float64))
+    def _state(self, *names: str, fill: float = 0.0, width: tuple[int, ...] = ()) -> None:
+        """Register one float64 number, or a row of them, for every learner under each name."""
+        for name in names:
+            self.register_buffer(name, torch.full((self.shape.numel(), *width), fill, dtype=torch.float64))
 
     def _parameter(self, name: str, value: NDArray[np.float64] | None) -> None:
         """Register a number, or a table that broadcasts to the gate's shape, as one number for every learner."""
@@ -176,9 +176,10 @@ class LinearLossGate(OnlineGate):
 
     def __init__(self, shape: Sequence[int], loss_range: float = math.inf):
         super().__init__(shape)
-        unbounded = isinstance(loss_range, float) and loss_range == math.inf
-        checked = math.inf if unbounded else require_scalar("loss_range", require_positive("loss_range", loss_range))
-        self.loss_range = checked
+        bounded = not isinstance(loss_range, float) or loss_range != math.inf
+        self.loss_range = (
+            require_scalar("loss_range", require_positive("loss_range", loss_range)) if bounded else math.inf
+        )
 
     @abstractmethod
     def _learn(self, index: Index, alpha: Tensor, difference: Tensor) -> None:
