@@ -58,10 +58,8 @@ class Decoder(nn.Module):
         rotary = Rotary(width // heads // 4, length)
         self.embed = Linear(n_in, width, rngs, bias=False, std=INITIAL_STD)
         self.blocks = nn.ModuleList(
-            [
-                Block(width, heads, mlp_factor, rngs, attention_bias=False, rotary=rotary, std=INITIAL_STD)
-                for _ in range(depth)
-            ]
+            Block(width, heads, mlp_factor, rngs, attention_bias=False, rotary=rotary, std=INITIAL_STD)
+            for _ in range(depth)
         )
         self.norm = LayerNorm(width, len(rngs))
         self.read_out = Linear(width, n_out, rngs, bias=False, std=INITIAL_STD)

@@ -20,24 +20,20 @@ from theory.validation import require_integer
 
 __all__ = ["load_gpt_neox", "save_gpt_neox"]
 
-OUTSIDE_BLOCKS = {
-    "embed.weight": "gpt_neox.embed_in.weight",
-    "norm.scale": "gpt_neox.final_layer_norm.weight",
-    "norm.shift": "gpt_neox.final_layer_norm.bias",
-    "read_out.weight": "embed_out.weight",
+NAMES = {
+    "embed": "gpt_neox.embed_in",
+    "blocks": "gpt_neox.layers",
+    "norm_attention": "input_layernorm",
+    "out": "dense",
+    "norm_mlp": "post_attention_layernorm",
+    "up": "mlp.dense_h_to_4h",
+    "down": "mlp.dense_4h_to_h",
+    "norm": "gpt_neox.final_layer_norm",
+    "read_out": "embed_out",
+    "scale": "weight",
+    "shift": "bias",
 }
-INSIDE_BLOCKS = {
-    "norm_attention.scale": "input_layernorm.weight",
-    "norm_attention.shift": "input_layernorm.bias",
-    "attention.query_key_value.weight": "attention.query_key_value.weight",
-    "attention.out.weight": "attention.dense.weight",
-    "norm_mlp.scale": "post_attention_layernorm.weight",
-    "norm_mlp.shift": "post_attention_layernorm.bias",
-    "up.weight": "mlp.dense_h_to_4h.weight",
-    "up.bias": "mlp.dense_h_to_4h.bias",
-    "down.weight": "mlp.dense_4h_to_h.weight",
-    "down.bias": "mlp.dense_4h_to_h.bias",
-}
+"""From the parts of our names of parameters to GPT-NeoX's, where they differ."""
 FORM = {
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-5,
@@ -74,14 +70,11 @@ def save_gpt_neox(model: UrnDecoder, replica: int, folder: str | os.PathLike[str
         True
     """
     config, path = _config(model), Path(folder)
-    n_replicas = len(model.embed.weight)
-    if require_integer("replica", replica) >= n_replicas:
-        raise ValueError(f"`replica` must be an integer in 0 .. {n_replicas - 1}; got {replica!r}")
+    require_integer("replica", replica, most=len(model.embed.weight) - 1)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FolderError(f"`folder` must be new or empty; '{path}' is not")
-    names, heads = _names(len(model.blocks)), config.num_attention_heads
     tensors = {
-        names[name]: _exported(name, parameter.detach()[replica].cpu(), heads)
+        _theirs(name): _exported(name, parameter.detach()[replica].cpu(), config.num_attention_heads)
         for name, parameter in model.named_parameters()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,27 +153,23 @@ def _built(settings: dict[str, Any]) -> UrnDecoder:
 
 
 def _copy(held: dict[str, Tensor], model: UrnDecoder, heads: int) -> None:
-    names = _names(len(model.blocks))
-    strange = set(held) ^ set(names.values())
+    names = {_theirs(name): name for name, _ in model.named_parameters()}
+    strange = held.keys() ^ names.keys()
     if strange:
         raise ValueError(f"its tensors must be those of `config.json`; they differ in {sorted(strange)}")
     model.to(held["embed_out.weight"].dtype)  # before values are copied, which float32 would round
-    for name, parameter in model.named_parameters():
-        value, wanted = held[names[name]], _exported(name, parameter.detach()[0], heads)
+    for theirs, name in names.items():
+        parameter = model.get_parameter(name)
+        value, wanted = held[theirs], _exported(name, parameter.detach()[0], heads)
         if value.shape != wanted.shape:
-            raise ValueError(f"`{names[name]}` must have shape {tuple(wanted.shape)}; got {tuple(value.shape)}")
+            raise ValueError(f"`{theirs}` must have shape {tuple(wanted.shape)}; got {tuple(value.shape)}")
         with torch.no_grad():
             parameter.copy_(_imported(name, value, heads).view_as(parameter))
 
 
-def _names(depth: int) -> dict[str, str]:
-    """From our names of parameters to GPT-NeoX's."""
-    blocks = {
-        f"blocks.{k}.{ours}": f"gpt_neox.layers.{k}.{theirs}"
-        for k in range(depth)
-        for ours, theirs in INSIDE_BLOCKS.items()
-    }
-    return OUTSIDE_BLOCKS | blocks
+def _theirs(name: str) -> str:
+    """GPT-NeoX's name of a parameter."""
+    return ".".join(NAMES.get(part, part) for part in name.split("."))
 
 
 def _exported(name: str, value: Tensor, heads: int) -> Tensor:
