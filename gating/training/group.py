@@ -15,6 +15,9 @@ from theory.validation import require_instances
 
 __all__ = ["BatchSource", "Loss", "ReplicaGroup", "clip_norms", "narrowed", "target_log_loss", "widened"]
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam keeps of each parameter beside the step."""
+
 Loss = Callable[[Tensor, Sequences], Tensor]
 """From a model's answers to a batch, and the batch, to one loss per replica, (R,)."""
 
@@ -84,12 +87,12 @@ class ReplicaGroup:
     def advance(self, last: int, stop: threading.Event) -> Tensor:
         """Trains up to step `last`; returns the losses of the steps taken, shape (steps, R)."""
         losses: list[Tensor] = []
-        per_draw = max(1, 16 // self.n_replicas)
+        per_draw, size = max(1, 16 // self.n_replicas), self.settings.batch_size
         while self.step < last and not stop.is_set():
             count = min(per_draw, last - self.step)
-            block = self.source.batches(self.step, count, self.settings.batch_size)
-            for k in range(count):
-                losses.append(self._update(_batch(block, k, self.settings.batch_size)))
+            block = self.source.batches(self.step, count, size)
+            for batch in zip(*(field.split(size, dim=1) for field in block), strict=True):
+                losses.append(self._update(Sequences(*batch)))
                 self.step += 1
         return torch.stack(losses)
 
@@ -110,7 +113,7 @@ class ReplicaGroup:
         tensors = {f"parameters.{name}": p.detach() for name, p in self.model.named_parameters()}
         for name, leaf in self.trained.items():
             moments = self.optimizer.state[leaf]
-            tensors |= {f"{key}.{name}": moments[key] for key in ("exp_avg", "exp_avg_sq")}
+            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
         return tensors
 
     def restore(self, step: int, tensors: dict[str, Tensor]) -> None:
@@ -120,9 +123,7 @@ class ReplicaGroup:
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(narrowed(mine[f"parameters.{name}"], parameter))
         for name, leaf in self.trained.items():
-            moments = {
-                key: narrowed(mine[f"{key}.{name}"], leaf).to(leaf.device).clone() for key in ("exp_avg", "exp_avg_sq")
-            }
+            moments = {key: narrowed(mine[f"{key}.{name}"], leaf).to(leaf.device).clone() for key in MOMENTS}
             self.optimizer.state[leaf] = {"step": torch.tensor(float(step), device=leaf.device), **moments}
         self.step = step
 
@@ -144,7 +145,3 @@ def widened(parts: list[Tensor]) -> Tensor:
 def narrowed(whole: Tensor, like: Tensor) -> Tensor:
     """The part of a tensor that a narrower model has: the first entries along each dimension but the replicas'."""
     return whole[(slice(None), *(slice(size) for size in like.shape[1:]))]
-
-
-def _batch(block: Sequences, k: int, size: int) -> Sequences:
-    return Sequences(*(field[:, k * size : (k + 1) * size] for field in block))

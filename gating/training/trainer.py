@@ -99,28 +99,20 @@ class Trainer(Generic[Replica]):
             TrainingDiverged: naming step, replica and last checkpoint, when a loss is not finite.
         """
         try:
-            self._run(label)
+            step, metrics = self.start()
+            n = len(self._replicas)
+            bar = progress(total=n * self.settings.steps, initial=n * step, desc=label, unit="replica-step",
+                           unit_scale=True, smoothing=0.05)  # fmt: skip
+            with bar:
+                for last in self._segments(step):
+                    losses = self.advance(last, bar)
+                    self._check(losses, step)
+                    means = losses.double().mean(0).tolist()
+                    metrics.append(pd.DataFrame({"step": last, "replica": range(n), "train_loss": means}))
+                    self._save(last, pd.concat(metrics, ignore_index=True))
+                    step = last
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; `{self.kept.place.path}` holds step {self.kept.step}") from None
-
-    def _run(self, label: str) -> None:
-        step, metrics = self.start()
-        n = len(self._replicas)
-        bar: tqdm[None] = progress(
-            total=n * self.settings.steps,
-            initial=n * step,
-            desc=label,
-            unit="replica-step",
-            unit_scale=True,
-            smoothing=0.05,
-        )
-        with bar:
-            for last in self._segments(step):
-                losses = self.advance(last, bar)
-                self._check(losses, step)
-                metrics.append(_metric_rows(last, losses))
-                self._save(last, pd.concat(metrics, ignore_index=True))
-                step = last
 
     def start(self) -> tuple[int, list[pd.DataFrame]]:
         """Builds the replicas with their initial values or the saved ones; returns the step and metrics saved.
@@ -128,22 +120,22 @@ class Trainer(Generic[Replica]):
         Raises:
             FolderError: when the folder holds another number of replicas, or a file in it is damaged.
         """
-        n = len(self._replicas)
-        saved = self.kept.load_state()
+        n, saved = len(self._replicas), self.kept.load_state()
         held = {len(value) for value in saved[1].values()} if saved else {n}
         if held != {n}:
-            raise FolderError(
-                f"`{self.kept.place.path}` must hold {n} replicas, as many as are trained; it holds {max(held)}"
-            )
+            wanted = f"{n} replicas, as many as are trained; it holds {max(held)}"
+            raise FolderError(f"`{self.kept.place.path}` must hold {wanted}")
         self._groups = []
         for start, end in pairwise(self._bounds):
             mine = self._replicas[start:end]
             model = self._build(mine).to(self._device, self._dtype)
-            group = ReplicaGroup(slice(start, end), model, self._source(mine), self.settings, self._loss)
-            self._groups.append(group)
-            if saved is not None:
-                group.restore(saved[0], saved[1])
-        return (0, []) if saved is None else (saved[0], [saved[2]])
+            self._groups.append(ReplicaGroup(slice(start, end), model, self._source(mine), self.settings, self._loss))
+        if saved is None:
+            return 0, []
+        step, tensors, metrics = saved
+        for group in self._groups:
+            group.restore(step, tensors)
+        return step, [metrics]
 
     def _segments(self, step: int) -> list[int]:
         ends = {*self.settings.checkpoint_steps, *range(0, self.settings.steps, self.settings.save_every)}
@@ -205,10 +197,3 @@ def _matmul_precision(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def _metric_rows(step: int, losses: Tensor) -> pd.DataFrame:
-    means = losses.double().mean(0).tolist()
-    return pd.DataFrame({"step": step, "replica": range(len(means)), "train_loss": means}).astype(
-        {"step": "int64", "replica": "int64", "train_loss": "float64"}
-    )
