@@ -15,11 +15,11 @@ from torch import Tensor
 
 from gating.tasks import counter
 from gating.tasks.sequences import Sequences
-from gating.tasks.task_sampler import batch_places, require_seeds
+from gating.tasks.task_sampler import batch_places, evaluation_keys, require_seeds
 from gating.validation import holds_numbers, require_device, require_dtype
 from theory.distribution import ClassMixture
 from theory.fields import shown
-from theory.validation import LARGEST_TABLE, require_instances, require_integer, require_integers
+from theory.validation import LARGEST_TABLE, require_instances, require_integers
 
 __all__ = ["MAX_SEQUENCES", "ClassMixtureSampler"]
 
@@ -75,9 +75,9 @@ class ClassMixtureSampler:
         self.n_sequences = require_integers("n_sequences", n_sequences, least=least, most=MAX_SEQUENCES)
         seeds = require_seeds(data_seeds, distributions=self.distributions, n_sequences=self.n_sequences)
         self.device, self.dtype = require_device(device), require_dtype(dtype)
-        self._training_keys = counter.seed_keys(seeds, "training").to(self.device)
-        self._order_keys = counter.seed_keys(seeds, "order").to(self.device)
-        self._evaluation_keys = counter.seed_keys(seeds, "evaluation").to(self.device)
+        self._training_keys, self._order_keys, self._evaluation_keys = (
+            counter.seed_keys(seeds, stream).to(self.device) for stream in ("training", "order", "evaluation")
+        )
         self.centres = self._draw_centres(seeds)
         self._tabulate()
 
@@ -92,9 +92,8 @@ class ClassMixtureSampler:
 
     def _draw_centres(self, seeds: list[int]) -> Tensor:
         """Uniform on the unit sphere, shape (R, K, d)."""
-        keys = counter.row_keys(
-            counter.seed_keys(seeds, "centres"), torch.arange(self.n_classes).expand(len(seeds), -1)
-        )
+        classes = torch.arange(self.n_classes).expand(len(seeds), -1)
+        keys = counter.row_keys(counter.seed_keys(seeds, "centres"), classes)
         centres = counter.normals(keys, 0, self.dim, torch.float64)
         centres /= centres.norm(dim=-1, keepdim=True)
         return centres.to(self.device, self.dtype)
@@ -134,8 +133,7 @@ class ClassMixtureSampler:
 
     def _rows(self, index: Tensor) -> Sequences:
         keys = counter.row_keys(self._training_keys, index)
-        classes, y = self._labels(keys, self._training_queries(keys, index))
-        return Sequences(self._inputs(keys, classes), y, classes)
+        return self._sequences(keys, *self._labels(keys, self._training_queries(keys, index)))
 
     def batches(self, first_step: int, n_steps: int, batch_size: int) -> Sequences:
         """Training batches of several steps, rows drawn uniformly: shape (R, n_steps * batch_size, ...)."""
@@ -164,7 +162,6 @@ class ClassMixtureSampler:
         Raises:
             ValueError: for a class that the mixture does not have, or shapes that differ.
         """
-        seed = require_integer("seed", seed, least=-(2**63), most=2**63 - 1)
         if not holds_numbers(query_class, integers=True):
             raise ValueError(f"`query_class` must be a tensor of integers; got {shown(query_class)}")
         if not isinstance(relevant, Tensor) or relevant.dtype != torch.bool:
@@ -175,12 +172,9 @@ class ClassMixtureSampler:
         if query_class.dim() != 1 or query_class.shape != relevant.shape:
             shapes = f"{tuple(query_class.shape)} and {tuple(relevant.shape)}"
             raise ValueError(f"`query_class` and `relevant` must have one shape (B,); got {shapes}")
-        draw = torch.full((self.n_replicas, 1), seed, dtype=torch.int64, device=self.device)
-        keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
-        keys = counter.row_keys(keys, torch.arange(len(query_class), device=self.device).expand(len(keys), -1))
+        keys = evaluation_keys(self._evaluation_keys, seed, len(query_class))
         query = query_class.to(self.device, torch.int64).expand_as(keys)
-        classes, y = self._labels(keys, query, relevant.to(self.device).expand_as(keys))
-        return Sequences(self._inputs(keys, classes), y, classes)
+        return self._sequences(keys, *self._labels(keys, query, relevant.to(self.device).expand_as(keys)))
 
     def out_of_base(self, sequences: Sequences) -> Sequences:
         """A copy whose context and target labels are moved to the next label inside their frequency group."""
@@ -228,13 +222,14 @@ class ClassMixtureSampler:
         neighbour = torch.where(query == self.n_classes - 1, query - 1, query + 1).unsqueeze(-1)
         return torch.where(drawn == query.unsqueeze(-1), neighbour, drawn)
 
-    def _inputs(self, keys: Tensor, classes: Tensor) -> Tensor:
-        """Centre of the class plus Gaussian noise, shape (R, B, L + 1, d)."""
+    def _sequences(self, keys: Tensor, classes: Tensor, y: Tensor) -> Sequences:
+        """Each input is the centre of its class plus Gaussian noise, shape (R, B, L + 1, d)."""
         tokens = self.context_length + 1
         start = _CONTEXT + 3 * self.context_length + 1
         replica = torch.arange(self.n_replicas, device=self.device).view(-1, 1, 1)
         noise = counter.normals(keys, start, tokens * self.dim).to(self.dtype)
-        return torch.addcmul(self.centres[replica, classes], noise.unflatten(-1, (tokens, self.dim)), self._input_noise)
+        noise = noise.unflatten(-1, (tokens, self.dim))
+        return Sequences(torch.addcmul(self.centres[replica, classes], noise, self._input_noise), y, classes)
 
 
 def _of_one_shape(specs: Sequence[ClassMixture]) -> list[ClassMixture]:

@@ -14,7 +14,7 @@ from gating.tasks.sequences import Sequences
 from gating.validation import require_device
 from theory.validation import require_instances, require_integer, require_integers, require_sizes
 
-__all__ = ["MAX_TASKS", "TaskSampler", "batch_places", "require_seeds"]
+__all__ = ["MAX_TASKS", "TaskSampler", "batch_places", "evaluation_keys", "require_seeds"]
 
 MAX_TASKS = 2**20
 
@@ -43,6 +43,17 @@ def require_seeds(seeds: Sequence[int], **others: Sequence[Any]) -> list[int]:
         counts = " and ".join(f"{len(held)}" for held in lists.values())
         raise ValueError(f"{names} must have one entry per replica; got {counts}")
     return checked
+
+
+def evaluation_keys(keys: Tensor, seed: int, count: int) -> Tensor:
+    """Keys of sequences that are not met in training, from keys of the stream ``evaluation``: (R,) -> (R, count).
+
+    Raises:
+        ValueError: `seed` is no integer in -2^63 .. 2^63 - 1.
+    """
+    seed = require_integer("seed", seed, least=-(2**63), most=2**63 - 1)
+    seeded = counter.row_keys(keys, torch.full((len(keys), 1), seed, device=keys.device))[:, 0]
+    return counter.row_keys(seeded, torch.arange(count, device=keys.device).expand(len(keys), -1))
 
 
 class TaskSampler(ABC):
@@ -112,11 +123,8 @@ class TaskSampler(ABC):
         return self._draw(self._fresh_keys(seed, count), unseen=unseen)
 
     def _fresh_keys(self, seed: int, count: int) -> Tensor:
-        seed = require_integer("seed", seed, least=-(2**63), most=2**63 - 1)
         require_sizes(count=count)
-        draw = torch.full((self.n_replicas, 1), seed, dtype=torch.int64, device=self.device)
-        keys = counter.row_keys(self._evaluation_keys, draw)[:, 0]
-        return counter.row_keys(keys, torch.arange(count, device=self.device).expand(self.n_replicas, -1))
+        return evaluation_keys(self._evaluation_keys, seed, count)
 
     def _pick(self, u: Tensor) -> Tensor:
         """Training tasks, uniform: uniforms (R, ...) -> indices (R, ...)."""
