@@ -160,11 +160,11 @@ def _copy(held: dict[str, Tensor], model: UrnDecoder, heads: int) -> None:
     model.to(held["embed_out.weight"].dtype)  # before values are copied, which float32 would round
     for theirs, name in names.items():
         parameter = model.get_parameter(name)
-        value, wanted = held[theirs], _exported(name, parameter.detach()[0], heads)
-        if value.shape != wanted.shape:
-            raise ValueError(f"`{theirs}` must have shape {tuple(wanted.shape)}; got {tuple(value.shape)}")
+        value, place = held[theirs], _exported(name, torch.arange(parameter.numel()).view(parameter.shape[1:]), heads)
+        if value.shape != place.shape:
+            raise ValueError(f"`{theirs}` must have shape {tuple(place.shape)}; got {tuple(value.shape)}")
         with torch.no_grad():
-            parameter.copy_(_imported(name, value, heads).view_as(parameter))
+            parameter.view(-1)[place.flatten()] = value.flatten()
 
 
 def _theirs(name: str) -> str:
@@ -179,10 +179,3 @@ def _exported(name: str, value: Tensor, heads: int) -> Tensor:
     if name.endswith("query_key_value.weight"):
         return value.T.unflatten(0, (3, heads, -1)).transpose(0, 1).flatten(0, 2).contiguous()
     return value.T.contiguous() if name.endswith("weight") else value.flatten()
-
-
-def _imported(name: str, value: Tensor, heads: int) -> Tensor:
-    """The inverse of `_exported`, but for dimensions of size 1."""
-    if name.endswith("query_key_value.weight"):
-        return value.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2).T
-    return value.T if name.endswith("weight") and name != "embed.weight" else value

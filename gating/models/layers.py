@@ -58,13 +58,7 @@ class Linear(nn.Module):
     """
 
     def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        rngs: Sequence[torch.Generator],
-        *,
-        bias: bool = True,
-        std: float | None = None,
+        self, n_in: int, n_out: int, rngs: Sequence[torch.Generator], *, bias: bool = True, std: float | None = None
     ):
         super().__init__()
         require_sizes(n_in=n_in, n_out=n_out)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -17,8 +17,6 @@ from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 
 __all__ = ["Part", "Resources", "progress", "run_parts"]
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -75,20 +73,18 @@ def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) ->
     wanted = {name for part in parts for name in part.after}
     if len(set(names)) < len(names) or above & set(names) or not wanted <= set(names):
         raise ValueError(f"`parts` must have folders of their own, and wait for each other's names; got {names}")
-    done = set(folder.done)
-    left = [part for part in parts if part.name not in done]
+    left = [part for part in parts if part.name not in folder.done]
     try:
         while left:
-            ready = [part for part in left if done.issuperset(part.after)]
+            ready = [part for part in left if set(part.after) <= set(folder.done)]
             if not ready:
                 raise ValueError(f"`parts` must not wait for each other in a circle; got {[p.name for p in left]}")
-            wide = [part for part in ready if part.wide][:1]
+            wide = next((part for part in ready if part.wide), None)
             if wide:
-                _do(wide[0], folder, resources)
+                _do(wide, folder, resources)
             else:
                 _side_by_side(ready, folder, resources)
-            done |= {part.name for part in wide or ready}
-            left = [part for part in left if part.name not in done]
+            left = [part for part in left if part.name not in folder.done]
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; `{folder.path}` holds what is done") from None
 

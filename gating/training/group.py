@@ -63,12 +63,7 @@ class ReplicaGroup:
     """
 
     def __init__(
-        self,
-        rows: slice,
-        model: nn.Module,
-        source: BatchSource,
-        settings: TrainSettings,
-        loss: Loss = target_log_loss,
+        self, rows: slice, model: nn.Module, source: BatchSource, settings: TrainSettings, loss: Loss = target_log_loss
     ):
         require_instances(rows=(rows, slice), model=(model, nn.Module), source=(source, BatchSource))
         require_instances(settings=(settings, TrainSettings), loss=(loss, Callable))
