@@ -84,9 +84,8 @@ class UniversalPortfolioGate(LogLossGate):
 
     def _learn(self, index: Index, in_weight: Tensor, in_context: Tensor) -> None:
         if (self.rounds[index] >= self.horizon).any():
-            raise ValueError(
-                f"`horizon` must be at least the rounds of every cell; got {self.horizon} and one more round"
-            )
+            got = f"{self.horizon} and one more round"
+            raise ValueError(f"`horizon` must be at least the rounds of every cell; got {got}")
         # Only the ratio of the two probabilities matters; the larger is scaled to 1, so nothing underflows.
         best = torch.minimum(in_weight, in_context)
         g, h = (best - in_weight).exp(), (best - in_context).exp()

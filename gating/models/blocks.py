@@ -12,7 +12,7 @@ from gating.models.attention import Attention, Rotary, require_heads
 from gating.models.layers import LayerNorm, Linear, n_replicas, rows_of
 from theory.validation import require_instances, require_integer, require_positive, require_scalar
 
-__all__ = ["Block", "require_shape"]
+__all__ = ["Block", "require_shape", "through"]
 
 LARGEST_DEPTH, LARGEST_HIDDEN = 2**10, 2**20
 HIDDEN_AT_ONCE = 2**19
@@ -80,3 +80,10 @@ class Block(nn.Module):
         most = rows.shape[1] if x.is_cuda else max(1, HIDDEN_AT_ONCE // self.up.weight[..., 0, :].numel())
         parts = [part + self.down(gelu(self.up(self.norm_mlp(part)))) for part in rows.split(most, dim=1)]
         return torch.cat(parts, dim=1).view(x.shape)
+
+
+def through(blocks: nn.ModuleList, x: Tensor, *, last_only: bool = False) -> Tensor:
+    """The stream after all blocks; with `last_only` the last of them computes the last position alone."""
+    for place, block in enumerate(blocks, start=1):
+        x = block(x, last_only=last_only and place == len(blocks))
+    return x

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 
 from gating.models.attention import Rotary
-from gating.models.blocks import Block, require_shape
+from gating.models.blocks import Block, require_shape, through
 from gating.models.layers import LayerNorm, Linear
 from gating.tasks.sequences import Sequences
 from theory.validation import require_integer, require_sizes
@@ -66,9 +66,7 @@ class Decoder(nn.Module):
 
     def answers(self, x: Tensor, *, last_only: bool = False) -> Tensor:
         """From embedded tokens, (R, B, T, width) -> (R, B, T, n_out), or (R, B, 1, n_out) when `last_only`."""
-        for block in self.blocks[:-1]:
-            x = block(x, last_only=False)
-        return self.read_out(self.norm(self.blocks[-1](x, last_only=last_only)))
+        return self.read_out(self.norm(through(self.blocks, x, last_only=last_only)))
 
 
 class UrnDecoder(Decoder):
@@ -94,9 +92,7 @@ class UrnDecoder(Decoder):
         y = sequences.y
         shown = torch.cat([torch.full_like(y[..., :1], self.n_colours), y[..., :-1]], dim=-1)
         first: Any = self.blocks[0]
-        x = first.of_tokens(self.embed.weight, shown)
-        for block in self.blocks[1:]:
-            x = block(x, last_only=False)
+        x = through(self.blocks[1:], first.of_tokens(self.embed.weight, shown))
         return self.read_out(self.norm(x))
 
     def forward(self, sequences: Sequences) -> Tensor:

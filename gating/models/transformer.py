@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gating.models.blocks import Block, require_shape
+from gating.models.blocks import Block, require_shape, through
 from gating.models.layers import LayerNorm, Linear
 from gating.tasks.sequences import Sequences
 from theory.fields import shown
@@ -77,10 +77,7 @@ class Transformer(nn.Module):
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the query's labels, (R, B, ...) -> (R, B, C)."""
-        x = self._tokens(sequences)
-        for block in self.blocks[:-1]:
-            x = block(x, last_only=False)
-        x = self.blocks[-1](x, last_only=True)
+        x = through(self.blocks, self._tokens(sequences), last_only=True)
         return self.read_out(self.norm(x)).squeeze(-2).log_softmax(-1)
 
     def _tokens(self, sequences: Sequences) -> Tensor:

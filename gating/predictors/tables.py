@@ -75,10 +75,8 @@ def require_pairs(sequences: Sequences, dim: int) -> Tensor:
     """
     x, shape = sequences.x, (*sequences.y.shape, dim)
     if x.shape != shape or not sequences.y.dim() or not sequences.y.shape[-1]:
-        raise ValueError(
-            f"`sequences.x` must have shape (..., T, {dim}), y (..., T), T >= 1; got {tuple(x.shape)} and"
-            f" {tuple(sequences.y.shape)}"
-        )
+        shapes = f"{tuple(x.shape)} and {tuple(sequences.y.shape)}"
+        raise ValueError(f"`sequences.x` must have shape (..., T, {dim}), y (..., T), T >= 1; got {shapes}")
     if not bool(x.isfinite().all()):
         raise ValueError(f"`sequences.x` must be finite; got {int((~x.isfinite()).sum())} of {x.numel()} that are not")
     return x

@@ -19,7 +19,7 @@ from gating.runs.executor import Part, Resources, run_parts
 from gating.runs.folder import TABLE, RunFolder, is_inside
 from gating.runs.identity import contents, identity_of, what_changed
 from gating.runs.store import Place, opened
-from gating.runs.study import Estimate, Study
+from gating.runs.study import Study
 from gating.settings import as_plain, build, print_config
 from theory.settings import SpecError
 
@@ -222,8 +222,7 @@ def estimate(study: Study[Any], config: Any, resources: Resources) -> str:
     study.inputs(config, resources.say)
     study.check(config, resources)
     start = time.perf_counter()
-    found: Estimate = study.estimate(config, resources)
-    parts = list[Part](study.parts(config))
+    found, parts = study.estimate(config, resources), list(study.parts(config))
     spent = time.perf_counter() - start
     takes = f"about {_time(found.seconds)}, {_size(found.memory)} of memory and {_size(found.disk)} of disk"
     where = f"{len(parts)} parts, {resources.workers} worker thread(s) on {resources.device}"

@@ -161,9 +161,8 @@ class RunFolder:
         if any(place.is_symlink() for place in (own, own / "drafts", own / "lock", own / "holder")):
             raise FolderError(f"`{own}` must be a folder of the run's own; it is, or holds, a link to elsewhere")
         if not self.is_run and self.path.is_dir() and any(file.name != OWN for file in self.path.iterdir()):
-            raise FolderError(
-                f"`{self.path}` must be new, empty or the folder of a run; it has other files{self._former()}"
-            )
+            wanted = "new, empty or the folder of a run"
+            raise FolderError(f"`{self.path}` must be {wanted}; it has other files{self._former()}")
 
     @property
     def finished(self) -> bool:

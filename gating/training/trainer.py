@@ -170,9 +170,8 @@ class Trainer(Generic[Replica]):
                 bad = (~parameter.detach().flatten(1).isfinite().all(1)).nonzero()
                 if len(bad):
                     replica, step = group.rows.start + int(bad[0]), first_step + len(losses)
-                    raise TrainingDiverged(
-                        f"the parameters of replica {replica} are not finite after step {step}; {self._last}"
-                    )
+                    said = f"the parameters of replica {replica} are not finite after step {step}"
+                    raise TrainingDiverged(f"{said}; {self._last}")
 
     @property
     def _last(self) -> str:
