@@ -44,6 +44,9 @@ class ClassMixtureSampler:
         device: where tensors live.
         dtype: floating type of the inputs (their values are drawn in float32).
 
+    Attributes:
+        n_replicas: R, the number of mixtures sampled at once.
+
     Raises:
         ValueError: naming the argument, the allowed set and the value.
 
@@ -68,6 +71,7 @@ class ClassMixtureSampler:
     ):
         require_instances(cover_classes=(cover_classes, bool))
         self.distributions = _of_one_shape(distributions)
+        self.n_replicas = len(self.distributions)
         spec = self.distributions[0]
         self.n_classes, self.context_length, self.dim = spec.n_classes, spec.context_length, spec.dim
         self.cover_classes = cover_classes
@@ -113,11 +117,6 @@ class ClassMixtureSampler:
         self._shift_noise = stack([[[s.label_noise_kind == "shift"]] for s in specs], torch.bool)
         self._input_noise = stack([[[[s.input_noise]]] for s in specs], self.dtype)
         self._sizes = stack([[n] for n in self.n_sequences])
-
-    @property
-    def n_replicas(self) -> int:
-        """R, the number of mixtures sampled at once."""
-        return len(self.distributions)
 
     def training_rows(self, index: Tensor) -> Sequences:
         """Rows of the training sets.

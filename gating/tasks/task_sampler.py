@@ -69,6 +69,9 @@ class TaskSampler(ABC):
         length: number of draws or pairs whose outcome a model may be asked for, an integer >= 1; see the family.
         device: where tensors live.
 
+    Attributes:
+        n_replicas: R, the number of replicas sampled at once.
+
     Raises:
         ValueError: naming the argument, the allowed set and the value.
     """
@@ -84,6 +87,7 @@ class TaskSampler(ABC):
     ):
         self.dim, self.length = require_integer("dim", dim, least=2), require_integer("length", length, least=1)
         self.n_tasks = require_integers("n_tasks", n_tasks, least=1, most=MAX_TASKS)
+        self.n_replicas = len(self.n_tasks)
         require_sizes(n_tasks=max(self.n_tasks), dim=dim)
         seeds, self.device = require_seeds(data_seeds, n_tasks=self.n_tasks), require_device(device)
         self._sizes = torch.tensor(self.n_tasks, dtype=torch.float64, device=self.device).view(-1, 1)
@@ -93,11 +97,6 @@ class TaskSampler(ABC):
         index = torch.arange(max(self.n_tasks), device=self.device).expand(len(seeds), -1)
         self._task_keys = counter.row_keys(task_keys, index)
         self._tabulate()
-
-    @property
-    def n_replicas(self) -> int:
-        """R, the number of replicas sampled at once."""
-        return len(self.n_tasks)
 
     def batches(self, first_step: int, n_steps: int, batch_size: int) -> Sequences:
         """Training sequences of several steps, all new: shape (R, n_steps * batch_size, ...)."""

@@ -58,6 +58,10 @@ class ReplicaGroup:
         settings: how to train.
         loss: what is minimised.
 
+    Attributes:
+        n_replicas: how many replicas the group has.
+        step: how many steps they have taken.
+
     Raises:
         ValueError: naming the argument that is of another class, or `model` where it has nothing to train.
     """
@@ -72,12 +76,7 @@ class ReplicaGroup:
         if not self.trained:
             raise ValueError(f"`model` must have parameters that are trained; got {model!r}")
         self.optimizer = torch.optim.Adam(self.trained.values(), lr=settings.learning_rate, fused=True)
-        self.step = 0
-
-    @property
-    def n_replicas(self) -> int:
-        """How many replicas the group has."""
-        return self.rows.stop - self.rows.start
+        self.n_replicas, self.step = rows.stop - rows.start, 0
 
     def advance(self, last: int, stop: threading.Event) -> Tensor:
         """Trains up to step `last`; returns the losses of the steps taken, shape (steps, R)."""

@@ -104,7 +104,8 @@ class Trainer(Generic[Replica]):
             bar = progress(total=n * self.settings.steps, initial=n * step, desc=label, unit="replica-step",
                            unit_scale=True, smoothing=0.05)  # fmt: skip
             with bar:
-                for last in self._segments(step):
+                ends = {*self.settings.checkpoint_steps, *range(0, self.settings.steps, self.settings.save_every)}
+                for last in sorted(end for end in ends if end > step):
                     losses = self.advance(last, bar)
                     self._check(losses, step)
                     means = losses.double().mean(0).tolist()
@@ -136,10 +137,6 @@ class Trainer(Generic[Replica]):
         for group in self._groups:
             group.restore(step, tensors)
         return step, [metrics]
-
-    def _segments(self, step: int) -> list[int]:
-        ends = {*self.settings.checkpoint_steps, *range(0, self.settings.steps, self.settings.save_every)}
-        return sorted(end for end in ends if end > step)
 
     def advance(self, last: int, bar: tqdm[None] | None = None) -> Tensor:
         """Trains what `start` built up to step `last` without saving; returns the losses, shape (steps, R)."""
