@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
+from gating.predictors.tables import row_blocks
 from theory.validation import require_choice, require_reals
 
 __all__ = ["LOSSES", "DiscrepancyCurves", "OutputRows", "Slopes", "output_rows"]
@@ -150,9 +151,7 @@ class OutputRows:
     def tabulate(self) -> DiscrepancyCurves:
         """The same for one weight per cell, as a table; evidence is left out."""
         table = np.empty((len(self), len(NODES), 3))
-        n_cells = max(1, IN_CACHE * len(self) // self.target.size)
-        for first in range(0, len(self), n_cells):
-            block = slice(first, first + n_cells)
+        for block in row_blocks(len(self), self.target[0].size, IN_CACHE):
             cells = self[block]
             for k, node in enumerate(NODES):
                 table[block, k] = np.stack([part.mean(axis=1) for part in cells._rows(np.full((1, 1), node))], axis=1)
