@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ PLACEHOLDERS = {
     "unrelated_question": ("{subject}",),
     "unrelated_context": ("{subject}", "{answer}"),
 }
+KINDS = (*FACT_KINDS, *PLACEHOLDERS)
 
 
 class Fact(NamedTuple):
@@ -158,7 +160,15 @@ def load_collection(source: str | Path, text: str | None = None) -> Collection:
     Raises:
         SpecError: the file is not there, or a sentence for each line that is malformed, with its number.
     """
-    return collection_of(_lines(collection_text(source) if text is None else text, str(source)))
+    rows, problems = {}, []
+    for number, line in enumerate((collection_text(source) if text is None else text).split("\n"), start=1):
+        place = f"{source}, line {number}"
+        try:
+            if line.strip():
+                rows[place] = json.loads(line)
+        except json.JSONDecodeError as error:
+            problems.append(f"{place}: must be a JSON object; {error.msg} at column {error.colno}")
+    return _collected(rows, problems)
 
 
 def collection_text(source: str | Path) -> str:
@@ -169,8 +179,8 @@ def collection_text(source: str | Path) -> str:
     """
     if source in GIVEN:
         return (resources.files("llm_finetune") / "data" / f"{source}.jsonl").read_text(encoding="utf-8")
-    if not Path(source).is_file():
-        raise SpecError([f"`collection` must be one of {GIVEN} or an existing file; got '{source}'"])
+    if not os.path.isfile(source):
+        raise SpecError([f"`collection` must be one of {GIVEN} or an existing file; got {shown(str(source))}"])
     try:
         return Path(source).read_text(encoding="utf-8")
     except (UnicodeDecodeError, OSError) as error:
@@ -189,90 +199,58 @@ def collection_of(rows: Iterable[Mapping[str, Any]]) -> Collection:
         ...
         theory.settings.SpecError: row 1: `answer` must be a text that is not blank; got None
     """
-    rows = [{key: value for key, value in row.items() if value is not None} for row in rows]
-    problems = [
-        f"{row.get(_PLACE, f'row {number}')}: {problem}"
-        for number, row in enumerate(rows, start=1)
-        for problem in _row_problems(row)
-    ]
+    return _collected({f"row {number}": row for number, row in enumerate(rows, start=1)}, [])
+
+
+def _collected(rows: Mapping[str, Any], problems: list[str]) -> Collection:
+    """A collection from rows by their places, unless one is malformed or there were problems before."""
+    problems = problems + [f"{place}: {problem}" for place, row in rows.items() for problem in _row_problems(row)]
     if problems:
         raise SpecError(problems)
-    facts = {kind: tuple(_fact(row) for row in rows if row["kind"] == kind) for kind in FACT_KINDS}
-    texts = {kind: tuple(row["text"] for row in rows if row["kind"] == kind) for kind in PLACEHOLDERS}
-    return Collection(**{f"{kind}s": lines for kind, lines in {**facts, **texts}.items()})
+    lines: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    for row in rows.values():
+        given = {key: value for key, value in row.items() if value is not None}
+        lines[given.pop("kind")].append(Fact(**given) if row["kind"] in FACT_KINDS else row["text"])
+    return Collection(**{f"{kind}s": tuple(found) for kind, found in lines.items()})
 
 
 def write_collection(collection: Collection, path: Path) -> None:
     """Writes a collection as JSON Lines, atomically; `load_collection` reads it back."""
-    rows: list[dict[str, Any]] = []
-    for plural, lines in asdict(collection).items():
-        kind = plural.removesuffix("s")
-        for line in lines:
-            rows.append({"kind": kind, **(Fact(*line)._asdict() if kind in FACT_KINDS else {"text": line})})
+    rows = [_row(plural, line) for plural, lines in vars(collection).items() for line in lines]
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-_PLACE = "\0place"  # where a row came from; no column of a file can be called so
+def _row(plural: str, line: Any) -> dict[str, Any]:
+    """A line of a collection as `collection_of` takes it."""
+    return {"kind": plural.removesuffix("s"), **(line._asdict() if isinstance(line, Fact) else {"text": line})}
 
 
-def _lines(text: str, name: str) -> Iterator[dict[str, Any]]:
-    """Rows of JSON Lines, each with its place; blank lines are passed over."""
-    problems = []
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.append(f"{name}, line {number}: must be a JSON object; {error.msg} at column {error.colno}")
-            continue
-        if isinstance(row, dict):
-            rows.append({**row, _PLACE: f"{name}, line {number}"})
-        else:
-            problems.append(f"{name}, line {number}: must be a JSON object; got {line.strip()[:40]}")
-    if problems:
-        raise SpecError(problems)
-    return iter(rows)
-
-
-def _row_problems(row: Mapping[str, Any]) -> Iterator[str]:
+def _row_problems(row: Any) -> Iterator[str]:
+    if not isinstance(row, Mapping):
+        yield f"must be a JSON object; got {shown(row, 40)}"
+        return
     kind = row.get("kind")
-    if kind not in (*FACT_KINDS, *PLACEHOLDERS):
-        yield f"`kind` must be one of {(*FACT_KINDS, *PLACEHOLDERS)}; got {kind!r}"
+    if kind not in KINDS:
+        yield f"`kind` must be one of {KINDS}; got {kind!r}"
         return
     needed = ("subject", "answer") if kind in FACT_KINDS else ("text",)
     optional = ("frequency", "group") if kind in FACT_KINDS else ()
-    for key in sorted(set(row) - {"kind", _PLACE, *needed, *optional}):
+    for key in sorted({key for key, value in row.items() if value is not None} - {"kind", *needed, *optional}):
         yield f"unknown key `{key}`; a line of kind '{kind}' has {(*needed, *optional)}"
     for key in needed:
-        if not _is_text(row.get(key)):
+        if not isinstance(row.get(key), str) or not row[key].strip():
             yield f"`{key}` must be a text that is not blank; got {row.get(key)!r}"
     for placeholder in PLACEHOLDERS.get(kind, ()):
         if isinstance(row.get("text"), str) and placeholder not in row["text"]:
             yield f"`text` of a {kind} must contain {placeholder}; got '{row['text']}'"
 
 
-def _fact(row: Mapping[str, Any]) -> Fact:
-    return Fact(row["subject"], row["answer"], row.get("frequency", 1.0), row.get("group", "all"))
-
-
 def _malformed(collection: Collection) -> Iterator[str]:
     for plural, lines in vars(collection).items():
         kind = plural.removesuffix("s")
-        if not isinstance(lines, tuple) or not all(_is_line(kind, line) for line in lines):
+        if not isinstance(lines, tuple) or any(any(_row_problems(_row(plural, line))) for line in lines):
             words = "facts" if kind in FACT_KINDS else " with ".join(("texts that are not blank", *PLACEHOLDERS[kind]))
             yield f"`{plural}` must be a tuple of {words}; got {shown(lines)}"
-
-
-def _is_line(kind: str, line: Any) -> bool:
-    if kind in FACT_KINDS:
-        return isinstance(line, Fact) and _is_text(line.subject) and _is_text(line.answer)
-    return _is_text(line) and all(placeholder in line for placeholder in PLACEHOLDERS[kind])
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.strip() != ""
 
 
 def _problems(collection: Collection) -> Iterator[str]:

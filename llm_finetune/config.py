@@ -121,8 +121,6 @@ class FinetuneConfig:
             self.facts  # noqa: B018  # read here, and not again
         except SpecError as error:
             yield from error.problems
-        except OSError as error:
-            yield f"`collection` must be a name or a file that can be read; {shown(self.collection)}: {error.strerror}"
         if self.gates is not None and not os.path.isfile(os.path.join(self.gates, "results.parquet")):
             yield f"`gates` must be the folder of a finished `gating compare` run, or null; got {shown(self.gates)}"
 
