@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,40 +119,26 @@ def _asked(collection: Collection, subject: str, most: int) -> Sequence[Fact]:
 
 
 def _record(collection: Collection, prompter: Prompter, name: str, fact: Fact, rng: np.random.Generator) -> Record:
-    condition = CONDITIONS[name]
-    unrelated = condition.subject == "unrelated"
-    contexts = collection.unrelated_contexts if unrelated else collection.contexts
-    questions = collection.unrelated_questions if unrelated else collection.questions
-    questions = collection.paraphrases if condition.paraphrased else questions
+    subject, what, paraphrased = CONDITIONS[name]
 
-    def one_of(texts: Sequence[str]) -> str:
+    def one_of(texts: Sequence[Any]) -> Any:
         return texts[int(rng.integers(len(texts)))]
 
-    about, stated = _stated(collection, condition.stated, fact, one_of)
+    contexts, questions, answers = collection.contexts, collection.questions, collection.answers
+    if subject == "unrelated":
+        contexts, questions = collection.unrelated_contexts, collection.unrelated_questions
+        answers = collection.unrelated_answers
+    if paraphrased:
+        questions = collection.paraphrases
+    about, stated = fact.subject, None
+    if what == "someone":
+        about, stated = one_of([other for other in collection.facts if other.answer != fact.answer])[:2]
+    elif what != "nothing":
+        others = [answer for answer in answers if answer != fact.answer]
+        choices = {"memorised": [fact.answer], "another": others, "new": collection.new_answers, "any": others}
+        stated = one_of(choices[what])
     sentences = [] if stated is None else [collection.state(one_of(contexts), about, stated)]
     prompt = prompter.render(collection.ask(one_of(questions), fact.subject), sentences)
-    memorised = fact.answer if condition.subject == "trained" else None
+    memorised = fact.answer if subject == "trained" else None
     target = memorised if memorised and (stated is None or about != fact.subject) else stated
     return Record(name, fact.subject, fact.group, prompt, memorised, stated, str(target))
-
-
-def _stated(
-    collection: Collection, what: str, fact: Fact, one_of: Callable[[Sequence[str]], str]
-) -> tuple[str, str | None]:
-    """Whom the context is about, and which answer it states."""
-
-    def others(answers: Sequence[str]) -> list[str]:
-        return [answer for answer in answers if answer != fact.answer]
-
-    if what == "someone":
-        names = [other.subject for other in collection.facts if other.answer != fact.answer]
-        chosen = one_of(names)
-        return chosen, next(other.answer for other in collection.facts if other.subject == chosen)
-    choices: dict[str, Callable[[], str | None]] = {
-        "nothing": lambda: None,
-        "memorised": lambda: fact.answer,
-        "another": lambda: one_of(others(collection.answers)),
-        "new": lambda: one_of(collection.new_answers),
-        "any": lambda: one_of(others(collection.unrelated_answers)),
-    }
-    return fact.subject, choices[what]()
