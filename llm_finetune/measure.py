@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,103 +41,35 @@ class Answers(NamedTuple):
     scores: CandidateScores
     said: dict[int, str]
 
+    def at(self, places: list[int]) -> Answers:
+        """The answers to some of the prompts."""
+        scores = self.scores._replace(log_prob=self.scores.log_prob[places])
+        said = {row: self.said[k] for row, k in enumerate(places) if k in self.said}
+        return Answers([self.records[k] for k in places], self.candidates, scores, said)
 
-def answer_records(
-    model: Any, prompter: Prompter, records: Sequence[Record], collection: Collection, *, freely: bool
-) -> list[Answers]:
-    """A model's answers to test prompts: trained and new answers compete, and the unrelated ones among themselves.
-
-    Args:
-        model: the model.
-        prompter: rendered the prompts; its tokenizer is the model's.
-        records: the prompts.
-        collection: where their answers come from.
-        freely: whether the model also answers freely.
-    """
-    unrelated = [record for record in records if CONDITIONS[record.condition].subject == "unrelated"]
-    related = [record for record in records if CONDITIONS[record.condition].subject != "unrelated"]
-    lists = ((related, (*collection.answers, *collection.new_answers)), (unrelated, collection.unrelated_answers))
-    found = []
-    for asked, answers in lists:
-        prompts = [record.prompt for record in asked]
-        texts = [prompter.answer(answer) for answer in answers]
-        scores = score_candidates(model, prompter.tokenizer, prompts, texts)
-        firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
-        places = sorted(firsts.values()) if freely else []
-        said = generate(model, prompter.tokenizer, [prompts[k] for k in places]) if freely else []
-        found.append(Answers(asked, list(answers), scores, dict(zip(places, said, strict=True))))
-    return found
-
-
-def answer_rows(answers: Answers) -> Iterator[Row]:
-    """Rows of each condition and group of facts: means over prompts, with what their intervals are made from."""
-    groups = {record.group for record in answers.records} - {"all"}
-    for name in dict.fromkeys(record.condition for record in answers.records):
-        for group in ("all", *sorted(groups)):
-            places = [k for k, r in enumerate(answers.records) if r.condition == name and group in ("all", r.group)]
-            if not places:
-                continue
-            found = _Part.of(answers, np.array(places))
-            learned = found.records[0].memorised == found.records[0].target
-            where = {"context": name, "group": group, "distribution": "ibd" if learned else "oobd", "kind": "measured"}
-            for measure, values in found.measures().items():
-                yield {**where, "measure": measure, **_mean(measure, values)}
-            for measure, value in found.gate().items():
-                yield {**where, "measure": measure, "value": value}
-
-
-def _mean(measure: str, values: Vector) -> Row:
-    """A mean over prompts with its interval; of values 0 and 1 the mean and their number tell the standard error."""
-    entry, n = measure_of(measure), len(values)
-    found = sequence_interval(values, low=entry.low, high=entry.high)
-    counted = n < 2 or np.isin(values, (0.0, 1.0)).all()
-    error = np.nan if counted else values.std(ddof=1) / n**0.5
-    low, high = float(found.low), float(found.high)
-    return {"value": float(values.mean()), "low": low, "high": high, "tests": n, "standard_error": error}
-
-
-class _Part(NamedTuple):
-    """Answers of one condition and group; `columns` holds each record's memorised, stated and target candidate."""
-
-    records: list[Record]
-    scores: CandidateScores
-    columns: dict[str, NDArray[np.int64]]
-    said: dict[int, str]
-
-    @classmethod
-    def of(cls, answers: Answers, places: NDArray[np.int64]) -> _Part:
-        records = [answers.records[k] for k in places]
-        place = {candidate: column for column, candidate in enumerate(answers.candidates)}
-        columns = {
-            name: np.array([place[getattr(record, name)] for record in records])
-            for name in ("memorised", "stated", "target")
-            if getattr(records[0], name) is not None
-        }
-        scores = CandidateScores(answers.scores.log_prob[places], answers.scores.n_tokens)
-        said = {row: answers.said[k] for row, k in enumerate(places) if k in answers.said}
-        return cls(records, scores, columns, said)
+    def column(self, name: str) -> NDArray[np.int64]:
+        """Which candidate is the ``memorised``, ``stated`` or ``target`` answer of each prompt."""
+        return np.array([self.candidates.index(getattr(record, name)) for record in self.records])
 
     @property
     def rivals(self) -> bool:
         """Whether weights and context give different answers."""
-        return {"memorised", "stated"} <= set(self.columns) and bool(
-            (self.columns["memorised"] != self.columns["stated"]).all()
-        )
+        return all(r.memorised and r.stated and r.memorised != r.stated for r in self.records)
 
     def measures(self) -> dict[str, Vector]:
         """One value for each prompt, by measure."""
-        target, best, log_p = self.columns["target"], self.scores.log_prob.argmax(axis=1), self.scores.log_softmax
+        target, best = self.column("target"), self.scores.log_prob.argmax(axis=1)
         found = {
             "accuracy": best == target,
             "accuracy_per_token": self.scores.normalised.argmax(axis=1) == target,
-            "log_prob": self._at(self.scores.log_prob, "target"),
-            "softmax": np.exp(self._at(log_p, "target")),
+            "log_prob": self._of(self.scores.log_prob, "target"),
+            "softmax": np.exp(self._of(self.scores.log_softmax, "target")),
         }
         if self.rivals:
             for name in ("memorised", "stated"):
-                found[f"{name}_wins"] = best == self.columns[name]
-                found[f"{name}_softmax"] = np.exp(self._at(log_p, name))
-            found["margin"] = self.scores.margin(self.columns["stated"], self.columns["memorised"])
+                found[f"{name}_wins"] = best == self.column(name)
+                found[f"{name}_softmax"] = np.exp(self._of(self.scores.log_softmax, name))
+            found["margin"] = self.scores.margin(self.column("stated"), self.column("memorised"))
         for name in ("target", "memorised", "stated") if self.rivals else ("target",):
             matches = [mentions(text, str(getattr(self.records[row], name))) for row, text in self.said.items()]
             found |= {f"generated_{name}": np.array(matches)} if matches else {}
@@ -150,7 +83,7 @@ class _Part(NamedTuple):
         """
         if not self.rivals:
             return {}
-        pair = np.stack([self._at(self.scores.log_softmax, name) for name in ("memorised", "stated")], axis=-1)
+        pair = np.stack([self._of(self.scores.log_softmax, name) for name in ("memorised", "stated")], axis=-1)
         mass = np.logaddexp.reduce(pair, axis=-1, keepdims=True)
         certain = torch.eye(2, dtype=torch.float64).log()
         g, h = (row.expand(len(pair), 2) for row in certain)
@@ -161,8 +94,60 @@ class _Part(NamedTuple):
             "effective_gate_remainder": float(1 - np.exp(mass).mean()),
         }
 
-    def _at(self, values: Vector, name: str) -> Vector:
-        return values[np.arange(len(values)), self.columns[name]]
+    def _of(self, values: Vector, name: str) -> Vector:
+        return values[np.arange(len(values)), self.column(name)]
+
+
+def answer_records(
+    model: Any, prompter: Prompter, records: Sequence[Record], collection: Collection, *, freely: bool
+) -> list[Answers]:
+    """A model's answers to test prompts: trained and new answers compete, and the unrelated ones among themselves.
+
+    Args:
+        model: the model.
+        prompter: rendered the prompts; its tokenizer is the model's.
+        records: the prompts.
+        collection: where their answers come from.
+        freely: whether the model also answers freely.
+    """
+    related = [*collection.answers, *collection.new_answers]
+    found = []
+    for unrelated, candidates in ((False, related), (True, [*collection.unrelated_answers])):
+        asked = [r for r in records if (CONDITIONS[r.condition].subject == "unrelated") == unrelated]
+        prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
+        scores = score_candidates(model, prompter.tokenizer, prompts, texts)
+        firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
+        places = sorted(firsts.values()) if freely else []
+        said = generate(model, prompter.tokenizer, [prompts[k] for k in places])
+        found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
+    return found
+
+
+def answer_rows(answers: Answers) -> Iterator[Row]:
+    """Rows of each condition and group of facts: means over prompts, with what their intervals are made from."""
+    conditions = dict.fromkeys(record.condition for record in answers.records)
+    groups = ("all", *sorted({record.group for record in answers.records} - {"all"}))
+    for name, group in product(conditions, groups):
+        places = [k for k, r in enumerate(answers.records) if r.condition == name and group in ("all", r.group)]
+        if not places:
+            continue
+        found = answers.at(places)
+        learned = found.records[0].memorised == found.records[0].target
+        where = {"context": name, "group": group, "distribution": "ibd" if learned else "oobd", "kind": "measured"}
+        for measure, values in found.measures().items():
+            yield {**where, "measure": measure, **_mean(measure, values)}
+        for measure, value in found.gate().items():
+            yield {**where, "measure": measure, "value": value}
+
+
+def _mean(measure: str, values: Vector) -> Row:
+    """A mean over prompts with its interval; of values 0 and 1 the mean and their number tell the standard error."""
+    entry, n = measure_of(measure), len(values)
+    found = sequence_interval(values, low=entry.low, high=entry.high)
+    counted = n < 2 or np.isin(values, (0.0, 1.0)).all()
+    error = np.nan if counted else values.std(ddof=1) / n**0.5
+    low, high = float(found.low), float(found.high)
+    return {"value": float(values.mean()), "low": low, "high": high, "tests": n, "standard_error": error}
 
 
 def mentions(said: str, answer: str) -> bool:
