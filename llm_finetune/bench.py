@@ -11,6 +11,7 @@ from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
+from gating.studies.vocabulary import refusals
 from llm_finetune.conditions import Record, draw_records
 from llm_finetune.config import FinetuneConfig, Run, step_name
 from llm_finetune.finetune import LOSSES, MODEL, finetune
@@ -20,8 +21,7 @@ from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
-from llm_finetune.tokens import encode_answers, require_room
-from theory.settings import SpecError
+from llm_finetune.tokens import encode, encode_answers, require_room
 
 __all__ = ["Bench", "check", "keep_base", "keep_tuned", "seconds"]
 
@@ -33,20 +33,28 @@ _as_it_came: dict[tuple[str, str], LanguageModel] = {}
 
 
 class Bench:
-    """Prompts and measurements of a study.
+    """A model as it came, the prompts of a study, and how models are measured on them.
 
     Args:
         config: settings of the study.
-        tokenizer: tokenizer of the model.
+        resources: where the model goes, and who hears of it.
 
     Raises:
-        SpecError: when `chat` asks for a template that the tokenizer does not have.
+        SpecError: when the model cannot be read, or `chat` asks for a template that its tokenizer does not have.
     """
 
-    def __init__(self, config: FinetuneConfig, tokenizer: Any):
-        self.config = config
+    def __init__(self, config: FinetuneConfig, resources: Resources):
+        torch.set_num_threads(resources.workers)
+        self.config, self._source = config, (config.model, resources.device)
+        held = _as_it_came.pop(self._source, None)
+        self.loaded = held or load_model(config.model, device=resources.device, say=resources.say)
+        tokenizer = self.loaded.tokenizer
         has_template = bool(tokenizer.chat_template)
         self.prompter = Prompter(tokenizer, chat=has_template if config.chat == "auto" else config.chat == "template")
+
+    def put_back(self) -> None:
+        """The model is still as it came: the next who needs it need not load it."""
+        _as_it_came[self._source] = self.loaded
 
     def stream(self, run: Run) -> PromptStream:
         """Training prompts of a run."""
@@ -62,25 +70,6 @@ class Bench:
             facts_per_group=config.facts_per_group,
             seed=combined_seed(config.evaluation_seed, seed, 2),
         )
-
-    def check(self, loaded: LanguageModel) -> None:
-        """Whether prompts and answers suit the model.
-
-        Raises:
-            SpecError: an answer tokenizes to nothing, or a prompt is longer than the model's context.
-        """
-        facts = self.config.facts
-        answers = [*facts.answers, *facts.new_answers, *facts.unrelated_answers]
-        prompts = [record.prompt for record in self.records(self.config.seed)]
-        for run in {run.mixture: run for run in self.config.runs}.values():
-            prompts += [example.prompt for example in self.stream(run).batch(0, CHECKED_PROMPTS)]
-        try:
-            rows = encode_answers(loaded.tokenizer, [self.prompter.answer(answer) for answer in answers])
-            room = max(len(row) for row in rows)
-            tokens = loaded.tokenizer(prompts, add_special_tokens=False)["input_ids"]
-            require_room(loaded.model, prompts, [len(row) + room for row in tokens])
-        except ValueError as refused:
-            raise SpecError([str(refused)]) from refused
 
     def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> None:
         """Keeps rows of every condition, and free answers at both ends of training; the table comes last, and commits.
@@ -100,43 +89,42 @@ class Bench:
         place.save_table(step_name(step), make_table(row for part in answers for row in answer_rows(part)))
 
 
-def _loaded(config: FinetuneConfig, resources: Resources) -> LanguageModel:
-    torch.set_num_threads(resources.workers)
-    held = _as_it_came.pop((config.model, resources.device), None)
-    return held or load_model(config.model, device=resources.device, say=resources.say)
-
-
 def check(config: FinetuneConfig, resources: Resources) -> None:
-    """Loads the model for the parts to come, and looks whether the prompts suit it.
+    """Loads the model for the parts to come, and looks whether prompts and answers suit it.
 
     Raises:
-        SpecError: it cannot be read, or they do not.
+        SpecError: it cannot be read, an answer tokenizes to nothing, or a prompt is longer than the model's context.
     """
     _as_it_came.clear()
-    loaded = _loaded(config, resources)
-    Bench(config, loaded.tokenizer).check(loaded)
-    _as_it_came[config.model, resources.device] = loaded
+    bench, facts = Bench(config, resources), config.facts
+    model, tokenizer = bench.loaded
+    prompts = [record.prompt for record in bench.records(config.seed)]
+    for run in {run.mixture: run for run in config.runs}.values():
+        prompts += [example.prompt for example in bench.stream(run).batch(0, CHECKED_PROMPTS)]
+    answers = [bench.prompter.answer(a) for a in (*facts.answers, *facts.new_answers, *facts.unrelated_answers)]
+    with refusals():
+        room = max(len(row) for row in encode_answers(tokenizer, answers))
+        require_room(model, prompts, [len(row) + room for row in encode(tokenizer, prompts)])
+    bench.put_back()
 
 
 def keep_base(config: FinetuneConfig, seed: int, place: Place, resources: Resources) -> None:
     """Measures the model before training on the test prompts of a pairing seed."""
-    loaded = _loaded(config, resources)
-    with autocast(config.training.precision, loaded.model.device):
-        Bench(config, loaded.tokenizer).keep_measured(place, 0, loaded.model, seed)
-    _as_it_came[config.model, resources.device] = loaded
+    bench = Bench(config, resources)
+    with autocast(config.training.precision, bench.loaded.model.device):
+        bench.keep_measured(place, 0, bench.loaded.model, seed)
+    bench.put_back()
 
 
 def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resources) -> None:
     """Fine-tunes a model of its own, and measures it along the way."""
     if place.has_table(LOSSES) and (place.kept_folder(MODEL) or not resources.keep):
         return  # killed between its end and its mark
-    loaded = _loaded(config, resources)
-    bench = Bench(config, loaded.tokenizer)
+    bench = Bench(config, resources)
     stream = bench.stream(run)
     resources.say(f"fine-tuning on {run.mixture.text}, exposure {run.exposure}, pairing seed {run.seed}")
     finetune(
-        loaded.model,
-        loaded.tokenizer,
+        *bench.loaded,
         lambda step: stream.batch(step, config.training.batch_size),
         config.training,
         seed=combined_seed(run.seed, 3),
@@ -149,13 +137,13 @@ def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resour
 
 def seconds(config: FinetuneConfig, resources: Resources) -> float:
     """Estimated seconds of a run, from one step of training and one pass over a few test prompts."""
-    loaded = _loaded(config, resources)
-    model, tokenizer = loaded
-    bench, start = Bench(config, tokenizer), time.perf_counter()
+    bench = Bench(config, resources)
+    model, tokenizer = bench.loaded
+    start = time.perf_counter()
     with autocast(config.training.precision, model.device):
         answer_loss(model, tokenizer, bench.stream(config.runs[0]).batch(0, config.training.batch_size)).backward()
         step, records = time.perf_counter() - start, bench.records(config.seed)
-        few = records[:: max(1, len(records) // TIMED_RECORDS)]
+        few = records[:: -max(1, len(records) // TIMED_RECORDS)]  # the last one asks for another relation
         answer_records(model, bench.prompter, few, config.facts, freely=True)
     measured = (time.perf_counter() - start - step) / len(few) * len(records)
     evaluations = (len(config.training.evaluations) - 1) * len(config.runs) + config.n_seeds

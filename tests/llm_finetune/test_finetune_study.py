@@ -318,8 +318,9 @@ def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_see
     }
 
 
-def test_a_dry_run_tells_time_and_writes_nothing(local, tmp_path, capsys):
-    assert main(command(people(local), tmp_path / "run", "--dry-run")) == 0
+@pytest.mark.parametrize("facts_per_group", [2, 64])  # 72 test prompts, of which every ninth is timed
+def test_a_dry_run_tells_time_and_writes_nothing(local, tmp_path, capsys, facts_per_group):
+    assert main(command(people(local, facts_per_group=facts_per_group), tmp_path / "run", "--dry-run")) == 0
     assert "`finetune`, 3 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
@@ -334,7 +335,7 @@ def test_estimates_are_made_from_the_models_shape_and_a_step(local, monkeypatch)
         FINETUNE.memory(people(local, training={"batch_size": 4, "lora_rank": 2}))
         == FINETUNE.memory(config) - 24 * size
     )
-    records = len(bench.Bench(config, load_model(str(local)).tokenizer).records(0))
+    records = len(bench.Bench(config, quiet()).records(0))
     clock = iter([0.0, 2.0, 5.0])  # the step takes 2 s, every `records // 8`-th test prompt together 3 s
     monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     few = len(range(0, records, records // 8))
