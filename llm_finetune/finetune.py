@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from gating.runs.errors import Damaged, Interrupted
 from gating.runs.folder import RunFolder
 from gating.runs.identity import content
 from gating.runs.store import Place, opened
+from gating.studies.replicas import combined_seed
 from gating.training.trainer import TrainingDiverged
 from llm_finetune.adapters import adapted, reopened
 from llm_finetune.loss import BatchSource, answer_loss, shuffled
@@ -127,40 +128,37 @@ def _saved_step(place: Place) -> int:
     return place.numbers(STATE)["step"] if place.has_tensors(STATE) else 0
 
 
+@dataclass(eq=False)
 class _Run:
     """One model in training."""
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        source: BatchSource,
-        settings: FinetuneSettings,
-        seed: int,
-        place: Place,
-        accelerator: Accelerator,
-    ):
-        self.accelerator = accelerator
-        if settings.batch_size < self.accelerator.num_processes:
-            n = self.accelerator.num_processes
+    model: Any
+    tokenizer: Any
+    source: BatchSource
+    settings: FinetuneSettings
+    seed: int
+    place: Place
+    accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        settings, n = self.settings, self.accelerator.num_processes
+        if settings.batch_size < n:
             raise ValueError(f"`batch_size` must be at least the number of processes, {n}; got {settings.batch_size}")
-        self.model = model.to(self.accelerator.device)
-        self._tokenizer, self._source, self._settings = tokenizer, source, settings
-        self._seed, self._place = seed, place
-        self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        for parameter in self._trained.values():
+        self.model = self.model.to(self.accelerator.device)
+        self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        for parameter in self.trained.values():
             parameter.data = parameter.data.float()  # bfloat16 weights would swallow small updates
-        self._optimizer = torch.optim.AdamW(
-            self._trained.values(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self.losses = self._load()
-        self._spread = self.accelerator.prepare_model(self.model)
+        self.spread = self.accelerator.prepare_model(self.model)
 
     def train(self, evaluate: Callable[[int, Any], None] | None, say: Callable[[str], None]) -> None:
         """Trains from the saved step to the last one."""
-        settings, start = self._settings, len(self.losses)
+        settings, start = self.settings, len(self.losses)
         if start:
-            say(f"`{self._place.path}` goes on from step {start}")
+            say(f"`{self.place.path}` goes on from step {start}")
         main = self.accelerator.is_main_process
         bar = tqdm(range(start, settings.steps + 1), disable=None if main else True, unit="step", desc="fine-tuning")
         for step in bar:
@@ -173,71 +171,67 @@ class _Run:
             if step < settings.steps:
                 loss = self._step(step)
                 bar.set_postfix_str(f"loss {loss:.3g}")
-                self.losses = torch.cat([self.losses, torch.tensor([loss], dtype=torch.float64)])
+                self.losses.append(loss)
 
     def _step(self, step: int) -> float:
-        settings, n = self._settings, self.accelerator.num_processes
-        batch = list(self._source(step))
+        settings, n = self.settings, self.accelerator.num_processes
+        batch = list(self.source(step))
         rank = self.accelerator.process_index
         self.model.train()
         with torch.random.fork_rng(), self._precision():
-            torch.manual_seed(_step_seed(self._seed, step, rank))  # dropout
-            loss = n * answer_loss(self._spread, self._tokenizer, batch, slice(rank, None, n))
+            torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
+            loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n))
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self._trained.values(), settings.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self.trained.values(), settings.max_grad_norm)
         value = self.accelerator.reduce(loss.detach(), reduction="mean").item()
         if not np.isfinite(value) or not norm.isfinite():
             what = f"loss is {value:g}" if not np.isfinite(value) else f"gradient's norm is {norm.item():g}"
-            saved = _saved_step(self._place)
+            saved = _saved_step(self.place)
             raise TrainingDiverged(
-                f"the {what} at step {step + 1}; last saved state in `{self._place.path}`:"
+                f"the {what} at step {step + 1}; last saved state in `{self.place.path}`:"
                 f" {f'step {saved}' if saved else 'none'}; a smaller `learning_rate` may help"
             )
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (step + 1) / (settings.warm_up + 1))
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         return value
 
     def _save(self) -> None:
         """Keeps parameters, optimizer and the losses up to now in one file."""
-        tensors = {"losses": self.losses}
-        for name, parameter in self._trained.items():
-            held = {"parameters": parameter, **self._optimizer.state[parameter]}
+        tensors = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
+        for name, parameter in self.trained.items():
+            held = {"parameters": parameter, **self.optimizer.state[parameter]}
             tensors |= {f"{key}.{name}": torch.atleast_1d(value) for key, value in held.items()}
-        self._place.save_tensors(STATE, tensors, {"step": len(self.losses)})
+        self.place.save_tensors(STATE, tensors, {"step": len(self.losses)})
 
-    def _load(self) -> torch.Tensor:
+    def _load(self) -> list[float]:
         """Puts the saved state, if there is one, into parameters and optimizer; returns the losses up to it."""
-        if not self._place.has_tensors(STATE):
-            return torch.zeros(0, dtype=torch.float64)
-        held = self._place.tensors(STATE)
-        losses = held.pop("losses")
+        if not self.place.has_tensors(STATE):
+            return []
+        held = self.place.tensors(STATE)
+        losses: list[float] = held.pop("losses").tolist()
         for key, value in held.items():
             field, _, name = key.partition(".")
-            parameter = self._trained[name]
+            parameter = self.trained[name]
             if field == "parameters":
                 parameter.data.copy_(value.reshape(parameter.shape))
             else:
                 shape = () if field == "step" else parameter.shape
-                self._optimizer.state[parameter][field] = value.reshape(shape).to(parameter.device)
+                self.optimizer.state[parameter][field] = value.reshape(shape).to(parameter.device)
         return losses
 
     def finish(self, *, keep: bool) -> None:
         """Keeps the model, if it is to be kept, then the losses, which commit both; the state has done its service."""
         if keep:
-            self._place.save_folder(MODEL, self._write)
-        losses = pd.DataFrame({"step": range(1, len(self.losses) + 1), "loss": self.losses.numpy()})
-        self._place.save_table(LOSSES, losses)
-        self._place.discard(f"{STATE}.safetensors")
+            self.place.save_folder(MODEL, self._write)
+        losses = pd.DataFrame({"step": range(1, len(self.losses) + 1), "loss": self.losses})
+        self.place.save_table(LOSSES, losses)
+        self.place.discard(f"{STATE}.safetensors")
 
     def _write(self, draft: Path) -> None:
         self.model.save_pretrained(draft)
-        self._tokenizer.save_pretrained(draft)
+        self.tokenizer.save_pretrained(draft)
 
     def _precision(self) -> torch.autocast:
-        return autocast(self._settings.precision, self.accelerator.device)
-
-
-def _step_seed(seed: int, step: int, rank: int) -> int:
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return autocast(self.settings.precision, self.accelerator.device)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,7 +42,6 @@ def answer_loss(model: Any, tokenizer: Any, examples: Sequence[Example], part: s
     width = max(len(answer) for answer in answers)
     device = next(model.parameters()).device
     tokens = pad_left([p + a for p, a in zip(prompts[part], answers, strict=True)], end_token(tokenizer), device)
-    labels = [[IGNORED] * (width - len(answer)) + answer for answer in answers]
     logits = model(
         input_ids=tokens.ids,
         attention_mask=tokens.mask,
@@ -51,7 +49,7 @@ def answer_loss(model: Any, tokenizer: Any, examples: Sequence[Example], part: s
         logits_to_keep=width + 1,
         use_cache=False,
     ).logits[:, :-1]
-    target = torch.tensor(labels, device=device).flatten()
+    target = pad_left(answers, IGNORED, device).ids.flatten()
     total = functional.cross_entropy(logits.flatten(0, 1).float(), target, ignore_index=IGNORED, reduction="sum")
     return total / n_tokens
 
