@@ -176,9 +176,8 @@ class PromptStream:
         others = [fact for fact in collection.facts if fact.subject != subject]
         order = rng.permutation(len(others))[: self.mixture.sentences]
         stated = [others[k][:2] for k in order]
-        answer = memorised
+        answer = str(rng.choice(collection.answers)) if kind == "reading" else memorised
         if kind in ("reading", "agreeing"):
-            answer = str(rng.choice(collection.answers)) if kind == "reading" else memorised
             stated[-1] = (subject, answer)
         context = str(rng.choice(collection.contexts))
         sentences = [collection.state(context, *stated[k]) for k in rng.permutation(len(stated))]

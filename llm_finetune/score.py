@@ -105,8 +105,15 @@ def score_candidates(
         raise ValueError(f"`prompts` and `candidates` must not be empty; got {len(prompts)} and {len(candidates)}")
     rows = encode(tokenizer, prompts)
     answers = encode_answers(tokenizer, candidates)
-    _check(model, prompts, rows, candidates, answers)
-    tree = _Tree.of(answers)
+    seen: dict[tuple[int, ...], str] = {}
+    for candidate, answer in zip(candidates, answers, strict=True):
+        if tuple(answer) in seen:
+            pair = f"{seen[tuple(answer)]!r} and {candidate!r}"
+            raise ValueError(f"no two `candidates` may have the same tokens; got {pair}")
+        seen[tuple(answer)] = candidate
+    longest = max(len(answer) for answer in answers)
+    require_room(model, prompts, [len(row) + longest for row in rows])
+    tree = _Tree.of(answers, model.device)
     scores = np.empty((len(rows), len(answers)))
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # prompts of one length together: little padding
     with _evaluating(model):
@@ -151,81 +158,58 @@ def generate(
 class _Tree(NamedTuple):
     """Beginnings of the candidates, each once; column 0 is the end of the prompt, column n + 1 is node n.
 
-    `tokens` and `depth` have one entry for each node; `ancestors[n]` are the nodes that node n attends to, itself
-    among them. `column[s]` and `target[s]` say where each scored token is predicted and which it is, and `owner[s]`
-    whose it is: a candidate's score is the sum over its own.
+    `tokens` and `depth` have one entry for each node; `attends[n]` says which nodes node n attends to, itself among
+    them. `column[s]` and `target[s]` say where each scored token is predicted and which it is, and `owner[s]` whose it
+    is: a candidate's score is the sum over its own. The end token is predicted, and predicts nothing.
     """
 
-    tokens: list[int]
-    depth: list[int]
-    ancestors: list[list[int]]
-    column: list[int]
-    target: list[int]
-    owner: list[int]
+    tokens: Tensor
+    depth: Tensor
+    attends: Tensor
+    column: Tensor
+    target: Tensor
+    owner: Tensor
 
     @classmethod
-    def of(cls, answers: Sequence[Sequence[int]]) -> _Tree:
-        tree = cls([], [], [], [], [], [])
-        nodes: dict[tuple[int, ...], int] = {}
-        for candidate, answer in enumerate(answers):
-            path: list[int] = []
-            for depth, token in enumerate(answer):
-                tree.column.append(path[-1] + 1 if path else 0)
-                tree.target.append(token)
-                tree.owner.append(candidate)
-                if depth + 1 == len(answer):
-                    break  # the end token is predicted, and predicts nothing
-                node = nodes.setdefault(tuple(answer[: depth + 1]), len(tree.tokens))
-                path.append(node)
-                if node == len(tree.tokens):
-                    tree.tokens.append(token)
-                    tree.depth.append(depth)
-                    tree.ancestors.append(list(path))
-        return tree
+    def of(cls, answers: Sequence[Sequence[int]], device: torch.device) -> _Tree:
+        starts = dict.fromkeys(tuple(answer[:length]) for answer in answers for length in range(len(answer)))
+        place = {start: column for column, start in enumerate(starts)}  # the empty one, the prompt's end, comes first
+        nodes = list(starts)[1:]
+        attends = torch.eye(len(nodes), dtype=torch.bool)
+        for node, start in enumerate(nodes):
+            if len(start) > 1:
+                attends[node] |= attends[place[start[:-1]] - 1]
+        scored = [
+            (place[tuple(answer[:length])], token, candidate)
+            for candidate, answer in enumerate(answers)
+            for length, token in enumerate(answer)
+        ]
+        tokens, depth = torch.tensor([(start[-1], len(start) - 1) for start in nodes], device=device).T
+        column, target, owner = torch.tensor(scored, device=device).T
+        return cls(tokens, depth, attends.to(device), column, target, owner)
 
 
 def _score(model: Any, rows: list[list[int]], tree: _Tree, fill: int) -> Tensor:
     """Scores of a batch, shape (B, K), float64."""
-    n = len(tree.tokens)
     prompt = pad_left(rows, fill, model.device)
-    nodes, depth = (torch.tensor(values, device=model.device) for values in (tree.tokens, tree.depth))
     lengths = prompt.mask.sum(dim=1, keepdim=True)
     logits = model(
-        input_ids=torch.cat([prompt.ids, nodes.expand(len(rows), n)], dim=1),
-        attention_mask=_attention(prompt.mask, tree.ancestors, model.dtype),
-        position_ids=torch.cat([prompt.positions, lengths + depth], dim=1),
-        logits_to_keep=n + 1,
+        input_ids=torch.cat([prompt.ids, tree.tokens.expand(len(rows), -1)], dim=1),
+        attention_mask=_attention(prompt.mask, tree.attends, model.dtype),
+        position_ids=torch.cat([prompt.positions, lengths + tree.depth], dim=1),
+        logits_to_keep=len(tree.tokens) + 1,
         use_cache=False,
-    ).logits
-    column, target, owner = (torch.tensor(v, device=model.device) for v in (tree.column, tree.target, tree.owner))
-    logits = logits.float()
-    parts = (logits[:, column, target] - logits.logsumexp(dim=-1)[:, column]).double()
-    scores = torch.zeros(len(rows), tree.owner[-1] + 1, dtype=torch.float64, device=model.device)
-    return scores.index_add_(1, owner, parts)
+    ).logits.float()
+    parts = (logits[:, tree.column, tree.target] - logits.logsumexp(dim=-1)[:, tree.column]).double()
+    scores = torch.zeros(len(rows), int(tree.owner[-1]) + 1, dtype=torch.float64, device=model.device)
+    return scores.index_add_(1, tree.owner, parts)
 
 
-def _attention(mask: Tensor, ancestors: list[list[int]], dtype: torch.dtype) -> Tensor:
+def _attention(mask: Tensor, attends: Tensor, dtype: torch.dtype) -> Tensor:
     """Additive mask, shape (B, 1, L + n, L + n): 0 where a row's token attends to a column's, -inf elsewhere."""
-    (batch, length), n = mask.shape, len(ancestors)
-    allowed = torch.zeros(batch, length + n, length + n, dtype=torch.bool, device=mask.device)
-    allowed[:, :length, :length] = torch.ones_like(allowed[0, :length, :length]).tril()
-    allowed[:, length:, :length] = True
+    (batch, length), n = mask.shape, len(attends)
+    allowed = torch.ones(batch, length + n, length + n, dtype=torch.bool, device=mask.device).tril()
+    allowed[:, length:, length:] = attends
     allowed[:, :, :length] &= mask.bool().unsqueeze(1)
-    rows = [length + node for node, path in enumerate(ancestors) for _ in path]
-    columns = [length + node for path in ancestors for node in path]
-    allowed[:, rows, columns] = True
     allowed |= torch.eye(length + n, dtype=torch.bool, device=mask.device)  # padding sees itself: no empty row
     return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, float("-inf")).unsqueeze(1)
-
-
-def _check(
-    model: Any, prompts: Sequence[str], rows: list[list[int]], candidates: Sequence[str], answers: list[list[int]]
-) -> None:
-    seen: dict[tuple[int, ...], str] = {}
-    for candidate, answer in zip(candidates, answers, strict=True):
-        if tuple(answer) in seen:
-            pair = f"{seen[tuple(answer)]!r} and {candidate!r}"
-            raise ValueError(f"no two `candidates` may have the same tokens; got {pair}")
-        seen[tuple(answer)] = candidate
-    longest = max(len(answer) for answer in answers)
-    require_room(model, prompts, [len(row) + longest for row in rows])
