@@ -15,21 +15,19 @@ from gating.page.names import INK, system_of
 from gating.results.query import at_last_step, select
 from gating.studies.vocabulary import GROUPS
 
-__all__ = ["GATES_TITLE", "SHARE_TITLE", "draw_gates", "draw_share", "gates_by_exposure"]
+__all__ = ["draw_gates", "draw_share", "gates_by_exposure"]
 
 Setting = tuple[str, str]
 """Mixture and exposure, as in the columns."""
 
-SHARE_TITLE = "In-context accuracy against the share of context prompts"
-GATES_TITLE = "Effective gates side by side, against how often training asked for the answer"
-
 LINES = {"high": "-", "low": "--", "all": "-"}
 
 
-def draw_share(answers: pd.DataFrame, margin: float) -> str:
+def draw_share(title: str, answers: pd.DataFrame, margin: float) -> str:
     """In-context accuracy against the share of context prompts, as SVG text.
 
     Args:
+        title: heading of the figure.
         answers: rows of `advice_rows`.
         margin: allowed loss of accuracy.
     """
@@ -38,7 +36,7 @@ def draw_share(answers: pd.DataFrame, margin: float) -> str:
     found = answers.set_index("measure")["value"].to_dict()
     with canvas(7.0, 4.0) as (figure, text):
         axes = figure.subplots()
-        figure.suptitle(SHARE_TITLE)
+        figure.suptitle(title)
         place = np.arange(len(shares))
         axes.plot(place, value, label="after fine-tuning", color=INK, marker="o")
         axes.vlines(place, low, high, color=INK, linewidth=1.1, alpha=0.6)
@@ -50,8 +48,7 @@ def draw_share(answers: pd.DataFrame, margin: float) -> str:
             axes.axvline(at, color="#d55e00", linewidth=0.9, marker="", label="advised share")
         axes.xaxis.set_major_locator(FixedLocator(place.tolist()))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * shares[round(x)]:g}%"))
-        axes.set_xlabel("share of training prompts whose context has to be read")
-        axes.set_ylabel("in-context accuracy")
+        axes.set(xlabel="share of training prompts whose context has to be read", ylabel="in-context accuracy")
         axes.set_ylim(-0.04, 1.04)
         figure.legend(loc="outside lower center", ncols=4)
     return text.getvalue()
@@ -76,16 +73,17 @@ def gates_by_exposure(summary: pd.DataFrame) -> pd.DataFrame:
     return found[(found["exposures"] > 0) & found["value"].notna()]
 
 
-def draw_gates(gates: pd.DataFrame, labels: Mapping[Setting, str]) -> str:
+def draw_gates(title: str, gates: pd.DataFrame, labels: Mapping[Setting, str]) -> str:
     """Effective gates against exposures, as SVG text.
 
     Args:
+        title: heading of the figure.
         gates: rows of `gates_by_exposure`, one or more.
         labels: how each model was trained, in words.
     """
     with canvas(7.6, 4.6) as (figure, text):
         axes = figure.subplots()
-        figure.suptitle(GATES_TITLE)
+        figure.suptitle(title)
         if {"high", "low"} & set(gates.loc[gates["system"] == "llm", "group"]):
             gates = gates[gates["group"] != "all"]  # groups tell more than their mean
         keys = ["system", "mixture", "exposure", "group"]

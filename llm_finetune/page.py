@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gating.page.figures import Block, Drawing, Facet, FigureSpec, Page, Row, Trace, YAxis
-from gating.page.names import INK, System, in_order
+from gating.page.names import in_order
 from gating.page.text_table import TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
@@ -21,33 +20,18 @@ from gating.studies.vocabulary import GROUPS, group_of
 from llm_finetune.advice import advice_sentence
 from llm_finetune.conditions import IN_CONTEXT
 from llm_finetune.config import FinetuneConfig
-from llm_finetune.drawings import GATES_TITLE, SHARE_TITLE, Setting, draw_gates, draw_share, gates_by_exposure
+from llm_finetune.drawings import Setting, draw_gates, draw_share, gates_by_exposure
 
 __all__ = ["CONTEXTS", "SAMPLES", "finetune_page", "finetune_text", "outcome_table"]
 
 WORDS = page_words("llm_finetune")
 
-CONTEXTS: dict[str, System] = {
-    "no_context": System("No context", "Trained subjects: recall.", INK, "o"),
-    "paraphrased": System(
-        "No context, question reworded", "Recall, asked as training never does.", "#56b4e9", "s", False
-    ),
-    "agreeing": System("Context agrees", "The context states the memorised answer.", "#7f6fbf", "P"),
-    "someone_else": System("Someone else's fact", "A context about another subject: copy or recall?", "#cc79a7", "v"),
-    "contradicting": System("Context contradicts", "The context states another trained answer.", "#d55e00", "D"),
-    "contradicting_new": System("Context contradicts, new answer", "An answer never trained.", "#e69f00", "D", False),
-    "unseen": System("New subject", "A subject never trained, with a trained answer.", "#009e73", "^"),
-    "unseen_new": System("New subject, new answer", "Neither was ever trained.", "#44aa99", "^", False),
-    "unrelated": System("Another relation", "Colours of things: reading at large.", "#0072b2", "s"),
-}
+CONTEXTS = WORDS.looks
 """Test conditions of language models in the order of legends and tables."""
 
 SAMPLES = "samples.jsonl"
 """File of free answers in the folder of a run: one line for each run, step and prompt."""
 
-RECALL = ("no_context", "paraphrased", "agreeing", "someone_else")
-EVERY = (*RECALL, *IN_CONTEXT, "unrelated")
-SHARE = YAxis("share of prompts", -0.04, 1.04)
 OUTCOMES = (
     "accuracy", "accuracy_per_token", "memorised_wins", "stated_wins", "softmax", "margin", "effective_gate",
     "effective_gate_remainder", "generated_target",
@@ -98,12 +82,14 @@ def _drawings(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Drawing]:
             advice_sentence(answers, config.margin, config.n_seeds),
             f"Mean over four conditions ({names}); bars are 95% intervals.",
         ]
-        yield Drawing("accuracy-by-share", SHARE_TITLE, draw_share(answers, config.margin), sentences)
+        title = WORDS.figures["accuracy-by-share"]["title"]
+        yield Drawing("accuracy-by-share", title, draw_share(title, answers, config.margin), sentences)
     gates = gates_by_exposure(summarise(table[~table["answer"]]))
     if not gates.empty:
-        look = "Contexts that contradict what was trained: 0 is the context's answer, 1 the trained one."
-        alone = ["No run of `gating compare` was given to lay beside it."] if set(gates["system"]) == {"llm"} else []
-        yield Drawing("gate-by-exposure", GATES_TITLE, draw_gates(gates, labels_of(config)), [look, *alone])
+        words = WORDS.figures["gate-by-exposure"]
+        alone = [WORDS.said["alone"]] if set(gates["system"]) == {"llm"} else []
+        svg = draw_gates(words["title"], gates, labels_of(config))
+        yield Drawing(words["name"], words["title"], svg, [words["look"], *alone])
 
 
 def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
@@ -122,29 +108,23 @@ def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
         yield Block(label, tuple((WHOSE[g], outcome_table(select(here, {"group": g}))) for g in groups))
 
 
-def _samples(config: FinetuneConfig, lines: list[dict[str, Any]]) -> Iterator[Block]:
+def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
     """Free answers before and after, to the first prompts of each condition; seeds after the first are in the file."""
+    if samples.empty:
+        return
     tables = []
+    keys = ["condition", "subject", "memorised", "stated", "prompt"]
     for (mixture, exposure), label in labels_of(config).items():
-        wanted = (mixture, exposure, config.seed)
-        here = [line for line in lines if (line["mixture"], line["exposure"], line["seed"]) == wanted]
-        steps = sorted({line["step"] for line in here})
-        said = {(line["prompt"], line["step"]): line["said"] for line in here}
-        rows: list[tuple[str, ...]] = []
-        for context in dict.fromkeys(line["condition"] for line in here):
-            asked = {line["prompt"]: line for line in here if line["condition"] == context}
-            rows += [
-                _sample_row(line, [said[p, step] for step in steps]) for p, line in [*asked.items()][:SAMPLES_SHOWN]
-            ]
-        header = ("condition", "subject", "memorised", "context's", *(f"says at step {step}" for step in steps))
+        here = select(samples, {"mixture": mixture, "exposure": exposure, "seed": config.seed})
+        said = here.pivot_table("said", keys, "step", aggfunc="first", sort=False)
+        said = said.groupby("condition", sort=False).head(SAMPLES_SHOWN)
+        rows = [
+            (CONTEXTS[condition].name, *facts, *map(_short, texts))
+            for (condition, *facts, _), texts in zip(said.index, said.to_numpy(), strict=True)
+        ]
+        header = ("condition", "subject", "memorised", "context's", *(f"says at step {step}" for step in said.columns))
         tables.append((label, TextTable(header, tuple(rows))))
-    if lines:
-        yield Block(f"Sample answers before and after, seed {config.seed}", tuple(tables))
-
-
-def _sample_row(line: dict[str, Any], said: list[str]) -> tuple[str, ...]:
-    name = CONTEXTS[line["condition"]].name
-    return (name, line["subject"], line["memorised"] or "", line["stated"] or "", *(_short(text) for text in said))
+    yield Block(f"Sample answers before and after, seed {config.seed}", tuple(tables))
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -164,78 +144,44 @@ def finetune_text(config: FinetuneConfig, table: pd.DataFrame) -> str:
     return f"After {config.training.steps} steps. {seeds_phrase(found)}\n\n{outcomes}\n\n{advice}".rstrip()
 
 
-def _contexts(label: str, contexts: tuple[str, ...], measure: str, axis: YAxis) -> Row:
-    return Row(label, {"group": "all", "context": contexts}, (Trace(measure),), axis)
-
-
-def _groups(label: str, context: str, measure: str) -> Row:
-    return Row(label, {"group": ("high", "low"), "context": context}, (Trace(measure),), SHARE, optional=True)
-
-
-def _figures(config: FinetuneConfig) -> tuple[FigureSpec, ...]:
-    facets = tuple(
-        Facet(label.replace("; ", "\n"), {"mixture": mixture, "exposure": exposure})
-        for (mixture, exposure), label in labels_of(config).items()
-    )
-
-    def columns(summary: pd.DataFrame) -> tuple[Facet, ...]:
-        return facets
-
-    return (
-        FigureSpec(
-            **WORDS.figures["accuracy-by-step"],
-            x="step",
-            rows=(
-                _contexts("memorised\nanswer is right", RECALL, "accuracy", SHARE),
-                _contexts("context's\nanswer is right", (*IN_CONTEXT, "unrelated"), "accuracy", SHARE),
-                _contexts("context contradicts:\nmemorised wins", IN_CONTEXT[:2], "memorised_wins", SHARE),
-            ),
-            columns=columns,
-            systems=("llm",),
-            hue="context",
-            look_of=CONTEXTS.__getitem__,
-            order=tuple(CONTEXTS),
-        ),
-        FigureSpec(
-            **WORDS.figures["probability-by-step"],
-            x="step",
-            rows=(
-                _contexts("right answer", EVERY, "softmax", YAxis("softmax", -0.04, 1.04)),
-                _contexts("context's less memorised", IN_CONTEXT[:2], "margin", YAxis("margin (nats)")),
-                _contexts("right answer", EVERY, "log_prob", YAxis("log P (nats)", high=0)),
-            ),
-            columns=columns,
-            systems=("llm",),
-            hue="context",
-            look_of=CONTEXTS.__getitem__,
-            order=tuple(CONTEXTS),
-        ),
-        FigureSpec(
-            **WORDS.figures["groups-by-step"],
-            x="step",
-            rows=(
-                _groups("no context:\nrecalled", "no_context", "accuracy"),
-                _groups("context contradicts:\nmemorised wins", "contradicting", "memorised_wins"),
-                _groups("context contradicts:\ncontext wins", "contradicting", "stated_wins"),
-            ),
-            columns=columns,
-            systems=("llm",),
-            hue="group",
-            look_of=group_of,
-            order=tuple(GROUPS),
-        ),
+def _figure(name: str, facets: tuple[Facet, ...]) -> FigureSpec:
+    """A figure over steps as its words declare it, with a column for each way of training."""
+    words = WORDS.figures[name]
+    rows = [
+        Row(
+            row["label"],
+            {"group": tuple(row["group"]), "context": tuple(row["context"])},
+            (Trace(row["measure"]),),
+            YAxis(**row["axis"]),
+            optional=row.get("optional", False),
+        )
+        for row in words["rows"]
+    ]
+    looks = CONTEXTS if words["hue"] == "context" else {group: group_of(group) for group in GROUPS}
+    return FigureSpec(
+        **{**words, "rows": tuple(rows)},
+        x="step",
+        columns=lambda summary: facets,
+        systems=("llm",),
+        look_of=looks.__getitem__,
+        order=tuple(looks),
     )
 
 
 def finetune_page(question: str, config: FinetuneConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `finetune`."""
-    lines = [json.loads(line) for line in beside.get(SAMPLES, "").split("\n") if line]
+    samples = pd.DataFrame(json.loads(line) for line in beside.get(SAMPLES, "").split("\n") if line).fillna("")
+    facets = tuple(
+        Facet(label.replace("; ", "\n"), {"mixture": mixture, "exposure": exposure})
+        for (mixture, exposure), label in labels_of(config).items()
+    )
+    figures = (_figure(name, facets) for name in ("accuracy-by-step", "probability-by-step", "groups-by-step"))
     return Page(
         title=WORDS.title,
         question=question,
         systems=("llm", "transformer", "stylized"),
-        figures=(*_figures(config), *_drawings(config, table)),
+        figures=(*figures, *_drawings(config, table)),
         terms=WORDS.terms,
-        blocks=(*_blocks(config, table), *_samples(config, lines)),
+        blocks=(*_blocks(config, table), *_samples(config, samples)),
         results_title="Results",
     )

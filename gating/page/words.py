@@ -20,6 +20,7 @@ class Words(NamedTuple):
         terms: words a reader needs, and what they mean.
         figures: by name, the texts of each figure: ``title``, ``look`` ...; with its ``name``.
         systems: how systems look, by key; declared for every page.
+        looks: how other things look that colours tell apart, such as test conditions, by key.
         said: other sentences, by name.
     """
 
@@ -27,6 +28,7 @@ class Words(NamedTuple):
     terms: tuple[tuple[str, str], ...]
     figures: dict[str, dict[str, Any]]
     systems: dict[str, System]
+    looks: dict[str, System]
     said: dict[str, str]
 
 
@@ -43,5 +45,6 @@ def page_words(package: str) -> Words:
         tuple(held.get("terms", {}).items()),
         {name: {"name": name, **texts} for name, texts in held.get("figures", {}).items()},
         declare_systems({key: System(**look) for key, look in held.get("systems", {}).items()}),
+        {key: System(**look) for key, look in held.get("looks", {}).items()},
         held.get("said", {}),
     )

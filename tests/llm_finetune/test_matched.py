@@ -80,7 +80,7 @@ def test_a_fact_is_asked_for_by_every_prompt_with_its_own_answer():
 
 def test_both_are_drawn_together(compared):
     labels = labels_of(FinetuneConfig(mixtures=["memory=1"]))
-    svg = draw_gates(gates_by_exposure(summarise(beside_a_model(compared))), labels)
+    svg = draw_gates("Gates", gates_by_exposure(summarise(beside_a_model(compared))), labels)
     assert "Transformer: rare classes" in svg
     assert "Stylized model, end to end: frequent classes" in svg
     assert "Language model, memory only" in svg
