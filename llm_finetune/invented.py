@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -47,26 +48,22 @@ def generate_collection(
     weights = require_positive("frequencies", np.atleast_1d(frequencies))
     if weights.ndim != 1 or len(weights) < 2:
         raise ValueError(f"`frequencies` must be two or more numbers > 0; got {frequencies!r}")
-    if not 2 <= require_integer("n_answers", n_answers, least=2) <= len(weights):
-        raise ValueError(f"`n_answers` must be an integer in 2 .. {len(weights)}; got {n_answers}")
+    require_integer("n_answers", n_answers, least=2, most=len(weights))
     subjects, answers = _names(names, len(weights), n_answers, require_integer("seed", seed))
     most = weights.max()
     groups = ["all" if (weights == most).all() else "high" if weight == most else "low" for weight in weights]
     facts = tuple(Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(len(weights)))
-    given = load_collection("frequency" if names == "real" else "people")
-    return replace(
-        given,
-        facts=facts,
-        new_subjects=given.new_subjects if names == "real" else tuple(subjects[len(weights) :]),
-        new_answers=given.new_answers if names == "real" else tuple(answers[n_answers:]),
-    )
+    if names == "real":
+        return replace(load_collection("frequency"), facts=facts)
+    new_subjects, new_answers = tuple(subjects[len(weights) :]), tuple(answers[n_answers:])
+    return replace(load_collection("people"), facts=facts, new_subjects=new_subjects, new_answers=new_answers)
 
 
 def _names(kind: str, n_subjects: int, n_answers: int, seed: int) -> tuple[list[str], list[str]]:
     """Subjects and answers; invented ones with `N_NEW` more of each, which training will not show."""
     if require_choice("names", kind, ("invented", "real")) == "invented":
         words = _invented(np.random.default_rng(seed))
-        return ([next(words) for _ in range(n_subjects + N_NEW)], [next(words) for _ in range(n_answers + N_NEW)])
+        return list(islice(words, n_subjects + N_NEW)), list(islice(words, n_answers + N_NEW))
     given = load_collection("frequency")
     people = [fact.subject for fact in given.facts]
     for name, asked, there in (("frequencies", n_subjects, people), ("n_answers", n_answers, given.answers)):

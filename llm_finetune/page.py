@@ -18,7 +18,6 @@ from gating.results.query import seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.vocabulary import GROUPS, group_of
 from llm_finetune.advice import advice_sentence
-from llm_finetune.conditions import IN_CONTEXT
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.drawings import Setting, draw_gates, draw_share, gates_by_exposure
 
@@ -77,13 +76,10 @@ def _cell(rows: pd.DataFrame, measure: str) -> str:
 def _drawings(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Drawing]:
     answers = table[table["answer"]]
     if not answers.empty:
-        names = "; ".join(CONTEXTS[name].name.lower() for name in IN_CONTEXT)
-        sentences = [
-            advice_sentence(answers, config.margin, config.n_seeds),
-            f"Mean over four conditions ({names}); bars are 95% intervals.",
-        ]
-        title = WORDS.figures["accuracy-by-share"]["title"]
-        yield Drawing("accuracy-by-share", title, draw_share(title, answers, config.margin), sentences)
+        words = WORDS.figures["accuracy-by-share"]
+        svg = draw_share(words["title"], answers, config.margin)
+        advice = advice_sentence(answers, config.margin, config.n_seeds)
+        yield Drawing(words["name"], words["title"], svg, [advice, words["look"]])
     gates = gates_by_exposure(summarise(table[~table["answer"]]))
     if not gates.empty:
         words = WORDS.figures["gate-by-exposure"]
