@@ -29,6 +29,7 @@ declare(
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
+ENDS = ("value", "low", "high")
 
 
 def advice_rows(table: pd.DataFrame, margin: float, n_candidates: int) -> Iterator[dict[str, Any]]:
@@ -51,33 +52,28 @@ def advice_rows(table: pd.DataFrame, margin: float, n_candidates: int) -> Iterat
     Raises:
         ValueError: when `margin` is not in (0, 1).
     """
-    checked = require_probability("margin", margin, above_zero=True, below_one=True)
+    margin = require_scalar("margin", require_probability("margin", margin, above_zero=True, below_one=True))
     rows = select(table, {"measure": "accuracy", "group": "all", "context": IN_CONTEXT, "exposure": "given"})
     mixtures = rows.drop_duplicates("share").set_index("share")["mixture"].sort_index()
     if len(mixtures) < 2:
         return
     rows = rows[rows["mixture"] == rows["share"].map(mixtures)]
-    after, found = _accuracies(rows[rows["step"] == rows["step"].max()])
-    first = rows[(rows["step"] == rows["step"].min()) & (rows["share"] == mixtures.index[0])]
-    before, base = _accuracies(first)
+    first, last = (rows[rows["step"] == step] for step in (rows["step"].min(), rows["step"].max()))
+    start = first[first["share"] == mixtures.index[0]].assign(share=-1.0)  # before every share that training has
+    mean, accuracies = _accuracies(pd.concat([start, last]))
+    before, *after = ({name: float(getattr(mean, name)[k]) for name in ENDS} for k in range(1 + len(mixtures)))
     shared = {"study": "finetune", "system": "llm", "group": "all", "kind": "measured", "exposure": "given"}
-    for place, (share, mixture) in enumerate(mixtures.items()):
-        ends = _ends(after, place)
+    for (share, mixture), ends in zip(mixtures.items(), after, strict=True):
         yield {**shared, "mixture": mixture, "share": share, "measure": "in_context_accuracy", **ends}
-    yield {**shared, "measure": "in_context_accuracy_before", **_ends(before, 0)}
-    best = float(max(after.value.max(), before.value[0]))
-    yield {**shared, "measure": "largest_in_context_accuracy", "value": best}
+    yield {**shared, "measure": "in_context_accuracy_before", **before}
+    yield {**shared, "measure": "largest_in_context_accuracy", "value": float(mean.value.max())}
     yield {**shared, "measure": "chance_accuracy", "kind": "exact", "value": 1 / n_candidates}
-    if max(after.low.max(), before.low[0]) > 1 / n_candidates:
+    if mean.low.max() > 1 / n_candidates:
         shares = mixtures.index.to_numpy(np.float64)
         advised = moment_bootstrap(
-            lambda drawn: _smallest(shares, drawn.mean(axis=1), require_scalar("margin", checked)),
-            np.column_stack([base, found]),
-            n_resamples=RESAMPLES,
-            seed=0,
+            lambda drawn: _smallest(shares, drawn.mean(axis=1), margin), accuracies, n_resamples=RESAMPLES, seed=0
         )
-        ends = {"value": float(advised.value), "low": float(advised.low), "high": float(advised.high)}
-        yield {**shared, "measure": "advised_share", **ends}
+        yield {**shared, "measure": "advised_share", **{name: float(getattr(advised, name)) for name in ENDS}}
 
 
 def _accuracies(rows: pd.DataFrame) -> tuple[Interval, Floats]:
@@ -92,10 +88,6 @@ def _accuracies(rows: pd.DataFrame) -> tuple[Interval, Floats]:
     tests = grouped["tests"].min().unstack() * len(IN_CONTEXT)
     found, counts, widths = (part.to_numpy(np.float64) for part in (means, tests, errors))
     return mean_interval(found.T, tests=counts.T, standard_errors=widths.T, low=0, high=1), found
-
-
-def _ends(found: Interval, place: int) -> dict[str, float]:
-    return {name: float(getattr(found, name)[place]) for name in ("value", "low", "high")}
 
 
 def _smallest(shares: Floats, accuracies: Floats, margin: float) -> Floats:
@@ -121,7 +113,7 @@ def advice_sentence(answers: pd.DataFrame, margin: float, n_seeds: int) -> str:
     """
     if answers.empty:
         return ""
-    cells = answers.set_index("measure")[["value", "low", "high"]].astype(np.float64)
+    cells = answers.set_index("measure")[list(ENDS)].astype(np.float64)
     value = cells["value"].to_dict()  # of the accuracies at each share the last, which is not used
     best, before = value["largest_in_context_accuracy"], value["in_context_accuracy_before"]
     if "advised_share" not in value:

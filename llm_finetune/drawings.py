@@ -12,8 +12,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from gating.page.canvas import canvas
 from gating.page.draw import PAPER, REFERENCE_COLOUR
 from gating.page.names import INK, system_of
+from gating.results.columns import measure
 from gating.results.query import at_last_step, select
-from gating.studies.vocabulary import GROUPS
+from gating.studies.vocabulary import GATE, GROUPS
 
 __all__ = ["draw_gates", "draw_share", "gates_by_exposure"]
 
@@ -97,11 +98,8 @@ def draw_gates(title: str, gates: pd.DataFrame, labels: Mapping[Setting, str]) -
             axes.plot(at, value, color=look.colour, marker=marker, linestyle=LINES[str(group)], label=name,
                       markerfacecolor=look.colour if group != "low" else PAPER)  # fmt: skip
             axes.vlines(at, low, high, color=look.colour, linewidth=1.1, alpha=0.6)
-        axes.set_xscale("log")
+        axes.set(xscale="log", xlabel=measure("exposures").meaning, ylabel=GATE.label, ylim=(GATE.low, GATE.high))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.4g}"))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("times that training asked for one fact, or one class, with its own answer")
-        axes.set_ylabel("effective gate\n0 = context, 1 = weights")
-        axes.set_ylim(-0.04, 1.04)
         figure.legend(loc="outside lower center", ncols=2)
     return text.getvalue()
