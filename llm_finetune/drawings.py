@@ -21,8 +21,6 @@ __all__ = ["draw_gates", "draw_share", "gates_by_exposure"]
 Setting = tuple[str, str]
 """Mixture and exposure, as in the columns."""
 
-LINES = {"high": "-", "low": "--", "all": "-"}
-
 
 def draw_share(title: str, answers: pd.DataFrame, margin: float) -> str:
     """In-context accuracy against the share of context prompts, as SVG text.
@@ -95,8 +93,8 @@ def draw_gates(title: str, gates: pd.DataFrame, labels: Mapping[Setting, str]) -
             name = name if group == "all" else f"{name}: {GROUPS[str(group)]}"
             marker = "ospDv^P*X<>"[list(labels).index(setting) % 11] if trained else look.marker
             at, value, low, high = (curve[c].to_numpy(np.float64) for c in ("exposures", "value", "low", "high"))
-            axes.plot(at, value, color=look.colour, marker=marker, linestyle=LINES[str(group)], label=name,
-                      markerfacecolor=look.colour if group != "low" else PAPER)  # fmt: skip
+            line, face = ("--", PAPER) if group == "low" else ("-", look.colour)
+            axes.plot(at, value, color=look.colour, marker=marker, linestyle=line, markerfacecolor=face, label=name)
             axes.vlines(at, low, high, color=look.colour, linewidth=1.1, alpha=0.6)
         axes.set(xscale="log", xlabel=measure("exposures").meaning, ylabel=GATE.label, ylim=(GATE.low, GATE.high))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.4g}"))

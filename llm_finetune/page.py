@@ -31,21 +31,8 @@ CONTEXTS = WORDS.looks
 SAMPLES = "samples.jsonl"
 """File of free answers in the folder of a run: one line for each run, step and prompt."""
 
-OUTCOMES = (
-    "accuracy", "accuracy_per_token", "memorised_wins", "stated_wins", "softmax", "margin", "effective_gate",
-    "effective_gate_remainder", "generated_target",
-)  # fmt: skip
-"""Measures of the table of outcomes."""
-
-MAIN = {
-    "recall": ("no_context", "accuracy"),
-    "context\nfollowed": ("contradicting", "stated_wins"),
-    "memorised\nwins": ("contradicting", "memorised_wins"),
-    "gate": ("contradicting", "effective_gate"),
-    "new\nsubject": ("unseen", "accuracy"),
-    "another\nrelation": ("unrelated", "accuracy"),
-}
-"""Conditions and measures that a terminal shows."""
+OUTCOMES, MAIN = WORDS.tables["outcomes"], WORDS.tables["main"]
+"""Measures of the table of outcomes; conditions and measures that a terminal shows, by heading."""
 
 WHOSE = {"all": "All facts", "high": "Frequent facts", "low": "Rare facts"}
 SAMPLES_SHOWN = 3  # free answers of each condition and mixture on the page
@@ -63,13 +50,14 @@ def outcome_table(summary: pd.DataFrame) -> TextTable:
     for context in in_order(summary["context"], CONTEXTS):
         for step in dict.fromkeys((steps[0], steps[-1])):
             here = select(summary, {"context": context, "step": step})
-            lines.append((f"{CONTEXTS[context].name}, step {step}", *(_cell(here, measure) for measure in OUTCOMES)))
+            cells = (_cell(select(here, {"measure": measure})) for measure in OUTCOMES)
+            lines.append((f"{CONTEXTS[context].name}, step {step}", *cells))
     header = (textwrap.fill(measure_of(name).meaning, 18) for name in OUTCOMES)
     return TextTable(("condition", *header), tuple(lines))
 
 
-def _cell(rows: pd.DataFrame, measure: str) -> str:
-    found = rows.loc[rows["measure"] == measure, ["value", "low", "high"]].to_numpy(np.float64)
+def _cell(rows: pd.DataFrame) -> str:
+    found = rows[["value", "low", "high"]].to_numpy(np.float64)
     return number(*found[0]) if len(found) else ""
 
 
@@ -134,7 +122,7 @@ def finetune_text(config: FinetuneConfig, table: pd.DataFrame) -> str:
     lines = []
     for (mixture, exposure), label in labels_of(config).items():
         here = select(found, {"mixture": mixture, "exposure": exposure})
-        lines.append((label, *(_cell(select(here, {"context": c}), measure) for c, measure in MAIN.values())))
+        lines.append((label, *(_cell(select(here, where)) for where in MAIN.values())))
     outcomes = TextTable(("mixture", *MAIN), tuple(lines))
     advice = advice_sentence(table[table["answer"]], config.margin, config.n_seeds)
     return f"After {config.training.steps} steps. {seeds_phrase(found)}\n\n{outcomes}\n\n{advice}".rstrip()

@@ -21,6 +21,7 @@ class Words(NamedTuple):
         figures: by name, the texts of each figure: ``title``, ``look`` ...; with its ``name``.
         systems: how systems look, by key; declared for every page.
         looks: how other things look that colours tell apart, such as test conditions, by key.
+        tables: by name, what a table has in its columns.
         said: other sentences, by name.
     """
 
@@ -29,6 +30,7 @@ class Words(NamedTuple):
     figures: dict[str, dict[str, Any]]
     systems: dict[str, System]
     looks: dict[str, System]
+    tables: dict[str, Any]
     said: dict[str, str]
 
 
@@ -46,5 +48,6 @@ def page_words(package: str) -> Words:
         {name: {"name": name, **texts} for name, texts in held.get("figures", {}).items()},
         declare_systems({key: System(**look) for key, look in held.get("systems", {}).items()}),
         {key: System(**look) for key, look in held.get("looks", {}).items()},
+        held.get("tables", {}),
         held.get("said", {}),
     )
