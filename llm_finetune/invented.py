@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ __all__ = ["generate_collection"]
 ONSETS = "b br d dr f g gl h j k kr l m n p pl r s st t tr v w z"
 VOWELS = "a e i o u ai ou"
 ENDS = "k l m n r s t x"
-N_NEW = 8
+N_NEW = 8  # subjects and answers that training will not show, of each
 
 
 def generate_collection(
@@ -48,28 +48,24 @@ def generate_collection(
     weights = require_positive("frequencies", np.atleast_1d(frequencies))
     if weights.ndim != 1 or len(weights) < 2:
         raise ValueError(f"`frequencies` must be two or more numbers > 0; got {frequencies!r}")
-    require_integer("n_answers", n_answers, least=2, most=len(weights))
-    subjects, answers = _names(names, len(weights), n_answers, require_integer("seed", seed))
+    n = len(weights)
+    require_integer("n_answers", n_answers, least=2, most=n)
+    rng = np.random.default_rng(require_integer("seed", seed))
+    new: dict[str, Any] = {}
+    if require_choice("names", names, ("invented", "real")) == "real":
+        given = load_collection("frequency")
+        subjects, answers = [fact.subject for fact in given.facts], list(given.answers)
+        for name, asked, there in (("frequencies", n, subjects), ("n_answers", n_answers, answers)):
+            if asked > len(there):
+                raise SpecError([f"`{name}` must ask for at most {len(there)} real names; got {asked}"])
+    else:
+        given, words = load_collection("people"), _invented(rng)
+        subjects, answers = list(islice(words, n + N_NEW)), list(islice(words, n_answers + N_NEW))
+        new = {"new_subjects": tuple(subjects[n:]), "new_answers": tuple(answers[n_answers:])}
     most = weights.max()
     groups = ["all" if (weights == most).all() else "high" if weight == most else "low" for weight in weights]
-    facts = tuple(Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(len(weights)))
-    if names == "real":
-        return replace(load_collection("frequency"), facts=facts)
-    new_subjects, new_answers = tuple(subjects[len(weights) :]), tuple(answers[n_answers:])
-    return replace(load_collection("people"), facts=facts, new_subjects=new_subjects, new_answers=new_answers)
-
-
-def _names(kind: str, n_subjects: int, n_answers: int, seed: int) -> tuple[list[str], list[str]]:
-    """Subjects and answers; invented ones with `N_NEW` more of each, which training will not show."""
-    if require_choice("names", kind, ("invented", "real")) == "invented":
-        words = _invented(np.random.default_rng(seed))
-        return list(islice(words, n_subjects + N_NEW)), list(islice(words, n_answers + N_NEW))
-    given = load_collection("frequency")
-    people = [fact.subject for fact in given.facts]
-    for name, asked, there in (("frequencies", n_subjects, people), ("n_answers", n_answers, given.answers)):
-        if asked > len(there):
-            raise SpecError([f"`{name}` must ask for at most {len(there)} real names; got {asked}"])
-    return people, list(given.answers)
+    facts = tuple(Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(n))
+    return replace(given, facts=facts, **new)
 
 
 def _invented(rng: np.random.Generator) -> Iterator[str]:

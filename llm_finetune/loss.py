@@ -58,15 +58,15 @@ def _encoded(model: Any, tokenizer: Any, examples: Sequence[Example]) -> tuple[l
     """Tokens of prompts and of closed answers, which are checked."""
     if not examples:
         raise ValueError("`examples` must not be empty; got none")
-    learned = tokenizer([example.answer for example in examples], add_special_tokens=False)["input_ids"]
-    bare = [example.prompt for example, tokens in zip(examples, learned, strict=True) if not tokens]
+    asked, learned = zip(*examples, strict=True)
+    tokens = tokenizer(list(learned), add_special_tokens=False)["input_ids"]
+    bare = [prompt for prompt, answer in zip(asked, tokens, strict=True) if not answer]
     if bare:
         shown = ", ".join(repr(prompt) for prompt in bare[:3])
         raise ValueError(f"every prompt must have an answer to learn; {len(bare)} have none: {shown}")
-    prompts = encode(tokenizer, [example.prompt for example in examples])
-    answers = encode_answers(tokenizer, [example.answer for example in examples])
+    prompts, answers = encode(tokenizer, asked), encode_answers(tokenizer, learned)
     lengths = [len(prompt) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
-    require_room(getattr(model, "module", model), [example.prompt for example in examples], lengths)
+    require_room(getattr(model, "module", model), asked, lengths)
     return prompts, answers
 
 

@@ -55,14 +55,9 @@ def gates_beside(folder: str | Path) -> pd.DataFrame:
     """
     run = RunFolder(folder)
     settings, table = run.manifest["identity"].get("config", {}), run.read(TABLE, read_table)
-    where = {
-        "answer": False,
-        "system": BESIDE,
-        "measure": "effective_gate",
-        "distribution": "oobd",
-        "context": "relevant",
-    }
-    gates = at_last_step(select(table, {**where, "group": ("high", "low")}))[[column.name for column in BASE]]
+    where = {"system": BESIDE, "measure": "effective_gate", "distribution": "oobd", "context": "relevant"}
+    found = select(table, {**where, "group": ("high", "low"), "answer": False})
+    gates = at_last_step(found)[[column.name for column in BASE]]
     if gates.empty or "distribution" not in settings:
         raise SpecError([f"`gates` must be the folder of a `gating compare` run; '{folder}' holds no gates of classes"])
     spec = build(ClassMixture, settings["distribution"])
