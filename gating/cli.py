@@ -7,22 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from gating.runs.catalogue import find_study, study_names, study_question
 from gating.runs.errors import FolderError, Interrupted, RunFailed
+from gating.runs.options import RunOptions
 from gating.settings import help_text, near, print_config, read_config, read_flags
 from theory.settings import SpecError
 
 __all__ = ["main"]
 
 DESCRIPTION = "When does a model answer from its weights, and when from its context?"
-COMMANDS = {
-    "report": ("DIR", "draws the page of a finished run again"),
-    "ls": ("[DIR]", "lists the runs in a folder and below it, with study and state"),
-    "validate": ("FILE", "checks a file of settings without running them"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files may be no text, and a terminal may know few letters
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
-        status = _command(given)
+        _command(given)
         sys.stdout.flush()
-        return status
+        return 0
     except SpecError as error:
         return _fail(2, error.problems)
     except FolderError as error:
@@ -59,20 +54,19 @@ def _fail(status: int, problems: Sequence[str]) -> int:
     return status
 
 
-def _command(given: list[str]) -> int:
-    first = given[0] if given else "--help"
+def _command(given: list[str]) -> None:
+    first, *rest = given or ["--help"]
     if first in ("-h", "--help"):
         print(_help())
     elif first == "--version":
         print(f"gating {version('icl-gating')}")
     elif first in COMMANDS:
-        return _OWN[first](given[1:])
+        _own(first, rest)
     elif first in study_names():
-        return _study(first, given[1:])
+        _study(first, rest)
     else:
         known = [*study_names(), *COMMANDS]
         raise SpecError([f"`command` must be one of {known}; got {first!r}{near(first, known)}"])
-    return 0
 
 
 def _help() -> str:
@@ -87,27 +81,25 @@ def _help() -> str:
     ]
     lines += [f"  {name:{width}}{question}" for name, question in studies.items()]
     lines += ["", "runs:"]
-    lines += [f"  {f'{name} {place}':{width + 6}}{words}" for name, (place, words) in COMMANDS.items()]
+    lines += [f"  {f'{name} {place}':{width + 6}}{words}" for name, (place, words, _) in COMMANDS.items()]
     return "\n".join(lines)
 
 
-def _study(name: str, given: list[str]) -> int:
+def _study(name: str, given: list[str]) -> None:
     """Runs a study from its flags and files; every bad setting is reported before anything is written."""
-    from gating.runs.options import RunOptions
-
     study = find_study(name)
     if {"-h", "--help"} & set(given):
         print(help_text(name, study.question(), study.config, RunOptions, study.positionals, study.presets()))
-        return 0
+        return
     rest = [token for token in given if token not in ("--print_config", "--print-config")]
     config, options = read_flags(rest, study.config, RunOptions, study.positionals, study.presets())
     if len(rest) < len(given):
         print(print_config(config), end="")
-        return 0
-    return _run(study, config, options)
+    else:
+        _run(study, config, options)
 
 
-def _run(study: Any, config: Any, options: Any) -> int:
+def _run(study: Any, config: Any, options: Any) -> None:
     from gating.runs import engine
     from gating.runs.resources import resources_of
 
@@ -118,51 +110,44 @@ def _run(study: Any, config: Any, options: Any) -> int:
     how = resources_of(options, lambda line: print(line, file=quiet, flush=True))
     if options.dry_run:
         print(engine.estimate(study, config, how))
-        return 0
+        return
     table = engine.run(study, config, out, how, again=options.again, force=options.force)
-    if options.json:
-        print(json.dumps(engine.as_json(name, config, table), indent=1))
-    else:
-        print(study.text(config, table))
-    return 0
+    print(json.dumps(engine.as_json(name, config, table), indent=1) if options.json else study.text(config, table))
 
 
-def _one(given: list[str], command: str, default: str | None = None) -> str:
-    """The one argument of a command."""
-    place, words = COMMANDS[command]
+def _own(command: str, given: list[str]) -> None:
+    """Runs a command that is no study, with its one argument."""
+    place, words, run = COMMANDS[command]
     if {"-h", "--help"} & set(given):
         print(f"usage: gating {command} {place}\n\n{words[:1].upper()}{words[1:]}.")
-        raise SystemExit(0)
-    if len(given) > 1 or (not given and default is None) or any(token.startswith("-") for token in given):
+        return
+    arguments = given or (["runs"] if command == "ls" else [])
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         raise SpecError([f"`{command}` must have one argument, {place}; got {' '.join(given) or 'none'}"])
-    return given[0] if given else str(default)
+    run(arguments[0])
 
 
-def _redraw(given: list[str]) -> int:
-    path = _one(given, "report")
+def _redraw(path: str) -> None:
     from gating.runs.engine import redraw
 
     redraw(find_study, path, print)
-    return 0
 
 
-def _list(given: list[str]) -> int:
-    place = _one(given, "ls", "runs")
+def _list(place: str) -> None:
     from gating.runs.folder import find_runs
 
     for folder in find_runs(place):
         print(folder.path, *folder.state, sep="\t")
-    return 0
 
 
-def _validate(given: list[str]) -> int:
-    file = _one(given, "validate")
-    from gating.runs.options import RunOptions
-
-    name, _ = read_config(Path(file))
+def _validate(file: str) -> None:
+    name, _ = read_config(file)
     read_flags(["--config", file], find_study(name).config, RunOptions)
     print(f"{file}: valid settings of `{name}`")
-    return 0
 
 
-_OWN: dict[str, Callable[[list[str]], int]] = {"report": _redraw, "ls": _list, "validate": _validate}
+COMMANDS: dict[str, tuple[str, str, Callable[[str], None]]] = {
+    "report": ("DIR", "draws the page of a finished run again", _redraw),
+    "ls": ("[DIR]", "lists the runs in a folder and below it, with study and state", _list),
+    "validate": ("FILE", "checks a file of settings without running them", _validate),
+}
