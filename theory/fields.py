@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -97,6 +97,9 @@ def section_of(hint: Any) -> type[Any] | None:
     return next((part for part in parts if isinstance(part, type) and is_dataclass(part)), None)
 
 
+_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "", "max_length": ""}
+
+
 def allowed(hint: Any, *, many: bool = False) -> str:
     """What a field may hold, in words.
 
@@ -116,32 +119,30 @@ def allowed(hint: Any, *, many: bool = False) -> str:
     if get_origin(base) in (Union, types.UnionType):
         text = " or ".join(allowed(part, many=many) for part in parts if part is not type(None))
         return f"{text}, or null" if type(None) in parts else text
+    bounds = {name: getattr(mark, name) for mark in marks for name in _BOUNDS if hasattr(mark, name)}
     if get_origin(base) is tuple:
-        least, most = (
-            next((getattr(mark, name) for mark in marks if hasattr(mark, name)), None)
-            for name in ("min_length", "max_length")
-        )
-        number = (
-            {None: "a list of", 1: "one or more", 2: "two or more"}[least] if most is None else f"{least} .. {most}"
-        )
-        number = number if parts[-1] is Ellipsis else f"{len(parts)}"
+        least, most = bounds.get("min_length"), bounds.get("max_length")
+        if parts[-1] is not Ellipsis:
+            number = f"{len(parts)}"
+        elif most is not None:
+            number = f"{least} .. {most}"
+        else:
+            number = {None: "a list of", 1: "one or more", 2: "two or more"}[least]
         return " ".join(filter(None, (number, words, allowed(parts[0], many=True))))
     if get_origin(base) is Literal:
         words = one_of(parts).words
     if words:
         return words.replace("one of", "ones of", 1) if many else words
     if base in (int, float):
-        return _numbers(base, marks, many)
+        return _numbers(base, bounds, many)
     names = {bool: ("true or false", "of true and false"), str: ("text", "texts")}
     return names.get(base, ("a path", "paths"))[many]
 
 
-def _numbers(base: type, marks: Sequence[Any], many: bool) -> str:
-    bounds = {name: getattr(mark, name) for mark in marks for name in ("gt", "ge", "lt", "le") if hasattr(mark, name)}
+def _numbers(base: type, bounds: Mapping[str, Any], many: bool) -> str:
     noun = ("an integer", "integers") if base is int else ("a finite number", "finite numbers")
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     if len(bounds) < 2:
-        return " ".join([noun[many], *(f"{signs[name]} {figure(value)}" for name, value in bounds.items())])
+        return " ".join([noun[many], *(f"{_BOUNDS[name]} {figure(value)}" for name, value in bounds.items())])
     low, high = (next(bounds[name] for name in names if name in bounds) for names in (("gt", "ge"), ("lt", "le")))
     if base is int:
         return f"{noun[many]} in {figure(low + ('gt' in bounds))} .. {figure(high - ('lt' in bounds))}"
@@ -173,11 +174,11 @@ def parted(hint: Any) -> tuple[Any, list[Any]]:
     return base, [part for mark in marks for part in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
 
 
-def plain(value: Any) -> Any:
-    """Numpy's numbers and arrays as Python's, lists as tuples; anything else as it is."""
+def plain(value: Any, sequence: type = tuple) -> Any:
+    """Numpy's numbers and arrays as Python's, lists as tuples (or as another sequence); anything else as it is."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
-    return tuple(map(plain, value)) if isinstance(value, (list, tuple)) else value
+    return sequence(plain(part, sequence) for part in value) if isinstance(value, (list, tuple)) else value
 
 
 def shown(value: Any, most: int = 200) -> str:
@@ -188,14 +189,10 @@ def shown(value: Any, most: int = 200) -> str:
         ('[1, [2]]', "'aa ... (1002 characters)")
     """
     try:
-        text = repr(_listed(plain(value)))
+        text = repr(plain(value, list))
     except Exception:  # a number of too many digits, or an object that cannot describe itself
         return f"a value of type {type(value).__name__} that is too long to show"
     return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
-
-
-def _listed(value: Any) -> Any:
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
 
 def quoted(key: str) -> str:

@@ -175,12 +175,9 @@ def _adapter(cls: Any, name: str) -> TypeAdapter[Any]:
 
 def _converted(cls: Any, name: str, value: Any) -> Any:
     """The value as its field holds it; ValueError where it may not."""
-    first = plain(value)
-    candidates = [first]
-    if isinstance(first, PurePath):
-        candidates.append(str(first))
-    elif isinstance(first, str):
-        candidates.append(Path(os.path.expanduser(first)))
+    candidates = [plain(value)]
+    if isinstance(value, (str, PurePath)):  # each of the two stands for the other
+        candidates.append(str(value) if isinstance(value, PurePath) else Path(os.path.expanduser(value)))
     for candidate in candidates:
         with suppress(ValidationError):
             return _adapter(cls, name).validate_python(candidate, strict=True)

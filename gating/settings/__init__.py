@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from gating.settings.text import as_plain, help_text, print_config, settings_differences
 from gating.settings.yaml_files import Entry, parse_value, read_entries
@@ -66,45 +66,40 @@ def read_flags(
         theory.settings.SpecError: unknown key `dimm`; did you mean `dim`?; `n_low` must be an integer >= 0; got 'many'
     """
     types = field_types(config_class) | (field_types(options_class) if options_class else {})
+    texts = {"config", "preset"} | {key for key, hint in types.items() if _is_text(hint)}
+    presets = presets or {}
     problems: list[str] = []
-    entries = _flag_entries(arguments, types, list(positionals), problems)
-    from_files: list[Entry] = []
-    for flag in ("preset", "config"):
-        for name in [entry.value for entry in entries if entry.key == flag]:
-            if flag == "preset" and name not in (presets or {}):
-                choices = tuple(presets or ())
-                problems.append(f"`preset` must be one of {choices}; got {shown(name)}{near(name, choices)}")
-                continue
-            found, wrong = read_entries(presets[name] if presets and flag == "preset" else name)
-            from_files += found
-            problems += wrong
-    entries = from_files + [entry for entry in entries if entry.key not in ("preset", "config")]
-    return _built(entries, types, config_class, options_class, problems)
+    flags = _flag_entries(arguments, types, texts, list(positionals), problems)
+    files: list[str | Path] = []
+    for name in [entry.value for entry in flags if entry.key == "preset"]:
+        if name in presets:
+            files.append(presets[name])
+        else:
+            problems.append(f"`preset` must be one of {tuple(presets)}; got {shown(name)}{near(name, presets)}")
+    files += [entry.value for entry in flags if entry.key == "config"]
+    entries: list[Entry] = []
+    for file in files:
+        found, wrong = read_entries(file, texts)
+        entries += found
+        problems += wrong
+    values, places = _merged(entries + [entry for entry in flags if entry.key not in ("preset", "config")])
 
-
-def _built(
-    entries: Sequence[Entry],
-    types: Mapping[str, Any],
-    config_class: type[Config],
-    options_class: type[Options] | None,
-    problems: list[str],
-) -> tuple[Config, Options]:
-    values, places = _merged(entries, types)
-    built: list[Any] = []
-    own = {field.name for field in fields(options_class)} if options_class else set()  # type: ignore[arg-type]
-    parts = [{k: v for k, v in values.items() if (k in own) == wanted} for wanted in (False, True)]
-    for cls, given in zip((config_class, options_class), parts, strict=True):
+    def built(cls: type[Any] | None, given: Mapping[str, Any]) -> Any:
         try:
-            built.append(build(cls, given, list(types)) if cls else None)
+            return build(cls, given, list(types)) if cls else None
         except SpecError as error:
-            problems += [_located(problem, places) for problem in error.problems]
+            problems.extend(_located(problem, places) for problem in error.problems)
+
+    own = {field.name for field in fields(options_class)} if options_class else set()  # type: ignore[arg-type]
+    config = built(config_class, {name: value for name, value in values.items() if name not in own})
+    options = built(options_class, {name: value for name, value in values.items() if name in own})
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
-    return built[0], built[1]
+    return config, options
 
 
 def _flag_entries(
-    arguments: Sequence[str], types: Mapping[str, Any], positionals: list[str], problems: list[str]
+    arguments: Sequence[str], types: Mapping[str, Any], texts: Set[str], positionals: list[str], problems: list[str]
 ) -> list[Entry]:
     """What flags give, in order; `problems` gets what is wrong with them."""
     entries: list[Entry] = []
@@ -124,11 +119,10 @@ def _flag_entries(
             problems.append(f"{quoted(name)} must have a value; got none")
             continue
         text = text if equals else rest.pop(0)
-        hint = types.get(name, str)
-        if name in ("config", "preset") or _is_text(hint):
-            entries.append(Entry(name, None if text == "null" and type(None) in get_args(hint) else text))
+        if name in texts:
+            entries.append(Entry(name, None if text == "null" and type(None) in get_args(types.get(name)) else text))
         else:
-            found, wrong = parse_value(name, text)
+            found, wrong = parse_value(name, text, texts)
             entries += found
             problems += wrong
     return entries
@@ -140,16 +134,15 @@ def _is_switch_value(token: str, positionals: Sequence[str]) -> bool:
 
 
 def _is_text(hint: Any) -> bool:
+    """Whether a type holds text alone; each word of a `Literal` is asked for too."""
     base = parted(hint)[0]
     parts = [part for part in get_args(base) if part is not type(None)]
-    if get_origin(base) is Literal:
-        return all(isinstance(part, str) for part in parts)
-    if base in (str, Path):
+    if isinstance(base, str) or base in (str, Path):
         return True
     return bool(parts) and get_origin(base) is not tuple and all(map(_is_text, parts))
 
 
-def _merged(entries: Sequence[Entry], types: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _merged(entries: Sequence[Entry]) -> tuple[dict[str, Any], dict[str, str]]:
     """Nested values, later entries over earlier ones, and the place in a file of each key that has one."""
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
@@ -160,10 +153,8 @@ def _merged(entries: Sequence[Entry], types: Mapping[str, Any]) -> tuple[dict[st
             if not isinstance(inside.get(section), dict):
                 inside[section] = {}
             inside = inside[section]
-        is_raw = entry.text is not None and entry.value is not None and _is_text(types.get(entry.key, int))
-        value = entry.text if is_raw else entry.value
-        if value != {} or not isinstance(inside.get(name), dict):
-            inside[name] = value
+        if entry.value != {} or not isinstance(inside.get(name), dict):
+            inside[name] = entry.value
         places[entry.key] = entry.place
     return values, places
 
@@ -181,10 +172,10 @@ def read_config(path: str | Path) -> tuple[str, dict[str, Any]]:
     Raises:
         SpecError: the file cannot be read, is no YAML, holds no mapping or gives a key twice.
     """
-    entries, problems = read_entries(path)
+    entries, problems = read_entries(path, set())
     if problems:
         raise SpecError(problems)
-    values = _merged(entries, {})[0]
+    values = _merged(entries)[0]
     return str(values.get("study")), values
 
 

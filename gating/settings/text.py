@@ -20,7 +20,6 @@ __all__ = ["as_plain", "help_text", "print_config", "settings_differences"]
 
 WIDTH = 100
 _FILES = {
-    "--preset NAME": "settings that come with the study",
     "--config FILE": "YAML file of settings; of several the later wins, and flags win over files",
     "--print_config": "print the settings that the other flags and files give, as a file for --config",
 }
@@ -117,11 +116,9 @@ def help_text(
     places = " ".join(f"[{name.upper()}]" for name in positionals)
     usage = " ".join(filter(None, ["usage: gating", command, places, "[--name value ...]"]))
     lines = [usage, "", *textwrap.wrap(question, WIDTH), "", "files:"]
+    if presets:
+        lines += _item("--preset NAME", f"settings that come with the study: {', '.join(presets)}")
     for flag, words in _FILES.items():
-        if flag.startswith("--preset"):
-            if not presets:
-                continue
-            words += f": {', '.join(presets)}"
         lines += _item(flag, words)
     if options_class is not None:
         lines += ["", "options:", *(line for setting in _walk(options_class) for line in _lines(setting))]
@@ -131,10 +128,8 @@ def help_text(
 
 def _lines(setting: _Setting) -> list[str]:
     if section_of(setting.hint):
-        return [
-            "",
-            *textwrap.wrap(f"{setting.key}: {setting.words}", WIDTH, initial_indent="  ", subsequent_indent="    "),
-        ]
+        words = f"{setting.key}: {setting.words}"
+        return ["", *textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="    ")]
     default = "must be given" if setting.value is MISSING else f"default {_flow(setting.value)}"
     return _item(f"--{setting.key}: {allowed(setting.hint)}; {default}", setting.words)
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import stat
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,14 +30,12 @@ class Entry(NamedTuple):
 
     Args:
         key: dotted name.
-        value: as YAML reads it.
-        text: the value as it was written, where it is one word or text.
+        value: as YAML reads it; as it is written for a field that holds text.
         place: file and line, or nothing for a flag.
     """
 
     key: str
     value: Any
-    text: str | None = None
     place: str = ""
 
 
@@ -63,6 +62,7 @@ class _Reading:
     """A text on its way from YAML to entries."""
 
     file: str
+    texts: Set[str]
     entries: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     nodes: int = 0
@@ -72,8 +72,7 @@ class _Reading:
         """The parsed text; how deep it goes is looked at first, as what reads nodes calls itself for each level."""
         depth = 0
         try:
-            for number, event in enumerate(yaml.parse(text, _Loader)):
-                self.nodes = number
+            for event in yaml.parse(text, _Loader):
                 self.count(depth)
                 depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             self.nodes = 0
@@ -107,11 +106,12 @@ class _Reading:
     def entry(self, key: str, key_node: yaml.Node, node: yaml.Node, level: int = 0) -> None:
         place = self.place(key_node)
         if isinstance(node, yaml.MappingNode):
-            self.entries.append(Entry(key, {}, None, place))
+            self.entries.append(Entry(key, {}, place))
             self.mapping(node, f"{key}.", level + 1)
         else:
-            text = node.value if isinstance(node, yaml.ScalarNode) else None
-            self.entries.append(Entry(key, self.value(node, key, level), text, place))
+            value = self.value(node, key, level)
+            is_written = key in self.texts and isinstance(node, yaml.ScalarNode) and value is not None
+            self.entries.append(Entry(key, node.value if is_written else value, place))
 
     def value(self, node: yaml.Node, key: str, level: int) -> Any:
         self.count(level)
@@ -135,16 +135,16 @@ class _Reading:
             raise _RefusedError(f"it is nested more than {MAX_DEPTH} levels deep")
 
 
-def parse_value(key: str, text: str) -> tuple[list[Entry], list[str]]:
-    """Entries of one flag: its value, or the settings of a section such as ``{dim: 8}``.
+def parse_value(key: str, text: str, texts: Set[str]) -> tuple[list[Entry], list[str]]:
+    """Entries of one flag: its value, or the settings of a section such as ``{dim: 8}``; `texts` hold text.
 
     Example:
-        >>> parse_value("n", "[1, 1e3]")
-        ([Entry(key='n', value=[1, 1000.0], text=None, place='')], [])
-        >>> parse_value("n", "[1")[1]
+        >>> parse_value("n", "[1, 1e3]", set())
+        ([Entry(key='n', value=[1, 1000.0], place='')], [])
+        >>> parse_value("n", "[1", set())[1]
         ["`n` must be a YAML value; got '[1'"]
     """
-    reading = _Reading("")
+    reading = _Reading("", texts)
     try:
         if len(text) > MAX_BYTES:
             raise _RefusedError
@@ -157,9 +157,9 @@ def parse_value(key: str, text: str) -> tuple[list[Entry], list[str]]:
     return reading.entries, reading.problems
 
 
-def read_entries(path: str | Path) -> tuple[list[Entry], list[str]]:
-    """Entries of a YAML file, and a sentence for each thing that is wrong with it."""
-    reading = _Reading(str(path))
+def read_entries(path: str | Path, texts: Set[str]) -> tuple[list[Entry], list[str]]:
+    """Entries of a YAML file, and a sentence for each thing that is wrong with it; `texts` are keys that hold text."""
+    reading = _Reading(str(path), texts)
     try:
         node = reading.root(_text(str(path)))
         if not isinstance(node, yaml.MappingNode):
