@@ -6,9 +6,10 @@ The composed model predicts ``f = alpha g + (1 - alpha) h``, one gate learner pe
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from theory.validation import (
+    Floats,
     require_count,
     require_nonnegative,
     require_positive,
@@ -18,10 +19,8 @@ from theory.validation import (
 
 __all__ = ["cells_bound", "composition_bound", "online_to_batch_bound"]
 
-FloatArray = NDArray[np.float64]
 
-
-def cells_bound(n_cells: ArrayLike, n_rounds: ArrayLike, loss_range: ArrayLike) -> FloatArray:
+def cells_bound(n_cells: ArrayLike, n_rounds: ArrayLike, loss_range: ArrayLike) -> Floats:
     r"""Regret of one gradient descent gate per cell, summed over cells.
 
     .. math:: \sum_x \left(\frac{B\sqrt H}{4} + \frac{B n_x}{4\sqrt H}\right) = \frac{B\sqrt{|X| T}}{2}, \qquad
@@ -58,7 +57,7 @@ def composition_bound(
     *,
     in_weight_regret: ArrayLike = 0.0,
     in_context_regret: ArrayLike = 0.0,
-) -> FloatArray:
+) -> Floats:
     r"""Total loss of ``f = alpha g + (1 - alpha) h`` when each cell has its own learners.
 
     .. math:: \sum_x \left[\min(G_x + R^g_x,\; H_x + R^h_x) + R^\alpha_x\right]
@@ -97,7 +96,7 @@ def composition_bound(
 
 def online_to_batch_bound(
     regret: ArrayLike, n_rounds: ArrayLike, *, loss_range: ArrayLike | None = None, delta: ArrayLike | None = None
-) -> FloatArray:
+) -> Floats:
     r"""Excess risk of the average weight :math:`\bar\alpha = \frac1T \sum_t \alpha_t` over the best fixed weight.
 
     .. math:: E[R(\bar\alpha)] - R(\alpha^*) \le \frac{Reg}{T}, \qquad

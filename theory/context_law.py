@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.distribution import ClassMixture
+from theory.validation import Floats
 
 __all__ = ["CONTEXTS", "ContextLaw", "classes_alike", "context_law"]
 
-Floats = NDArray[np.float64]
 
 CONTEXTS = ("relevant", "irrelevant", "as_trained")
 

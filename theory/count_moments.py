@@ -15,12 +15,12 @@ that grows with :math:`\ln N` alone.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
+
+from theory.validation import Floats
 
 __all__ = ["expected_inverse_root", "expected_log_ratio", "expected_reciprocal"]
 
-Floats = NDArray[np.float64]
 
 _STEP = 0.25
 _LOWER_TAIL, _UPPER_TAIL = 1e-18, 42.0  # relative masses left out: 1e-18 and exp(-42)

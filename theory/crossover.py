@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from theory.distribution import GROUPS, ClassMixture
 from theory.phases import ICL, IWL, Comparison, risk_bounds
-from theory.validation import LARGEST_COUNT, require_choice, require_count, require_probability
+from theory.validation import LARGEST_COUNT, Floats, require_choice, require_count, require_probability
 
 __all__ = ["Crossover", "crossover", "largest_label_noise", "smallest_context", "smallest_sample"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from theory import in_context, in_weight
 from theory.context_law import CONTEXTS
@@ -14,11 +14,10 @@ from theory.distribution import GROUPS, ClassMixture
 from theory.groups import group_mean
 from theory.labels import class_label_law
 from theory.phases import BOUNDS, MEASURES, Comparison, risk_bounds
-from theory.validation import require_choice, require_count
+from theory.validation import Floats, require_choice, require_count
 
 __all__ = ["in_weight_risk", "risk_rows"]
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.validation import require_choice, require_nonnegative, require_probability
+from theory.validation import Floats, require_choice, require_nonnegative, require_probability
 
 __all__ = ["GATE_LOSSES", "GateCells"]
 
-FloatArray = NDArray[np.float64]
 
 GATE_LOSSES = ("log", "linear")
 _TABLES = ("probability", "p_in_weight", "p_in_context")
@@ -72,12 +71,12 @@ class GateCells:
         return int(self._arrays["query"].max()) + 1
 
     @property
-    def query_frequency(self) -> FloatArray:
+    def query_frequency(self) -> Floats:
         """(Q,) probability of each query class; sums to 1."""
-        mass: FloatArray = self._arrays["probability"].sum(axis=1)
+        mass: Floats = self._arrays["probability"].sum(axis=1)
         return np.bincount(self._arrays["query"], weights=mass).astype(np.float64)
 
-    def losses(self, alpha: ArrayLike, *, loss: str = "log") -> FloatArray:
+    def losses(self, alpha: ArrayLike, *, loss: str = "log") -> Floats:
         r"""(cells,) expected loss of a gate in each cell, times the cell's probability; the sum is the risk.
 
         ``loss="log"``: :math:`-\sum_o p_o \ln(\alpha g_o + (1-\alpha) h_o)` in nats; ``"linear"``: the probability
@@ -97,7 +96,7 @@ class GateCells:
         with np.errstate(divide="ignore"):
             return -np.where(p > 0, p * np.log(np.where(p > 0, mixture, 1.0)), 0.0).sum(axis=1)
 
-    def slopes(self, alpha: ArrayLike, *, loss: str = "log") -> FloatArray:
+    def slopes(self, alpha: ArrayLike, *, loss: str = "log") -> Floats:
         """(cells,) derivative of each entry of :meth:`losses` in its own weight.
 
         Example:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from theory.validation import Floats
+
 __all__ = ["Block", "GatePolytope", "gate_polytope"]
 
-FloatArray = NDArray[np.float64]
 Rows = list[tuple[list[int], list[float], float]]
 
 # Class frequencies closer than this (relative) are one level of a monotone gate: they differ by rounding alone.
@@ -29,7 +30,7 @@ class Block:
 
     name: str
     matrix: sparse.csr_matrix
-    bound: FloatArray
+    bound: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +50,10 @@ class GatePolytope:
 def gate_polytope(
     query: NDArray[np.int64],
     context: NDArray[np.int64],
-    frequency: FloatArray,
+    frequency: Floats,
     *,
     lipschitz: float | None,
-    distances: FloatArray | None,
+    distances: Floats | None,
     monotone: bool,
     memory: float | None,
 ) -> GatePolytope:
@@ -96,7 +97,7 @@ def _block(name: str, rows: Rows, n_variables: int) -> Block:
     return Block(name, matrix, np.array([bound for _, _, bound in rows]))
 
 
-def _lipschitz_rows(query: NDArray[np.int64], context: NDArray[np.int64], reach: FloatArray) -> Rows:
+def _lipschitz_rows(query: NDArray[np.int64], context: NDArray[np.int64], reach: Floats) -> Rows:
     rows: Rows = []
     for i, j in combinations(range(len(query)), 2):
         limit = reach[query[i], query[j]]
@@ -105,7 +106,7 @@ def _lipschitz_rows(query: NDArray[np.int64], context: NDArray[np.int64], reach:
     return rows
 
 
-def _monotone_rows(frequency: FloatArray, context: NDArray[np.int64], n_variables: int) -> tuple[Rows, int]:
+def _monotone_rows(frequency: Floats, context: NDArray[np.int64], n_variables: int) -> tuple[Rows, int]:
     """A threshold variable between neighbouring frequency levels keeps the number of rows linear in the gates."""
     rows: Rows = []
     for kind in np.unique(context):
@@ -116,7 +117,7 @@ def _monotone_rows(frequency: FloatArray, context: NDArray[np.int64], n_variable
     return rows, n_variables
 
 
-def _levels(frequency: FloatArray, gates: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _levels(frequency: Floats, gates: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Gates grouped by class frequency, rare first."""
     order = gates[np.argsort(frequency[gates], kind="stable")]
     ascending = frequency[order]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from theory.distribution import ClassMixture
+from theory.validation import Floats
 
 __all__ = ["group_mean"]
-
-Floats = NDArray[np.float64]
 
 
 def group_mean(spec: ClassMixture, risks: Floats, group: str) -> Floats:

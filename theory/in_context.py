@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from theory.context_law import CONTEXTS, ContextLaw, classes_alike, context_law
 from theory.distribution import ClassMixture
 from theory.label_votes import LONGEST_EXACT_CONTEXT, wrong_vote
-from theory.validation import require_choice, require_nonnegative, require_positive, require_probability
+from theory.validation import Floats, require_choice, require_nonnegative, require_positive, require_probability
 
 __all__ = [
     "exact_error",
@@ -32,7 +32,6 @@ __all__ = [
     "similarity_ratio",
 ]
 
-Floats = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-18
 

@@ -10,14 +10,13 @@ do not bracket them; each function below bounds outcome by outcome. Clean inputs
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
 from theory.in_context import exact_relevant_weight, likely_binomial, mean_by_class, similarity_ratio
 from theory.label_votes import LONGEST_EXACT_CONTEXT, wrong_vote, wrong_vote_bounds
-from theory.validation import require_count, require_nonnegative, require_probability
+from theory.validation import Floats, require_count, require_nonnegative, require_probability
 
 __all__ = [
     "distance_interval",
@@ -28,7 +27,6 @@ __all__ = [
     "squared_distance_bounds",
 ]
 
-Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
 

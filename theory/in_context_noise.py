@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from theory import in_context_bounds, token_distances
@@ -33,11 +32,10 @@ from theory.in_context import likely_binomial, mean_by_class
 from theory.in_context_bounds import Interval, distance_interval, foreign_collisions, squared_distance_bounds
 from theory.label_learning import noise_entropy
 from theory.label_votes import LONGEST_EXACT_CONTEXT
-from theory.validation import require_choice, require_positive, require_probability
+from theory.validation import Floats, require_choice, require_positive, require_probability
 
 __all__ = ["MEASURES", "risk_bounds"]
 
-Floats = NDArray[np.float64]
 Bounds = tuple[float, float]
 
 MEASURES = ("error", "log_loss", "linear_loss")

@@ -8,16 +8,14 @@ clean inputs. All functions broadcast over N and q.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from theory.count_moments import expected_log_ratio, expected_reciprocal
 from theory.labels import LabelLaw
 from theory.plug_in import LONGEST_TABLE, mean_over_counts, miss_table
-from theory.validation import require_count, require_positive, require_probability
+from theory.validation import Floats, require_count, require_positive, require_probability
 
 __all__ = ["broadcast_inputs", "exact_error", "exact_linear_loss", "exact_log_loss", "exact_missing_mass"]
-
-Floats = NDArray[np.float64]
 
 
 def exact_log_loss(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from theory.count_moments import expected_inverse_root, expected_log_ratio, expected_reciprocal
 from theory.in_weight import broadcast_inputs
 from theory.plug_in import mean_over_counts
-from theory.validation import require_count, require_nonnegative, require_probability
+from theory.validation import Floats, require_count, require_nonnegative, require_probability
 
 __all__ = [
     "error_upper_bound",
@@ -18,16 +18,9 @@ __all__ = [
     "log_loss_upper_bound",
 ]
 
-Floats = NDArray[np.float64]
-
 
 def log_loss_upper_bound(
-    n_sequences: ArrayLike,
-    frequency: ArrayLike,
-    n_labels: int,
-    *,
-    entropy: float,
-    n_sure: int = 0,
+    n_sequences: ArrayLike, frequency: ArrayLike, n_labels: int, *, entropy: float, n_sure: int = 0
 ) -> Floats:
     r"""Log loss of the add-one predictor, for any law of the labels with the given entropy.
 
@@ -60,13 +53,7 @@ def log_loss_upper_bound(
 
 
 def linear_loss_upper_bound(
-    n_sequences: ArrayLike,
-    frequency: ArrayLike,
-    n_labels: int,
-    *,
-    collision: float,
-    beta: float = 1.0,
-    n_sure: int = 0,
+    n_sequences: ArrayLike, frequency: ArrayLike, n_labels: int, *, collision: float, beta: float = 1.0, n_sure: int = 0
 ) -> Floats:
     r"""Linear loss of the add-beta predictor from the least possible chance of two equal labels.
 

@@ -10,21 +10,15 @@ class by elimination.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from theory.in_weight import broadcast_inputs, exact_error
 from theory.label_learning import bayes_log_loss_table, noise_entropy
 from theory.labels import label_law
 from theory.plug_in import mean_over_counts
+from theory.validation import Floats
 
-__all__ = [
-    "error_lower_bound",
-    "log_loss_lower_bound",
-    "unseen_error_lower_bound",
-    "unseen_log_loss_lower_bound",
-]
-
-Floats = NDArray[np.float64]
+__all__ = ["error_lower_bound", "log_loss_lower_bound", "unseen_error_lower_bound", "unseen_log_loss_lower_bound"]
 
 
 def unseen_log_loss_lower_bound(

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
+
+from theory.validation import Floats
 
 __all__ = ["bayes_log_loss_table", "noise_entropy"]
 
-Floats = NDArray[np.float64]
 
 _LONGEST_UNIFORM, _LONGEST_SHIFT = 24, 200
 _CONVERGED = 1e-13

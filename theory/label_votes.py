@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from theory.context_law import ContextLaw
+from theory.validation import Floats
 
 __all__ = ["LONGEST_EXACT_CONTEXT", "wrong_vote", "wrong_vote_bounds"]
 
-Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 Bounds = tuple[float, float]
 

@@ -8,16 +8,10 @@ data by ratios of gamma functions, for the universal portfolio by the same ratio
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-from theory.validation import (
-    require_choice,
-    require_count,
-    require_positive,
-    require_scalar,
-    require_within,
-)
+from theory.validation import Floats, require_choice, require_count, require_positive, require_scalar, require_within
 
 __all__ = [
     "PORTFOLIO_PRIORS",
@@ -31,7 +25,6 @@ __all__ = [
     "universal_portfolio_bound",
 ]
 
-FloatArray = NDArray[np.float64]
 
 # Priors over the mixing weight, as the two equal parameters of a Beta distribution.
 PORTFOLIO_PRIORS = {"uniform": 1.0, "jeffreys": 0.5}
@@ -40,7 +33,7 @@ PORTFOLIO_PRIORS = {"uniform": 1.0, "jeffreys": 0.5}
 STIRLING_FROM = 20.0
 
 
-def bayes_mixture_bound(log_prior: ArrayLike) -> FloatArray:
+def bayes_mixture_bound(log_prior: ArrayLike) -> Floats:
     r"""Regret of a Bayes mixture against a part of prior :math:`\pi`: :math:`\ln(1/\pi)` nats.
 
     Upper bound, always, after any number of rounds: the mixture's probability of all the data is at least
@@ -65,7 +58,7 @@ def bayes_mixture_bound(log_prior: ArrayLike) -> FloatArray:
     return np.asarray(-prior)
 
 
-def exact_add_beta_regret(counts: ArrayLike, beta: ArrayLike) -> FloatArray:
+def exact_add_beta_regret(counts: ArrayLike, beta: ArrayLike) -> Floats:
     r"""Regret of the add-beta predictor on a sequence of labels, in any order.
 
     .. math:: \ln\frac{\Gamma(n + \beta C)}{\Gamma(\beta C)} - \sum_y \ln\frac{\Gamma(k_y + \beta)}{\Gamma(\beta)}
@@ -93,7 +86,7 @@ def exact_add_beta_regret(counts: ArrayLike, beta: ArrayLike) -> FloatArray:
     return _log_rising(k.sum(axis=-1), b[..., 0] * k.shape[-1]) - _log_rising(k, b).sum(axis=-1)
 
 
-def exact_worst_add_beta_regret(n_rounds: ArrayLike, n_labels: ArrayLike, beta: ArrayLike) -> FloatArray:
+def exact_worst_add_beta_regret(n_rounds: ArrayLike, n_labels: ArrayLike, beta: ArrayLike) -> Floats:
     r"""Largest regret of the add-beta predictor over all sequences of n labels, for beta >= 1/2.
 
     .. math:: \ln\frac{\Gamma(n + \beta C)\,\Gamma(\beta)}{\Gamma(\beta C)\,\Gamma(n + \beta)}
@@ -125,7 +118,7 @@ def exact_worst_add_beta_regret(n_rounds: ArrayLike, n_labels: ArrayLike, beta: 
     return _log_rising(n, b * labels) - _log_rising(n, b)
 
 
-def laplace_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> FloatArray:
+def laplace_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> Floats:
     r"""Regret of Laplace's rule (beta = 1) on n labels out of C: :math:`\ln\binom{n + C - 1}{C - 1}` nats.
 
     Upper bound, always, and attained by constant sequences.
@@ -149,7 +142,7 @@ def laplace_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> FloatArray:
     return exact_worst_add_beta_regret(n_rounds, n_labels, 1.0)
 
 
-def kt_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> FloatArray:
+def kt_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> Floats:
     r"""Regret of Krichevsky and Trofimov's rule (beta = 1/2): :math:`\frac{C-1}{2} \ln n + \ln C` nats.
 
     Upper bound, always, for n >= 1; equal to the exact worst case at n = 1.
@@ -174,7 +167,7 @@ def kt_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> FloatArray:
     return np.asarray((labels - 1) / 2 * np.log(n) + np.log(labels))
 
 
-def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys") -> FloatArray:
+def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys") -> Floats:
     r"""Regret of the universal portfolio against the best fixed mixture of two predictors.
 
     .. math:: \text{uniform: } \ln(n+1), \qquad \text{jeffreys: } \tfrac12 \ln(n+1) + \ln 2
@@ -205,7 +198,7 @@ def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys") -
     return np.asarray(log_n if prior == "uniform" else log_n / 2 + np.log(2))
 
 
-def portfolio_quadrature_bound(n_rounds: ArrayLike, n_nodes: ArrayLike, *, prior: str = "jeffreys") -> FloatArray:
+def portfolio_quadrature_bound(n_rounds: ArrayLike, n_nodes: ArrayLike, *, prior: str = "jeffreys") -> Floats:
     r"""What integrating a universal portfolio by M Gauss nodes can add to its regret.
 
     .. math:: -\ln(1 - \varepsilon), \qquad
@@ -274,7 +267,7 @@ def portfolio_nodes(n_rounds: int, *, prior: str = "jeffreys", tolerance: float 
     return enough
 
 
-def _log_rising(k: FloatArray, start: FloatArray) -> FloatArray:
+def _log_rising(k: Floats, start: Floats) -> Floats:
     r""":math:`\ln(\Gamma(k + c)/\Gamma(c)) - k \ln k + k` without cancellation, for k >= 0 and c > 0.
 
     Both gamma functions are of order k ln k, which the subtraction removes; Stirling's series removes it on paper.
@@ -289,7 +282,7 @@ def _log_rising(k: FloatArray, start: FloatArray) -> FloatArray:
     return np.where(start >= STIRLING_FROM, large_start, np.where(total >= STIRLING_FROM, small_start, direct))
 
 
-def _stirling_rest(x: FloatArray) -> FloatArray:
+def _stirling_rest(x: Floats) -> Floats:
     """Log-gamma(x) - [(x - 1/2) ln x - x + ln(2 pi)/2] for x >= 20 (any value below, where it is not used)."""
     y = 1 / np.maximum(x, STIRLING_FROM)
     square = y * y

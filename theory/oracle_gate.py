@@ -19,8 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, sparse
 
 from theory.gate_cells import GATE_LOSSES, GateCells
-from theory.gate_polytope import FloatArray, GatePolytope, gate_polytope
-from theory.validation import require_choice, require_instances, require_nonnegative, require_reals, require_scalar
+from theory.gate_polytope import GatePolytope, gate_polytope
+from theory.validation import (
+    Floats,
+    require_choice,
+    require_instances,
+    require_nonnegative,
+    require_reals,
+    require_scalar,
+)
 
 __all__ = ["OracleGate", "SolverError", "oracle_gate"]
 
@@ -61,14 +68,14 @@ class OracleGate:
             ``memory_share``), each an array >= 0 with one entry per inequality: what a unit of slack would save.
     """
 
-    alpha: FloatArray
+    alpha: Floats
     value: float
     loss: str
     status: str
     solver: str
     optimality_gap: float
     kkt_residual: float
-    duals: Mapping[str, FloatArray]
+    duals: Mapping[str, Floats]
 
     @property
     def memory_price(self) -> float:
@@ -177,7 +184,7 @@ def _require_options(
         )
 
 
-def _require_distances(distances: ArrayLike, n_queries: int) -> FloatArray:
+def _require_distances(distances: ArrayLike, n_queries: int) -> Floats:
     table = require_reals("distances", distances)
     if table.shape != (n_queries, n_queries) or (table < 0).any() or not np.array_equal(table, table.T):
         raise ValueError(
@@ -188,7 +195,7 @@ def _require_distances(distances: ArrayLike, n_queries: int) -> FloatArray:
 
 def _solve(
     cells: GateCells, gate_of: NDArray[np.int64], polytope: GatePolytope, loss: str, options: dict[str, Any]
-) -> tuple[FloatArray, dict[str, FloatArray], str, str]:
+) -> tuple[Floats, dict[str, Floats], str, str]:
     """Optimal variables, prices, status and solver.
 
     When nothing ties the weights together each is its own problem, and is solved at its own scale (divided by its
@@ -234,7 +241,7 @@ def _run_solver(problem: cp.Problem, solver: str, options: dict[str, Any]) -> st
     raise SolverError(solver, status)
 
 
-def _frank_wolfe_gap(polytope: GatePolytope, z: FloatArray, gradient: FloatArray) -> float:
+def _frank_wolfe_gap(polytope: GatePolytope, z: Floats, gradient: Floats) -> float:
     r""":math:`\max_s \nabla f(z) \cdot (z - s)` over the polytope: no allowed gate is better by more than this."""
     result = optimize.linprog(
         gradient,
@@ -248,9 +255,7 @@ def _frank_wolfe_gap(polytope: GatePolytope, z: FloatArray, gradient: FloatArray
     return max(0.0, float(gradient @ z - result.fun))
 
 
-def _kkt_residual(
-    polytope: GatePolytope, z: FloatArray, gradient: FloatArray, duals: Mapping[str, FloatArray]
-) -> float:
+def _kkt_residual(polytope: GatePolytope, z: Floats, gradient: Floats, duals: Mapping[str, Floats]) -> float:
     stationarity, worst = gradient.copy(), 0.0
     for block in polytope.blocks:
         price, slack = duals[block.name], block.bound - block.matrix @ z

@@ -26,7 +26,7 @@ from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
 from theory.labels import LabelLaw, class_label_law
 from theory.settings import settings
-from theory.validation import require_choice, require_count
+from theory.validation import Floats, require_choice, require_count
 
 __all__ = [
     "BOUNDS",
@@ -41,7 +41,6 @@ __all__ = [
     "risk_bounds",
 ]
 
-Floats = NDArray[np.float64]
 
 IWL, UNDECIDED, ICL = -1, 0, 1
 BOUNDS = ("tight", "simple")

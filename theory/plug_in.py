@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from theory.validation import Floats
+
 __all__ = ["LONGEST_TABLE", "mean_over_counts", "miss_table"]
 
-Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 LONGEST_TABLE = {"uniform": 2_000, "shift": 100_000}

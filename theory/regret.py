@@ -10,15 +10,10 @@ composed model is in :mod:`theory.composition`.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-from theory.validation import (
-    require_count,
-    require_nonnegative,
-    require_positive,
-    require_within,
-)
+from theory.validation import Floats, require_count, require_nonnegative, require_positive, require_within
 
 __all__ = [
     "adahedge_bound",
@@ -28,12 +23,8 @@ __all__ = [
     "two_expert_lower_bound",
 ]
 
-FloatArray = NDArray[np.float64]
 
-
-def gradient_descent_bound(
-    n_rounds: ArrayLike, loss_range: ArrayLike, *, horizon: ArrayLike | None = None
-) -> FloatArray:
+def gradient_descent_bound(n_rounds: ArrayLike, loss_range: ArrayLike, *, horizon: ArrayLike | None = None) -> Floats:
     r"""Regret of projected gradient descent from 1/2.
 
     .. math:: \frac{B\sqrt H}{4} + \frac{B n}{4 \sqrt H} \quad (= B \sqrt n / 2 \text{ when } H = n), \qquad
@@ -68,7 +59,7 @@ def gradient_descent_bound(
 
 def exponential_weights_bound(
     n_rounds: ArrayLike, loss_range: ArrayLike, *, n_experts: ArrayLike = 2, horizon: ArrayLike | None = None
-) -> FloatArray:
+) -> Floats:
     r"""Regret of exponential weights with a uniform prior over m experts.
 
     .. math:: B\sqrt{H \ln m / 8} + n B \sqrt{\ln m / (8 H)} \quad (= B\sqrt{n \ln m / 2} \text{ when } H = n), \qquad
@@ -108,7 +99,7 @@ def exponential_weights_bound(
 
 def scheduled_weights_bound(
     log_prior: ArrayLike, last_rate: ArrayLike, rate_sum: ArrayLike, loss_range: ArrayLike
-) -> FloatArray:
+) -> Floats:
     r"""Regret of exponential weights with any prior and any rates that never rise.
 
     .. math:: \frac{\ln(1/\pi)}{\eta_n} + \frac{B^2}{8} \sum_{t \le n} \eta_t
@@ -141,7 +132,7 @@ def scheduled_weights_bound(
     return np.asarray(-prior / rate + require_positive("loss_range", loss_range) ** 2 * total / 8)
 
 
-def adahedge_bound(variance: ArrayLike, loss_range: ArrayLike, *, n_experts: ArrayLike = 2) -> FloatArray:
+def adahedge_bound(variance: ArrayLike, loss_range: ArrayLike, *, n_experts: ArrayLike = 2) -> Floats:
     r"""Regret of AdaHedge, which needs neither horizon nor range.
 
     .. math:: 2 \sqrt{V_n \ln m} + S \left(\tfrac43 \ln m + 2\right)
@@ -173,7 +164,7 @@ def adahedge_bound(variance: ArrayLike, loss_range: ArrayLike, *, n_experts: Arr
     return np.asarray(2 * np.sqrt(v * log_m) + s * (4 * log_m / 3 + 2))
 
 
-def two_expert_lower_bound(n_rounds: ArrayLike, loss_range: ArrayLike) -> FloatArray:
+def two_expert_lower_bound(n_rounds: ArrayLike, loss_range: ArrayLike) -> Floats:
     r"""Regret that no gate learner can stay below on every stream.
 
     .. math:: \frac{B}{2}\, E|S_n|, \qquad E|S_n| = \frac{2 \lceil n/2 \rceil}{2^n} \binom{n}{\lceil n/2 \rceil}

@@ -10,16 +10,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from theory.validation import require_nonnegative, require_positive, require_probability, require_reals
+from theory.validation import Floats, require_nonnegative, require_positive, require_probability, require_reals
 
 __all__ = ["TransitionExponent", "log_odds", "price_of_memory", "transition_exponent", "transition_time"]
 
-FloatArray = NDArray[np.float64]
 
-
-def price_of_memory(complexity_m: ArrayLike, complexity_g: ArrayLike, *, beta: ArrayLike) -> FloatArray:
+def price_of_memory(complexity_m: ArrayLike, complexity_g: ArrayLike, *, beta: ArrayLike) -> Floats:
     r"""Log prior odds against memorizing: :math:`\ln 2\,(K_M^\beta - K_G^\beta)` nats.
 
     Args:
@@ -55,7 +53,7 @@ def log_odds(
     alpha: ArrayLike,
     beta: ArrayLike,
     gamma: ArrayLike,
-) -> FloatArray:
+) -> Floats:
     r"""Log odds of the memorizing strategy against the generalizing one after N steps.
 
     .. math:: \gamma N^{1-\alpha} (L_G - L_M) - \ln 2\,(K_M^\beta - K_G^\beta)
@@ -99,7 +97,7 @@ def transition_time(
     alpha: ArrayLike,
     beta: ArrayLike,
     gamma: ArrayLike,
-) -> FloatArray:
+) -> Floats:
     r"""Smallest number of steps at which the memorizing strategy has at least half of the weight.
 
     .. math:: N^* = \Big[\frac{\ln 2\,(K_M^\beta - K_G^\beta)}{\gamma (L_G - L_M)}\Big]^{1/(1-\alpha)}
@@ -144,9 +142,9 @@ class TransitionExponent(NamedTuple):
         from_gap: what the shrinking loss gap contributes.
     """
 
-    total: FloatArray
-    from_price: FloatArray
-    from_gap: FloatArray
+    total: Floats
+    from_price: Floats
+    from_gap: Floats
 
 
 def transition_exponent(
@@ -195,7 +193,7 @@ def transition_exponent(
     gap = require_positive("loss_gap", loss_gap)
     price = require_positive("complexity_m minus complexity_g", price_of_memory(complexity_m, complexity_g, beta=beta))
 
-    def slope(values: FloatArray) -> FloatArray:
+    def slope(values: Floats) -> Floats:
         spread = np.broadcast_to(np.log(values), log_d.shape)
         return np.asarray(np.diff(spread) / np.diff(log_d) / (1 - alpha))
 

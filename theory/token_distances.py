@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-from theory.validation import require_count, require_nonnegative, require_positive, require_reals
+from theory.validation import Floats, require_count, require_nonnegative, require_positive, require_reals
 
 __all__ = ["exact_mean_log_overtaking", "exact_mean_overtaking", "exact_nearer_probability", "nearer_probability_bound"]
 
-Floats = NDArray[np.float64]
 
 _TAIL = 1e-18
 _LARGEST = 1e6  # beyond it fourth powers of the noise lose their digits

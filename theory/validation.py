@@ -15,6 +15,7 @@ from theory.fields import figure, plain, shown
 __all__ = [
     "LARGEST_COUNT",
     "LARGEST_TABLE",
+    "Floats",
     "is_integer",
     "require_choice",
     "require_count",
@@ -30,6 +31,7 @@ __all__ = [
     "require_within",
 ]
 
+Floats = NDArray[np.float64]
 LARGEST_COUNT = 2.0**53  # integers up to here are exact in float64
 LARGEST_TABLE = 2**28
 """Most numbers of one table, 1 GiB in float32: what would need more is a slip rather than a model."""
@@ -117,7 +119,7 @@ def _fail(name: str, allowed: str, value: Any) -> ValueError:
     return ValueError(f"`{name}` must be {allowed}; got {got}")
 
 
-def require_reals(name: str, value: ArrayLike, *, allowed: str = "finite real numbers") -> NDArray[np.float64]:
+def require_reals(name: str, value: ArrayLike, *, allowed: str = "finite real numbers") -> Floats:
     """The value as a float64 array (0-d for a scalar); no booleans, text, NaN or infinity.
 
     Raises:
@@ -136,9 +138,7 @@ def require_reals(name: str, value: ArrayLike, *, allowed: str = "finite real nu
     return array.astype(np.float64)
 
 
-def require_within(
-    name: str, value: ArrayLike, allowed: str, holds: Callable[[NDArray[np.float64]], Any]
-) -> NDArray[np.float64]:
+def require_within(name: str, value: ArrayLike, allowed: str, holds: Callable[[Floats], Any]) -> Floats:
     """The value as by `require_reals`, if a condition holds for each of its numbers.
 
     Example:
@@ -153,9 +153,7 @@ def require_within(
     return array
 
 
-def require_probability(
-    name: str, value: ArrayLike, *, above_zero: bool = False, below_one: bool = False
-) -> NDArray[np.float64]:
+def require_probability(name: str, value: ArrayLike, *, above_zero: bool = False, below_one: bool = False) -> Floats:
     """The value as an array of numbers in [0, 1]; 0 or 1 can be left out.
 
     Example:
@@ -169,7 +167,7 @@ def require_probability(
     return require_within(name, value, allowed, lambda p: low(p, 0) & high(p, 1))
 
 
-def require_count(name: str, value: ArrayLike, *, least: int = 0) -> NDArray[np.float64]:
+def require_count(name: str, value: ArrayLike, *, least: int = 0) -> Floats:
     """The value as a float64 array of whole numbers from ``least`` to 2^53 (``1e12`` counts as whole).
 
     Example:
@@ -183,12 +181,12 @@ def require_count(name: str, value: ArrayLike, *, least: int = 0) -> NDArray[np.
     return require_within(name, value, f"{allowed} and at most 2^53", lambda n: n <= LARGEST_COUNT)
 
 
-def require_positive(name: str, value: ArrayLike) -> NDArray[np.float64]:
+def require_positive(name: str, value: ArrayLike) -> Floats:
     """The value as an array of finite numbers > 0."""
     return require_within(name, value, "a finite number > 0", lambda x: x > 0)
 
 
-def require_nonnegative(name: str, value: ArrayLike) -> NDArray[np.float64]:
+def require_nonnegative(name: str, value: ArrayLike) -> Floats:
     """The value as an array of finite numbers >= 0."""
     return require_within(name, value, "a finite number >= 0", lambda x: x >= 0)
 
@@ -207,7 +205,7 @@ def require_choice(name: str, value: str, choices: Sequence[str]) -> str:
     return value
 
 
-def require_scalar(name: str, value: NDArray[np.float64]) -> float:
+def require_scalar(name: str, value: Floats) -> float:
     """The number in a checked array of shape (); any other shape is an error.
 
     Example:
