@@ -19,8 +19,8 @@ lower ones convex in those terms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -36,7 +36,6 @@ from theory.validation import Floats, require_choice, require_positive, require_
 
 __all__ = ["MEASURES", "risk_bounds"]
 
-Bounds = tuple[float, float]
 
 MEASURES = ("error", "log_loss", "linear_loss")
 
@@ -94,10 +93,11 @@ def risk_bounds(
     if squared_distances is not None and (spec.input_noise == 0 or spec.context_length == 1):
         return _clean(spec, measure, temperature, squared_distances, context, clip)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
-    noise = _PairNoise.of(spec, float(require_positive("temperature", temperature)), squared_distances)
-    by_measure: dict[str, Callable[[ContextLaw, int, int], Bounds]] = {
+    noise = _pair_noise_of(spec, float(require_positive("temperature", temperature)), squared_distances)
+    entropy = noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
+    by_measure: dict[str, Callable[[ContextLaw, int, int], Interval]] = {
         "error": lambda law, r, k: _error(law, r, k, noise, foreign_collisions(spec)),
-        "log_loss": lambda law, r, k: _log_loss(law, r, k, noise, -np.log(least), _entropy(spec)),
+        "log_loss": lambda law, r, k: _log_loss(law, r, k, noise, -np.log(least), entropy),
         "linear_loss": lambda law, r, k: _linear_loss(law, r, k, noise, foreign_collisions(spec)),
     }
     lower, upper = mean_by_class(spec, context, by_measure[measure])
@@ -107,88 +107,61 @@ def risk_bounds(
 def _clean(
     spec: ClassMixture, measure: str, temperature: float, squared_distances: Interval, context: str, clip: float
 ) -> tuple[Floats, Floats]:
+    how: dict[str, Any] = {"temperature": temperature, "squared_distances": squared_distances, "context": context}
     if measure == "log_loss":
-        return in_context_bounds.log_loss_bounds(
-            spec, temperature=temperature, squared_distances=squared_distances, context=context, clip=clip
-        )
+        return in_context_bounds.log_loss_bounds(spec, clip=clip, **how)
     if measure == "error" and spec.context_length <= LONGEST_EXACT_CONTEXT:
-        return in_context_bounds.error_bounds(
-            spec, temperature=temperature, squared_distances=squared_distances, context=context
-        )
-    lower, upper = in_context_bounds.linear_loss_bounds(
-        spec, temperature=temperature, squared_distances=squared_distances, context=context
-    )
+        return in_context_bounds.error_bounds(spec, **how)
+    lower, upper = in_context_bounds.linear_loss_bounds(spec, **how)
     if measure == "linear_loss":
         return lower, upper
     least = mean_by_class(spec, context, lambda law, r, k: 1 - law.answer.max())
     return least, np.minimum(2 * upper, 1.0)
 
 
-@dataclass(frozen=True)
-class _PairNoise:
+class _PairNoise(NamedTuple):
     """What two noisy tokens do to each other, averaged over the distance of their centres."""
 
     irrelevant_weight: float
     irrelevant_log: float
     relevant_log: float
     slip: float  # probability that a larger distance between centres could hurt
-    distances: tuple[float, ...]
-    shares: tuple[float, ...]
-    noise: float
-    dim: int
-    temperature: float
-
-    @staticmethod
-    def of(spec: ClassMixture, temperature: float, squared_distances: Interval | None) -> _PairNoise:
-        if squared_distances is None:
-            return _pair_noise(*_random_distances(spec.dim), False, spec.input_noise, spec.dim, temperature)
-        nearest, farthest = distance_interval(squared_distances)
-        return _pair_noise((nearest,), (1.0,), farthest > nearest, spec.input_noise, spec.dim, temperature)
-
-    def outweighed(self, k: int) -> float:
-        """Bound on the probability that k irrelevant tokens together outweigh one given relevant token."""
-        if k == 0:
-            return 0.0
-        margin = self.temperature * np.log(k)
-        nearer = [_nearer(distance, self.noise, self.dim, margin) for distance in self.distances]
-        return min(1.0, k * (float(np.dot(self.shares, nearer)) + self.slip))
+    outweighed: Callable[[int], float]  # bounds how likely k irrelevant tokens outweigh one given relevant token
 
 
-def _random_distances(dim: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Gauss nodes and weights for the squared distance of two random unit vectors."""
-    cosines, weights = special.roots_jacobi(16, (dim - 3) / 2, (dim - 3) / 2)
-    return tuple((2 - 2 * cosines).tolist()), tuple((weights / weights.sum()).tolist())
+def _pair_noise_of(spec: ClassMixture, temperature: float, squared_distances: Interval | None) -> _PairNoise:
+    if squared_distances is None:  # Gauss nodes and weights for the squared distance of two random unit vectors
+        cosines, weights = special.roots_jacobi(16, (spec.dim - 3) / 2, (spec.dim - 3) / 2)
+        distances, shares = tuple((2 - 2 * cosines).tolist()), tuple((weights / weights.sum()).tolist())
+        return _pair_noise(distances, shares, False, spec.input_noise, spec.dim, temperature)
+    nearest, farthest = distance_interval(squared_distances)
+    return _pair_noise((nearest,), (1.0,), farthest > nearest, spec.input_noise, spec.dim, temperature)
 
 
 @lru_cache(maxsize=256)
 def _pair_noise(
     distances: tuple[float, ...], shares: tuple[float, ...], unequal: bool, noise: float, dim: int, temperature: float
 ) -> _PairNoise:
-    weights = [token_distances.exact_mean_overtaking(d, noise, dim, temperature) for d in distances]
-    logs = [token_distances.exact_mean_log_overtaking(d, noise, dim, temperature) for d in distances]
-    return _PairNoise(
-        float(np.dot(shares, weights)),
-        float(np.dot(shares, logs)),
-        token_distances.exact_mean_log_overtaking(0.0, noise, dim, temperature),
-        float(special.ndtr(-np.sqrt(distances[0]) / noise)) if unequal else 0.0,
-        distances,
-        shares,
-        noise,
-        dim,
-        temperature,
-    )
+    def mean(of_distance: Callable[[float], float | Floats]) -> float:
+        return float(np.dot(shares, [float(of_distance(distance)) for distance in distances]))
+
+    def log(distance: float) -> float:
+        return token_distances.exact_mean_log_overtaking(distance, noise, dim, temperature)
+
+    @lru_cache
+    def outweighed(k: int) -> float:
+        if k == 0:
+            return 0.0
+        margin = temperature * np.log(k)
+        nearer = mean(lambda d: token_distances.exact_nearer_probability(d, noise, dim, margin=margin))
+        return min(1.0, k * (nearer + slip))
+
+    weight = mean(lambda d: token_distances.exact_mean_overtaking(d, noise, dim, temperature))
+    slip = float(special.ndtr(-np.sqrt(distances[0]) / noise)) if unequal else 0.0
+    return _PairNoise(weight, mean(log), log(0.0), slip, outweighed)
 
 
-@lru_cache(maxsize=4096)
-def _nearer(distance: float, noise: float, dim: int, margin: float) -> float:
-    return float(token_distances.exact_nearer_probability(distance, noise, dim, margin=margin))
-
-
-def _entropy(spec: ClassMixture) -> float:
-    return noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
-
-
-def _linear_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Bounds:
+def _linear_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Interval:
     same = float((law.multiplicity * law.answer**2).sum())
     if r == 0:
         return 1 - foreign[1], 1 - foreign[0]
@@ -196,7 +169,7 @@ def _linear_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: In
     return 1 - same, 1 - w * same - (1 - w) * foreign[0]
 
 
-def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Bounds:
+def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Interval:
     floor = 1 - float(law.answer.max())
     asked = law.multiplicity * law.answer
     if r == 0:  # a label that the context does not show cannot win
@@ -207,7 +180,7 @@ def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval
     return max(floor, lower), min(upper, 2 * _linear_loss(law, r, k, noise, foreign)[1])
 
 
-def _log_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, cap: float, entropy: float) -> Bounds:
+def _log_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, cap: float, entropy: float) -> Interval:
     lower = upper = 0.0
     foreign = min(1.0, k * (noise.irrelevant_weight + noise.slip))
     for p, pi, n in zip(law.answer, law.irrelevant, law.multiplicity, strict=True):
