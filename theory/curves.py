@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from theory import in_context, in_weight
 from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
 from theory.groups import group_mean
-from theory.labels import class_label_law
+from theory.labels import LabelLaw, class_label_law
 from theory.phases import BOUNDS, MEASURES, Comparison, risk_bounds
 from theory.validation import Floats, require_choice, require_count
 
@@ -35,19 +35,13 @@ def in_weight_risk(
     n = require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0)
     require_choice("measure", measure, MEASURES)
     draws, sure = (n - spec.n_classes, 1) if covered else (n, 0)
-    exact: dict[str, Callable[..., Floats]] = {
-        "log_loss": lambda q, law: in_weight.exact_log_loss(draws, q, law, beta=beta, n_sure=sure),
-        "linear_loss": lambda q, law: in_weight.exact_linear_loss(draws, q, law, beta=beta, n_sure=sure),
-        "error": lambda q, law: in_weight.exact_error(draws, q, law, n_sure=sure),
-    }
-    known: dict[Any, Floats] = {}
-    columns = []
-    for label, q in enumerate(spec.frequencies):
-        law = class_label_law(spec, label, distribution)
-        if (q, law) not in known:
-            known[q, law] = exact[measure](q, law)
-        columns.append(known[q, law])
-    return np.stack(columns, axis=-1)
+
+    @functools.cache
+    def risk(q: float, law: LabelLaw) -> Floats:
+        return in_weight.tabular_risk(measure, draws, q, law, beta=beta, n_sure=sure)
+
+    frequencies = enumerate(spec.frequencies)
+    return np.stack([risk(q, class_label_law(spec, label, distribution)) for label, q in frequencies], axis=-1)
 
 
 def risk_rows(

@@ -15,7 +15,14 @@ from theory.labels import LabelLaw
 from theory.plug_in import LONGEST_TABLE, mean_over_counts, miss_table
 from theory.validation import Floats, require_count, require_positive, require_probability
 
-__all__ = ["broadcast_inputs", "exact_error", "exact_linear_loss", "exact_log_loss", "exact_missing_mass"]
+__all__ = [
+    "broadcast_inputs",
+    "exact_error",
+    "exact_linear_loss",
+    "exact_log_loss",
+    "exact_missing_mass",
+    "tabular_risk",
+]
 
 
 def exact_log_loss(
@@ -133,6 +140,16 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
     hit = np.maximum(1 - never_seen - miss, 0.0)
     wrong = (1 - labels.asked_true) * hit + (1 - labels.asked_rival) * miss
     return np.asarray(wrong + never_seen * (1 - 1 / labels.n_labels))
+
+
+def tabular_risk(
+    measure: str, n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, *, beta: float = 1.0, n_sure: int = 0
+) -> Floats:
+    """`exact_error`, `exact_log_loss` or `exact_linear_loss`, as ``measure`` says."""
+    if measure == "error":
+        return exact_error(n_sequences, frequency, labels, n_sure=n_sure)
+    risk = exact_log_loss if measure == "log_loss" else exact_linear_loss
+    return risk(n_sequences, frequency, labels, beta=beta, n_sure=n_sure)
 
 
 def exact_missing_mass(n_sequences: ArrayLike, frequencies: ArrayLike) -> Floats:

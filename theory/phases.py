@@ -16,15 +16,16 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory import in_weight, in_weight_bounds, in_weight_lower_bounds
-from theory.context_law import CONTEXTS, classes_alike
+from theory import in_weight, in_weight_bounds
+from theory import in_weight_lower_bounds as lower_bounds
+from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import NonNegative, Positive, Probability, Rule, one_of
 from theory.groups import group_mean
 from theory.in_context_noise import MEASURES
 from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
-from theory.labels import LabelLaw, class_label_law
+from theory.labels import LabelLaw, label_law
 from theory.settings import settings
 from theory.validation import Floats, require_choice, require_count
 
@@ -128,21 +129,19 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
     """
     sizes = np.atleast_1d(require_count("n_sequences", n_sequences))
     groups = [g for g in GROUPS if all(len(spec.group(g)) for spec in specs)]
-    lower, upper = _in_weight_grid(specs, sizes, compare)
-    copied = [_in_context(spec, compare) for spec in specs]
+    in_weight_sides = _in_weight_sides(specs, sizes, compare)
+    sides = [(*known, *_in_context_sides(spec, compare)) for spec, known in zip(specs, in_weight_sides, strict=True)]
     bounds = {}
     for group in groups:
         means = [
-            np.stack([group_mean(s, v, group) for s, v in zip(specs, side, strict=True)]) for side in (lower, upper)
+            [np.broadcast_to(group_mean(spec, risks, group), sizes.shape) for risks in ends]
+            for spec, ends in zip(specs, sides, strict=True)
         ]
-        ends = [
-            np.array([[float(group_mean(s, c[i], group))] for s, c in zip(specs, copied, strict=True)]) for i in (0, 1)
-        ]
-        bounds[group] = RiskBounds(means[0], means[1], *(np.broadcast_to(end, means[0].shape) for end in ends))
+        bounds[group] = RiskBounds(*np.stack(means, axis=1))
     return bounds
 
 
-def _in_context(spec: ClassMixture, compare: Comparison) -> tuple[Floats, Floats]:
+def _in_context_sides(spec: ClassMixture, compare: Comparison) -> tuple[Floats, Floats]:
     return in_context_risk_bounds(
         spec,
         compare.measure,
@@ -153,25 +152,19 @@ def _in_context(spec: ClassMixture, compare: Comparison) -> tuple[Floats, Floats
     )
 
 
-def _in_weight_grid(
-    specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison
-) -> tuple[list[Floats], list[Floats]]:
-    """Lower and upper bounds, one array (M, K) per specification; classes with one label law are done in one call."""
-    members: dict[LabelLaw, list[tuple[int, int]]] = {}
-    alike = [classes_alike(spec) for spec in specs]
+def _in_weight_sides(specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison) -> list[tuple[Floats, Floats]]:
+    """Lower and upper bounds (M, K) for each specification; classes with one label law are done in one call."""
+    members: dict[LabelLaw, list[int]] = {}
     for s, spec in enumerate(specs):
-        for place, label in enumerate(alike[s][0]):
-            members.setdefault(class_label_law(spec, int(label), "ibd"), []).append((s, place))
-    sides: tuple[list[Floats], list[Floats]] = tuple(
-        [np.zeros((len(sizes), len(first))) for first, _ in alike] for _ in range(2)
-    )  # type: ignore[assignment]
+        law = label_law(spec.n_classes, spec.label_noise, spec.label_noise_kind)
+        members.setdefault(law, []).append(s)
+    sides: dict[int, tuple[Floats, Floats]] = {}
     for law, places in members.items():
-        q = np.array([specs[s].frequencies[alike[s][0][place]] for s, place in places])
-        for side, values in zip(sides, _in_weight_ends(law, sizes, q[:, None], compare), strict=True):
-            for (s, place), row in zip(places, values, strict=True):
-                side[s][:, place] = row
-    lower, upper = ([v[:, alike[s][1]] for s, v in enumerate(side)] for side in sides)
-    return lower, upper
+        q, classes = np.unique([specs[s].frequencies for s in places], return_inverse=True)
+        lower, upper = _in_weight_ends(law, sizes, q[:, None], compare)
+        for s, of_class in zip(places, classes.reshape(len(places), -1), strict=True):
+            sides[s] = (lower[of_class].T, upper[of_class].T)
+    return [sides[s] for s in range(len(specs))]
 
 
 def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison) -> tuple[Floats, Floats]:
@@ -179,28 +172,19 @@ def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison
     if (n < 0).any():
         raise ValueError(f"`n_sequences` must be at least the {law.n_labels} classes covered; got {sizes.min():.0f}")
     data: dict[str, Any] = {"label_noise": law.label_noise, "kind": law.kind, "n_sure": sure}
-    if compare.bounds == "simple":
-        return _simple_ends(law, n, q, compare.measure, data)
-    if compare.measure == "log_loss":
-        lower = in_weight_lower_bounds.log_loss_lower_bound(n, q, law.n_labels, **data)
-        return lower, in_weight.exact_log_loss(n, q, law, beta=compare.beta, n_sure=sure)
-    lower = in_weight_lower_bounds.error_lower_bound(n, q, law.n_labels, **data)
+    is_log = compare.measure == "log_loss"
+    if compare.bounds == "tight":
+        lower_bound = lower_bounds.log_loss_lower_bound if is_log else lower_bounds.error_lower_bound
+        upper = in_weight.tabular_risk(compare.measure, n, q, law, beta=compare.beta, n_sure=sure)
+        return lower_bound(n, q, law.n_labels, **data), upper
+    lower_bound = lower_bounds.unseen_log_loss_lower_bound if is_log else lower_bounds.unseen_error_lower_bound
+    lower, best = lower_bound(n, q, law.n_labels, **data), max(share.trained for share in law.shares)
+    if is_log:
+        entropy = noise_entropy(law.n_labels, law.label_noise, law.kind)
+        return lower, in_weight_bounds.log_loss_upper_bound(n, q, law.n_labels, entropy=entropy, n_sure=sure)
     if compare.measure == "error":
-        return lower, in_weight.exact_error(n, q, law, n_sure=sure)
-    return lower, in_weight.exact_linear_loss(n, q, law, beta=compare.beta, n_sure=sure)
-
-
-def _simple_ends(law: LabelLaw, n: Floats, q: Floats, measure: str, data: dict[str, Any]) -> tuple[Floats, Floats]:
-    labels, sure = law.n_labels, data["n_sure"]
-    if measure == "log_loss":
-        entropy = noise_entropy(labels, law.label_noise, law.kind)
-        lower = in_weight_lower_bounds.unseen_log_loss_lower_bound(n, q, labels, **data)
-        return lower, in_weight_bounds.log_loss_upper_bound(n, q, labels, entropy=entropy, n_sure=sure)
-    lower = in_weight_lower_bounds.unseen_error_lower_bound(n, q, labels, **data)
-    best = max(share.trained for share in law.shares)
-    if measure == "error":
-        return lower, in_weight_bounds.error_upper_bound(n, q, labels, bayes_error=1 - best, n_sure=sure)
-    return lower, in_weight_bounds.linear_loss_upper_bound(n, q, labels, collision=best**2, n_sure=sure)
+        return lower, in_weight_bounds.error_upper_bound(n, q, law.n_labels, bayes_error=1 - best, n_sure=sure)
+    return lower, in_weight_bounds.linear_loss_upper_bound(n, q, law.n_labels, collision=best**2, n_sure=sure)
 
 
 @dataclass(frozen=True)
@@ -210,8 +194,7 @@ class PhaseDiagram:
     Args:
         x, y: names of the parameters: fields of `ClassMixture`, or ``n``.
         x_values, y_values: their values.
-        phases: shape (len(y_values), len(x_values)): 1 ICL, -1 IWL, 0 undecided.
-        bounds: the bounds behind them, arrays of that shape.
+        bounds: the bounds behind the phases, arrays of shape (len(y_values), len(x_values)).
     """
 
     x: str
@@ -220,16 +203,18 @@ class PhaseDiagram:
     y_values: tuple[Any, ...]
     group: str
     compare: Comparison
-    phases: NDArray[np.int8]
     bounds: RiskBounds
+
+    @property
+    def phases(self) -> NDArray[np.int8]:
+        """Shape (len(y_values), len(x_values)): 1 ICL, -1 IWL, 0 undecided."""
+        return self.bounds.phases
 
     @property
     def shares(self) -> dict[str, float]:
         """Share of points in each phase, keys ``icl``, ``iwl`` and ``undecided``."""
-        return {
-            name: float((self.phases == code).mean())
-            for name, code in (("icl", ICL), ("iwl", IWL), ("undecided", UNDECIDED))
-        }
+        codes = {"icl": ICL, "iwl": IWL, "undecided": UNDECIDED}
+        return {name: float((self.phases == code).mean()) for name, code in codes.items()}
 
 
 def phase_diagram(
@@ -276,16 +261,14 @@ def phase_diagram(
     sizes = axes.get("n", [n_sequences])
     if sizes == [None]:
         raise ValueError("`n_sequences` must be given when neither axis is n; got None")
-    fields = [name for name in axes if name != "n"]
+    order = sorted(axes, key=lambda name: name == "n")  # as risk_bounds has them: sizes last
+    fields = [name for name in order if name != "n"]
     specs = [replace(spec, **dict(zip(fields, v, strict=True))) for v in product(*(axes[f] for f in fields))]
-    shape = tuple(len(axes[f]) for f in fields) + ((len(sizes),) if "n" in axes else ())
-    order = [*fields, "n"] if "n" in axes else fields
     diagrams = {}
     for group, flat in risk_bounds(specs, np.array(sizes), compare).items():
         sides = {
-            name: np.moveaxis(getattr(flat, name).reshape(shape), order.index(y), 0)
-            for name in RiskBounds.__dataclass_fields__
+            name: np.moveaxis(values.reshape([len(axes[axis]) for axis in order]), order.index(y), 0)
+            for name, values in vars(flat).items()
         }
-        bounds = RiskBounds(**sides)
-        diagrams[group] = PhaseDiagram(x, y, tuple(axes[x]), tuple(axes[y]), group, compare, bounds.phases, bounds)
+        diagrams[group] = PhaseDiagram(x, y, tuple(axes[x]), tuple(axes[y]), group, compare, RiskBounds(**sides))
     return diagrams
