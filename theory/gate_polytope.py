@@ -7,8 +7,8 @@ block, one name, one vector of prices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,7 @@ Rows = list[tuple[list[int], list[float], float]]
 SAME_FREQUENCY = 1e-12
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+class Block(NamedTuple):
     """Named inequalities ``matrix @ z <= bound``; ``matrix`` is (rows, variables), ``bound`` is (rows,)."""
 
     name: str
@@ -33,8 +32,7 @@ class Block:
     bound: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class GatePolytope:
+class GatePolytope(NamedTuple):
     """Blocks over ``n_variables`` variables, of which the first ``n_gates`` are the gate's weights.
 
     ``coupled`` says that some block ties two different weights together, so that the problem does not fall apart into

@@ -52,8 +52,8 @@ def unseen_log_loss_lower_bound(
     """
     n, q, _, _ = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
     law = label_law(n_labels, label_noise, kind)
-    entropy = noise_entropy(law.n_labels, law.label_noise, kind)
-    return entropy + mean_over_counts(np.ones(1), 0.0, n, q, n_sure) * (np.log(law.n_labels) - entropy)
+    unseen = np.log([law.n_labels])
+    return mean_over_counts(unseen, noise_entropy(law.n_labels, law.label_noise, kind), n, q, n_sure)
 
 
 def log_loss_lower_bound(
@@ -125,9 +125,7 @@ def unseen_error_lower_bound(
     n, q, _, _ = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
     law = label_law(n_labels, label_noise, kind)
     rival = law.label_noise if kind == "shift" else law.label_noise / (law.n_labels - 1)
-    bayes = min(law.label_noise, 1 - rival)
-    never = mean_over_counts(np.ones(1), 0.0, n, q, n_sure)
-    return bayes + never * (1 - 1 / law.n_labels - bayes)
+    return mean_over_counts(np.array([1 - 1 / law.n_labels]), min(law.label_noise, 1 - rival), n, q, n_sure)
 
 
 def error_lower_bound(

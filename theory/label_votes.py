@@ -95,22 +95,17 @@ def _wrong(law: ContextLaw, r: int, k: int, below: Masks, tied: Masks) -> float:
     allowed = allowed.reshape(len(terms), -1, r + 1, k + 1)
     rest = (cells[:, None], np.arange(len(nodes)), (r - cells // (k + 1))[:, None], (k - cells % (k + 1))[:, None])
     right = 0.0
-    powers = [_powers(x, int(m)) for x, m in zip(allowed, law.multiplicity, strict=True)]
+    one_less = [_power(x, m - 1) for x, m in zip(allowed, law.multiplicity, strict=True)]
+    powers = [_times(x, less) for x, less in zip(allowed, one_less, strict=True)]
     for g in np.flatnonzero(law.answer):
-        factors = [below_m if n == g else at_m for n, (below_m, at_m) in enumerate(powers)]
-        others = _product([factor for factor in factors if factor is not None])
+        factors = [*powers[:g], one_less[g], *powers[g + 1 :]]
+        others = factors[0]
+        for factor in factors[1:]:
+            others = _times(factor, others)
         others = others.reshape(len(cells), len(nodes), r + 1, k + 1)
         win = terms[g].ravel()[cells] * (others[rest[0] - 1, rest[1], rest[2], rest[3]] @ (weights / 2))
         right += law.multiplicity[g] * law.answer[g] * orders[r, k] * win.sum()
     return float(1 - right)
-
-
-def _powers(x: Floats, exponent: int) -> tuple[Floats | None, Floats]:
-    """The powers exponent - 1 and exponent; None for the power 0."""
-    if exponent == 1:
-        return None, x
-    before = _power(x, exponent - 1)
-    return before, _times(x, before)
 
 
 def _times(x: Floats, y: Floats) -> Floats:
@@ -122,17 +117,12 @@ def _times(x: Floats, y: Floats) -> Floats:
     return total
 
 
-def _product(factors: list[Floats]) -> Floats:
-    total = factors[0]
-    for factor in factors[1:]:
-        total = _times(factor, total)
-    return total
-
-
 def _power(x: Floats, exponent: int) -> Floats:
-    """x to a power >= 1, by squaring."""
-    if exponent == 1:
-        return x
+    """x to a power >= 0, by squaring."""
+    if exponent == 0:
+        one = np.zeros_like(x)
+        one[:, 0, 0] = 1.0
+        return one
     half = _power(x, exponent // 2)
     square = _times(half, half)
     return _times(x, square) if exponent % 2 else square

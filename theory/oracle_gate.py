@@ -31,6 +31,8 @@ from theory.validation import (
 
 __all__ = ["OracleGate", "SolverError", "oracle_gate"]
 
+SOLVERS = {"log": "CLARABEL", "linear": "HIGHS"}  # by loss
+
 # What is asked of Clarabel until it reports an optimum, the tightest first: at 1e-11 weights agree with a scalar
 # minimiser to 1e-7. Its equilibration stalls on about one monotone problem in three hundred, which it solves without.
 ATTEMPTS = tuple(
@@ -134,42 +136,6 @@ def oracle_gate(
     Source: Chan et al. (2025), the gate of the stylized model; Boyd and Vandenberghe (2004), section 5.5.3 (optimality
     conditions); Jaggi (2013), section 2 (the duality gap of Frank and Wolfe).
     """
-    _require_options(cells, loss, query_only, lipschitz, distances, monotone, memory)
-    query, context = cells._arrays["query"], cells._arrays["context"]
-    if query_only:
-        gate_of, query, context = query, np.arange(cells.n_queries), np.zeros(cells.n_queries, dtype=np.int64)
-    else:
-        gate_of = np.arange(len(query))
-    table = None if distances is None else _require_distances(distances, cells.n_queries)
-    polytope = gate_polytope(
-        query, context, cells.query_frequency, lipschitz=lipschitz, distances=table, monotone=monotone, memory=memory
-    )
-    z, duals, status, solver = _solve(cells, gate_of, polytope, loss, dict(solver_options or {}))
-    alpha = np.clip(z[: polytope.n_gates], 0.0, 1.0)
-    z = np.concatenate([alpha, z[polytope.n_gates :]])
-    gradient = np.zeros(polytope.n_variables)
-    gradient[: polytope.n_gates] = np.bincount(gate_of, cells.slopes(alpha[gate_of], loss=loss), polytope.n_gates)
-    return OracleGate(
-        alpha=alpha[gate_of],
-        value=float(cells.losses(alpha[gate_of], loss=loss).sum()),
-        loss=loss,
-        status=status,
-        solver=solver,
-        optimality_gap=_frank_wolfe_gap(polytope, z, gradient),
-        kkt_residual=_kkt_residual(polytope, z, gradient, duals),
-        duals=duals,
-    )
-
-
-def _require_options(
-    cells: GateCells,
-    loss: str,
-    query_only: bool,
-    lipschitz: float | None,
-    distances: ArrayLike | None,
-    monotone: bool,
-    memory: float | None,
-) -> None:
     require_instances(cells=(cells, GateCells), query_only=(query_only, bool), monotone=(monotone, bool))
     require_choice("loss", loss, GATE_LOSSES)
     for name, number in (("lipschitz", lipschitz), ("memory", memory)):
@@ -182,6 +148,30 @@ def _require_options(
             "`p_in_weight` and `p_in_context` must not both be 0 for an outcome of positive probability under log"
             f" loss; got it in cells {np.flatnonzero(~np.isfinite(cells.losses(0.5))).tolist()}"
         )
+    table = None if distances is None else _require_distances(distances, cells.n_queries)
+    query, context = cells._arrays["query"], cells._arrays["context"]
+    if query_only:
+        gate_of, query, context = query, np.arange(cells.n_queries), np.zeros(cells.n_queries, dtype=np.int64)
+    else:
+        gate_of = np.arange(len(query))
+    polytope = gate_polytope(
+        query, context, cells.query_frequency, lipschitz=lipschitz, distances=table, monotone=monotone, memory=memory
+    )
+    z, duals = _solve(cells, gate_of, polytope, loss, dict(solver_options or {}))
+    alpha = np.clip(z[: polytope.n_gates], 0.0, 1.0)
+    z = np.concatenate([alpha, z[polytope.n_gates :]])
+    gradient = np.zeros(polytope.n_variables)
+    gradient[: polytope.n_gates] = np.bincount(gate_of, cells.slopes(alpha[gate_of], loss=loss), polytope.n_gates)
+    return OracleGate(
+        alpha=alpha[gate_of],
+        value=float(cells.losses(alpha[gate_of], loss=loss).sum()),
+        loss=loss,
+        status=str(cp.OPTIMAL),
+        solver=SOLVERS[loss],
+        optimality_gap=_frank_wolfe_gap(polytope, z, gradient),
+        kkt_residual=_kkt_residual(polytope, z, gradient, duals),
+        duals=duals,
+    )
 
 
 def _require_distances(distances: ArrayLike, n_queries: int) -> Floats:
@@ -195,8 +185,8 @@ def _require_distances(distances: ArrayLike, n_queries: int) -> Floats:
 
 def _solve(
     cells: GateCells, gate_of: NDArray[np.int64], polytope: GatePolytope, loss: str, options: dict[str, Any]
-) -> tuple[Floats, dict[str, Floats], str, str]:
-    """Optimal variables, prices, status and solver.
+) -> tuple[Floats, dict[str, Floats]]:
+    """Optimal variables and prices.
 
     When nothing ties the weights together each is its own problem, and is solved at its own scale (divided by its
     probability), so that rare cells are as accurate as frequent ones.
@@ -216,15 +206,14 @@ def _solve(
     mixture = pick @ z + h[row, column]
     objective = cp.Minimize(-weight @ (cp.log(mixture) if loss == "log" else mixture))
     constraints = [block.matrix @ z <= block.bound for block in polytope.blocks]
-    problem, solver = cp.Problem(objective, constraints), "CLARABEL" if loss == "log" else "HIGHS"
-    status = _run_solver(problem, solver, options)
+    _run_solver(cp.Problem(objective, constraints), SOLVERS[loss], options)
     duals = {b.name: np.atleast_1d(c.dual_value) for b, c in zip(polytope.blocks, constraints, strict=True)}
     for name in ("lower", "upper"):
         duals[name] = duals[name] * scale
-    return np.asarray(z.value), duals, status, solver
+    return np.asarray(z.value), duals
 
 
-def _run_solver(problem: cp.Problem, solver: str, options: dict[str, Any]) -> str:
+def _run_solver(problem: cp.Problem, solver: str, options: dict[str, Any]) -> None:
     """Solve; an inaccurate, infeasible or interrupted end is an error, never a warning."""
     status = "unsolved"
     for attempt in ATTEMPTS if solver == "CLARABEL" else ({},):
@@ -237,7 +226,7 @@ def _run_solver(problem: cp.Problem, solver: str, options: dict[str, Any]) -> st
                 continue
         status = str(problem.status)
         if status == cp.OPTIMAL:
-            return status
+            return
     raise SolverError(solver, status)
 
 

@@ -29,9 +29,8 @@ LONGEST_TABLE = {"uniform": 2_000, "shift": 100_000}
 _NEGLIGIBLE = 1e-18
 
 
-def _table_length(n_labels: int, label_noise: float, kind: str) -> float:
+def _table_length(n_labels: int, label_noise: float, rival: float) -> float:
     """Smallest n beyond which ``miss`` is within 1e-18 of its limit, by the Chernoff bound on one rival label."""
-    rival = label_noise if kind == "shift" else label_noise / (n_labels - 1)
     gap = (np.sqrt(1 - label_noise) - np.sqrt(rival)) ** 2
     if gap == 0:
         return 2.0
@@ -63,7 +62,7 @@ def miss_table(n_labels: int, label_noise: float, kind: str, n_largest: float = 
         ([0.9, 0.1, 0.1, 0.02], 0.0)
     """
     rival = label_noise if kind == "shift" else label_noise / (n_labels - 1)
-    n_stop = int(min(_table_length(n_labels, label_noise, kind), n_largest))
+    n_stop = int(min(_table_length(n_labels, label_noise, rival), n_largest))
     longest = LONGEST_TABLE["shift" if n_labels == 2 else kind]
     if n_stop > longest:
         raise ValueError(
