@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from theory import in_context, in_weight
 from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
-from theory.groups import group_mean
 from theory.labels import LabelLaw, class_label_law
 from theory.phases import BOUNDS, MEASURES, Comparison, risk_bounds
 from theory.validation import Floats, require_choice, require_count
@@ -110,7 +109,7 @@ def risk_rows(
             for system, risks in systems.items():
                 key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
                 for group in groups:
-                    rows += _rows(sizes, group_mean(spec, risks, group), {**key, "group": group, "kind": "exact"})
+                    rows += _rows(sizes, spec.group_mean(risks, group), {**key, "group": group, "kind": "exact"})
         for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
             compare = Comparison(
                 measure, context, temperature, clip, (squared_distance, squared_distance), covered, beta, bounds

@@ -18,6 +18,7 @@ from scipy import special
 
 from theory.fields import Count, NonNegative, Positive, Probability, Whole, one_of
 from theory.settings import settings
+from theory.validation import Floats
 
 __all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture"]
 
@@ -110,7 +111,7 @@ class ClassMixture:
         return self.n_high + self.n_low
 
     @cached_property
-    def frequencies(self) -> NDArray[np.float64]:
+    def frequencies(self) -> Floats:
         """``q``, shape (K,): probability of each class as the query class; sums to 1."""
         if self.query_frequencies is not None:
             q = np.array(self.query_frequencies, dtype=np.float64)
@@ -124,7 +125,7 @@ class ClassMixture:
         return q
 
     @cached_property
-    def label_matrix(self) -> NDArray[np.float64]:
+    def label_matrix(self) -> Floats:
         """``P``, shape (K, C): row c is the label distribution of class c."""
         k, nu = self.n_classes, self.label_noise
         if self.label_noise_kind == "shift":
@@ -151,6 +152,25 @@ class ClassMixture:
         """Probability that the query class lies in the group."""
         return float(self.frequencies[self.group(name)].sum())
 
+    def group_mean(self, risks: Floats, name: str) -> Floats:
+        """Mean risk over the classes of a group that is not empty, each weighted by its frequency.
+
+        Args:
+            risks: shape (..., K).
+            name: ``high``, ``low`` or ``all``.
+
+        Returns:
+            Shape (...).
+
+        Example:
+            >>> spec = ClassMixture(n_high=1, n_low=1, p_high=0.75)
+            >>> float(spec.group_mean(np.array([0.0, 1.0]), "all"))
+            0.25
+        """
+        members = self.group(name)
+        weights = self.frequencies[members] / self.group_frequency(name)
+        return np.asarray(risks[..., members] @ weights)
+
     @cached_property
     def shifted_labels(self) -> NDArray[np.int64]:
         """Out-of-base labelling, shape (C,): label c becomes the next one inside its frequency group.
@@ -169,7 +189,7 @@ class ClassMixture:
         return shifted
 
     @cached_property
-    def n_relevant_pmf(self) -> NDArray[np.float64]:
+    def n_relevant_pmf(self) -> Floats:
         """Law of the number of relevant tokens in a relevant context, shape (K, L + 1).
 
         Row c is Bin(L, q_c) given at least one, or a point mass at ``n_relevant``.

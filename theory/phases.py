@@ -21,7 +21,6 @@ from theory import in_weight_lower_bounds as lower_bounds
 from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import NonNegative, Positive, Probability, Rule, one_of
-from theory.groups import group_mean
 from theory.in_context_noise import MEASURES
 from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
@@ -134,7 +133,7 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
     bounds = {}
     for group in groups:
         means = [
-            [np.broadcast_to(group_mean(spec, risks, group), sizes.shape) for risks in ends]
+            [np.broadcast_to(spec.group_mean(risks, group), sizes.shape) for risks in ends]
             for spec, ends in zip(specs, sides, strict=True)
         ]
         bounds[group] = RiskBounds(*np.stack(means, axis=1))

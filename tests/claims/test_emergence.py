@@ -13,7 +13,6 @@ from tests.claims.test_in_context import losses, sampled_tokens
 from theory.crossover import crossover, largest_label_noise, smallest_context, smallest_sample
 from theory.curves import in_weight_risk
 from theory.distribution import ClassMixture
-from theory.groups import group_mean
 from theory.in_context import exact_error, exact_log_loss
 from theory.phases import ICL, IWL, UNDECIDED, Comparison, phase_diagram, risk_bounds
 
@@ -30,9 +29,9 @@ def test_5_1_crossover_is_the_smallest_n_whose_risk_is_no_larger(measure: str, c
     compare = Comparison(measure=measure, covered=covered, temperature=0.2)
     found = crossover(spec, group, compare)
     copying = {"error": exact_error, "log_loss": exact_log_loss}[measure](spec, temperature=0.2)
-    target = float(group_mean(spec, copying, group))
+    target = float(spec.group_mean(copying, group))
     sizes = np.array([found.exact - 1, found.exact])
-    before, after = group_mean(spec, in_weight_risk(spec, sizes, measure, "ibd", covered=covered), group)
+    before, after = spec.group_mean(in_weight_risk(spec, sizes, measure, "ibd", covered=covered), group)
     assert before > target >= after
     assert found.earliest <= found.exact <= found.latest
 
