@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.distribution import GROUPS, ClassMixture
-from theory.phases import ICL, IWL, Comparison, risk_bounds
-from theory.validation import LARGEST_COUNT, Floats, require_choice, require_count, require_probability
+from theory.fields import LARGEST_WHOLE
+from theory.phases import ICL, IWL, Comparison, RiskBounds, risk_bounds
+from theory.validation import Floats, require_choice, require_count, require_probability
 
 __all__ = ["Crossover", "crossover", "largest_label_noise", "smallest_context", "smallest_sample"]
 
@@ -59,21 +61,13 @@ def crossover(spec: ClassMixture, group: str, compare: Comparison) -> Crossover:
     Source: Chan et al. (2025), section 3, who describe the transition.
     """
     require_choice("group", group, [g for g in GROUPS if len(spec.group(g))])
-    least = spec.n_classes if compare.covered else 0
-
-    def side(low: str, high: str) -> Callable[[Floats], NDArray[np.bool_]]:
-        def reached(sizes: Floats) -> NDArray[np.bool_]:
-            bounds = risk_bounds([spec], sizes, compare)[group]
-            return np.asarray(getattr(bounds, low) <= getattr(bounds, high))[0]
-
-        return reached
-
-    ends = risk_bounds([spec], [least], compare)[group]
+    ends = risk_bounds([spec], [spec.n_classes], compare)[group]
     is_exact = compare.bounds == "tight" and bool((ends.in_context_lower == ends.in_context_upper).all())
+    smallest = partial(_smallest, spec, group, compare)
     return Crossover(
-        exact=_smallest(side("in_weight_upper", "in_context_upper"), least) if is_exact else math.nan,
-        earliest=_smallest(side("in_weight_lower", "in_context_upper"), least),
-        latest=_smallest(side("in_weight_upper", "in_context_lower"), least),
+        exact=smallest(lambda risk: risk.in_weight_upper <= risk.in_context_upper) if is_exact else math.nan,
+        earliest=smallest(lambda risk: risk.in_weight_lower <= risk.in_context_upper),
+        latest=smallest(lambda risk: risk.in_weight_upper <= risk.in_context_lower),
     )
 
 
@@ -102,8 +96,7 @@ def smallest_sample(spec: ClassMixture, group: str, phase: int, compare: Compari
     Source: bisection.
     """
     _check(spec, group, phase)
-    least = spec.n_classes if compare.covered else 0
-    return _smallest(lambda sizes: risk_bounds([spec], sizes, compare)[group].phases[0] == phase, least)
+    return _smallest(spec, group, compare, lambda risk: risk.phases == phase)
 
 
 def largest_label_noise(
@@ -192,9 +185,16 @@ def _check(spec: ClassMixture, group: str, phase: int) -> None:
         raise ValueError(f"`phase` must be ICL = {ICL} or IWL = {IWL}; got {phase!r}")
 
 
-def _smallest(reached: Callable[[Floats], NDArray[np.bool_]], least: int) -> float:
-    """Smallest whole number from ``least`` to 2^53 where a condition that is kept once reached holds."""
-    grid = np.unique(np.floor(np.geomspace(max(least, 1), LARGEST_COUNT, 128)))
+def _smallest(
+    spec: ClassMixture, group: str, compare: Comparison, holds: Callable[[RiskBounds], NDArray[np.bool_]]
+) -> float:
+    """Smallest whole number N up to 2^53 where a condition that is kept once reached holds."""
+
+    def reached(sizes: Floats) -> NDArray[np.bool_]:
+        return holds(risk_bounds([spec], sizes, compare)[group])[0]
+
+    least = spec.n_classes if compare.covered else 0
+    grid = np.unique(np.floor(np.geomspace(max(least, 1), LARGEST_WHOLE, 128)))
     grid = np.concatenate([[float(least)], grid[grid > least]])
     hits = np.flatnonzero(reached(grid))
     if len(hits) == 0:

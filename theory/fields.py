@@ -38,7 +38,7 @@ __all__ = [
     "shown",
 ]
 
-LARGEST_WHOLE = 2**53
+LARGEST_WHOLE = 2**53  # float64 holds every integer up to here
 LONGEST_KEY = 100
 Value = TypeVar("Value")
 

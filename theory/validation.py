@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.fields import figure, plain, shown
+from theory.fields import LARGEST_WHOLE, figure, plain, shown
 
 __all__ = [
-    "LARGEST_COUNT",
     "LARGEST_TABLE",
     "Floats",
     "is_integer",
@@ -32,7 +31,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-LARGEST_COUNT = 2.0**53  # integers up to here are exact in float64
 LARGEST_TABLE = 2**28
 """Most numbers of one table, 1 GiB in float32: what would need more is a slip rather than a model."""
 
@@ -178,7 +176,7 @@ def require_count(name: str, value: ArrayLike, *, least: int = 0) -> Floats:
     """
     allowed = f"an integer >= {least}"
     require_within(name, value, allowed, lambda n: (n >= least) & (n == np.floor(n)))
-    return require_within(name, value, f"{allowed} and at most 2^53", lambda n: n <= LARGEST_COUNT)
+    return require_within(name, value, f"{allowed} and at most 2^53", lambda n: n <= LARGEST_WHOLE)
 
 
 def require_positive(name: str, value: ArrayLike) -> Floats:
