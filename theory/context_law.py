@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ __all__ = ["CONTEXTS", "ContextLaw", "classes_alike", "context_law"]
 CONTEXTS = ("relevant", "irrelevant", "as_trained")
 
 
-@dataclass(frozen=True)
-class ContextLaw:
+class ContextLaw(NamedTuple):
     """Label probabilities seen by a query of one class; labels that share both are merged.
 
     Args:

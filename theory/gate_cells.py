@@ -87,10 +87,7 @@ class GateCells:
             >>> GateCells([[1.0]], [[0.9]], [[0.5]]).losses(0.5, loss="linear").round(3).tolist()
             [0.3]
         """
-        require_choice("loss", loss, GATE_LOSSES)
-        p, g, h = (self._arrays[name] for name in _TABLES)
-        weight = np.broadcast_to(require_probability("alpha", alpha), len(p))[:, None]
-        mixture = weight * g + (1 - weight) * h
+        p, _, _, mixture = self._mixed(alpha, loss)
         if loss == "linear":
             return (p * (1 - mixture)).sum(axis=1)
         with np.errstate(divide="ignore"):
@@ -103,11 +100,16 @@ class GateCells:
             >>> GateCells([[1.0]], [[0.9]], [[0.5]]).slopes(0.5, loss="linear").round(3).tolist()
             [-0.4]
         """
+        p, g, h, mixture = self._mixed(alpha, loss)
+        divisor = 1.0 if loss == "linear" else np.where(p > 0, mixture, 1.0)
+        return -(p * (g - h) / divisor).sum(axis=1)
+
+    def _mixed(self, alpha: ArrayLike, loss: str) -> tuple[Floats, Floats, Floats, Floats]:
+        """p, g, h and the mixture of g and h, each (cells, outcomes)."""
         require_choice("loss", loss, GATE_LOSSES)
         p, g, h = (self._arrays[name] for name in _TABLES)
         weight = np.broadcast_to(require_probability("alpha", alpha), len(p))[:, None]
-        mixture = 1.0 if loss == "linear" else np.where(p > 0, weight * g + (1 - weight) * h, 1.0)
-        return -(p * (g - h) / mixture).sum(axis=1)
+        return p, g, h, weight * g + (1 - weight) * h
 
 
 def _require_labels(name: str, value: ArrayLike, n_cells: int) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from theory.distribution import LABEL_NOISE_KINDS, ClassMixture
@@ -19,8 +18,7 @@ class LabelShare(NamedTuple):
     asked: float
 
 
-@dataclass(frozen=True)
-class LabelLaw:
+class LabelLaw(NamedTuple):
     r"""Labels of one class in training and at the test.
 
     In training the true label has probability :math:`1-\nu`. At the test the answer is drawn from ``shares``.

@@ -173,14 +173,11 @@ def _inputs(squared_distance: float, input_noise: float, dim: int, *, least_dim:
     return distance, sigma, int(require_count("dim", dim, least=least_dim))
 
 
-def _spread(squared_distance: float, input_noise: float, dim: int) -> float:
-    """Standard deviation of Q, about."""
-    return float(np.sqrt(6 * input_noise**2 * (squared_distance + 2 * input_noise**2 * dim)))
-
-
 def _is_narrow(squared_distance: float, input_noise: float, dim: int, temperature: float) -> bool:
     """Whether the law of Q is narrower than the logistic function, so that it must be resolved, not the function."""
-    return _spread(*_inputs(squared_distance, input_noise, dim, least_dim=2)) < 4 * temperature
+    distance, sigma, d = _inputs(squared_distance, input_noise, dim, least_dim=2)
+    spread = np.sqrt(6 * sigma**2 * (distance + 2 * sigma**2 * d))  # standard deviation of Q, about
+    return bool(spread < 4 * temperature)
 
 
 def _mean_over_normals(distance: float, sigma: float, d: int, f: Callable[[Floats], Floats]) -> float:
