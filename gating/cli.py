@@ -72,13 +72,8 @@ def _command(given: list[str]) -> None:
 def _help() -> str:
     studies = {name: study_question(name) for name in study_names()}
     width = max(map(len, [*studies, *COMMANDS])) + 2
-    lines = [
-        DESCRIPTION,
-        "",
-        "usage: gating COMMAND ...     gating COMMAND --help     gating --version",
-        "",
-        "studies:",
-    ]
+    usage = "usage: gating COMMAND ...     gating COMMAND --help     gating --version"
+    lines = [DESCRIPTION, "", usage, "", "studies:"]
     lines += [f"  {name:{width}}{question}" for name, question in studies.items()]
     lines += ["", "runs:"]
     lines += [f"  {f'{name} {place}':{width + 6}}{words}" for name, (place, words, _) in COMMANDS.items()]

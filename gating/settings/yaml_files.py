@@ -197,9 +197,6 @@ def _text(path: str) -> str:
 
 def _neighbour(path: str) -> str:
     folder, name = os.path.split(path)
-    try:
-        names = [other for other in os.listdir(folder or ".") if other.endswith((".yaml", ".yml"))]
-    except (OSError, ValueError):
-        return ""
+    names = [file.name for file in Path(folder).glob("*.y*ml")]
     found = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.4)
     return f"; did you mean '{os.path.join(folder, found[0])}'?" if found else ""
