@@ -80,9 +80,7 @@ def gate_polytope(
     if monotone:
         rows["monotone"], n_variables = _monotone_rows(frequency[query], context, n_variables)
     if memory is not None:
-        rows["memory"], shares, n_variables = _memory_rows(query, memory, n_variables)
-        if shares:
-            rows["memory_share"] = shares
+        rows["memory"], rows["memory_share"], n_variables = _memory_rows(query, memory, n_variables)
     blocks = tuple(_block(name, block, n_variables) for name, block in rows.items() if block)
     return GatePolytope(n_gates, n_variables, coupled=len(blocks) > 2, blocks=blocks)
 

@@ -124,8 +124,8 @@ def unseen_error_lower_bound(
     """
     n, q, _, _ = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
     law = label_law(n_labels, label_noise, kind)
-    rival = law.label_noise if kind == "shift" else law.label_noise / (law.n_labels - 1)
-    return mean_over_counts(np.array([1 - 1 / law.n_labels]), min(law.label_noise, 1 - rival), n, q, n_sure)
+    bayes = min(law.label_noise, 1 - law.asked_rival)
+    return mean_over_counts(np.array([1 - 1 / law.n_labels]), bayes, n, q, n_sure)
 
 
 def error_lower_bound(

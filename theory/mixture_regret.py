@@ -7,6 +7,8 @@ data by ratios of gamma functions, for the universal portfolio by the same ratio
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
@@ -257,14 +259,11 @@ def portfolio_nodes(n_rounds: int, *, prior: str = "jeffreys", tolerance: float 
     """
     n = require_scalar("n_rounds", require_count("n_rounds", n_rounds, least=1))
     limit = require_scalar("tolerance", require_positive("tolerance", tolerance))
-    enough, short = int(n // 2) + 1, 0
-    while enough - short > 1:
-        middle = (enough + short) // 2
-        if portfolio_quadrature_bound(n, middle, prior=prior) <= limit:
-            enough = middle
-        else:
-            short = middle
-    return enough
+
+    def is_enough(n_nodes: int) -> bool:
+        return bool(portfolio_quadrature_bound(n, n_nodes, prior=prior) <= limit)
+
+    return 1 + bisect_left(range(1, int(n // 2) + 1), True, key=is_enough)
 
 
 def _log_rising(k: Floats, start: Floats) -> Floats:

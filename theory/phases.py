@@ -16,13 +16,12 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory import in_weight, in_weight_bounds
+from theory import in_context_noise, in_weight, in_weight_bounds
 from theory import in_weight_lower_bounds as lower_bounds
 from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import NonNegative, Positive, Probability, Rule, one_of
 from theory.in_context_noise import MEASURES
-from theory.in_context_noise import risk_bounds as in_context_risk_bounds
 from theory.label_learning import noise_entropy
 from theory.labels import LabelLaw, label_law
 from theory.settings import settings
@@ -128,8 +127,17 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
     """
     sizes = np.atleast_1d(require_count("n_sequences", n_sequences))
     groups = [g for g in GROUPS if all(len(spec.group(g)) for spec in specs)]
-    in_weight_sides = _in_weight_sides(specs, sizes, compare)
-    sides = [(*known, *_in_context_sides(spec, compare)) for spec, known in zip(specs, in_weight_sides, strict=True)]
+    sides = []
+    for spec, in_weight_ends in zip(specs, _in_weight_sides(specs, sizes, compare), strict=True):
+        in_context_ends = in_context_noise.risk_bounds(
+            spec,
+            compare.measure,
+            temperature=compare.temperature,
+            clip=compare.clip,
+            squared_distances=compare.squared_distances,
+            context=compare.context,
+        )
+        sides.append((*in_weight_ends, *in_context_ends))
     bounds = {}
     for group in groups:
         means = [
@@ -138,17 +146,6 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
         ]
         bounds[group] = RiskBounds(*np.stack(means, axis=1))
     return bounds
-
-
-def _in_context_sides(spec: ClassMixture, compare: Comparison) -> tuple[Floats, Floats]:
-    return in_context_risk_bounds(
-        spec,
-        compare.measure,
-        temperature=compare.temperature,
-        clip=compare.clip,
-        squared_distances=compare.squared_distances,
-        context=compare.context,
-    )
 
 
 def _in_weight_sides(specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison) -> list[tuple[Floats, Floats]]:
