@@ -21,11 +21,11 @@ from gating.gates.effective import effective_gate, effective_gate_squared
 from gating.predictors.linear_regression import RegressionMemorizer
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
-from gating.settings import build
 from gating.studies.strategies.config import StrategiesConfig
 from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
 from gating.studies.strategies.families import FAMILIES, Family
 from gating.tasks.sequences import Sequences
+from theory.settings import build
 
 TEMPERATURES = (1.0, 0.5, 0.3, 0.1, 0.03, 0.01, 1 / 300, 0.001)
 SEED = 12

@@ -12,7 +12,8 @@ from typing import Any
 from gating.runs.catalogue import find_study, study_names, study_question
 from gating.runs.errors import FolderError, Interrupted, RunFailed
 from gating.runs.options import RunOptions
-from gating.settings import help_text, near, print_config, read_config, read_flags
+from gating.settings import near, read_config, read_flags
+from gating.settings.text import help_text, print_config
 from theory.settings import SpecError
 
 __all__ = ["main"]

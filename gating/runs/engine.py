@@ -20,8 +20,8 @@ from gating.runs.folder import TABLE, RunFolder, is_inside
 from gating.runs.identity import contents, identity_of, what_changed
 from gating.runs.store import Place, opened
 from gating.runs.study import Study
-from gating.settings import as_plain, build, print_config
-from theory.settings import SpecError
+from gating.settings.text import as_plain, print_config
+from theory.settings import SpecError, build
 
 __all__ = ["as_json", "estimate", "redraw", "run"]
 

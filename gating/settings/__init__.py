@@ -13,21 +13,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-from gating.settings.text import as_plain, help_text, print_config, settings_differences
 from gating.settings.yaml_files import Entry, parse_value, read_entries
 from theory.fields import parted, quoted, shown
 from theory.settings import SpecError, build, field_types
 
-__all__ = [
-    "as_plain",
-    "build",
-    "help_text",
-    "near",
-    "print_config",
-    "read_config",
-    "read_flags",
-    "settings_differences",
-]
+__all__ = ["near", "read_config", "read_flags"]
 
 Config = TypeVar("Config")
 Options = TypeVar("Options")

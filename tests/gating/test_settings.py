@@ -11,7 +11,8 @@ from typing import Literal
 import pytest
 import yaml
 
-from gating.settings import as_plain, help_text, near, print_config, read_config, read_flags, settings_differences
+from gating.settings import near, read_config, read_flags
+from gating.settings.text import as_plain, help_text, print_config, settings_differences
 from theory.distribution import ClassMixture
 from theory.fields import Count, Positive, Several
 from theory.settings import SpecError, settings

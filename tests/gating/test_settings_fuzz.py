@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from gating.runs.options import RunOptions
-from gating.settings import as_plain, print_config, read_flags
+from gating.settings import read_flags
+from gating.settings.text import as_plain, print_config
 from gating.studies.bounds.config import BoundsConfig
 from gating.studies.compare.config import CompareConfig
 from gating.studies.crossover.config import CrossoverConfig

@@ -23,7 +23,7 @@ from gating.runs.engine import as_json, run
 from gating.runs.errors import FolderError
 from gating.runs.executor import Resources
 from gating.runs.folder import TABLE, RunFolder
-from gating.settings import as_plain
+from gating.settings.text import as_plain
 from llm_finetune import bench, study
 from llm_finetune.adapters import reopened
 from llm_finetune.collection import collection_text

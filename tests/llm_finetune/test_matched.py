@@ -6,7 +6,7 @@ import pytest
 from gating.results.table import make_table, summarise, write_table
 from gating.runs.errors import Damaged, FolderError
 from gating.runs.folder import TABLE, RunFolder
-from gating.settings import as_plain
+from gating.settings.text import as_plain
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.drawings import draw_gates, gates_by_exposure
 from llm_finetune.matched import exposure_rows, gates_beside

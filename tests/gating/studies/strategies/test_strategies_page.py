@@ -13,7 +13,7 @@ from gating.page.page import write_page
 from gating.results.query import select
 from gating.results.table import json_rows, summarise
 from gating.runs.engine import as_json
-from gating.settings import as_plain
+from gating.settings.text import as_plain
 from gating.studies.strategies.drawings import draw_maps, draw_paths
 from gating.studies.strategies.page import strategy_cells
 from gating.studies.strategies.page_tables import (
