@@ -99,7 +99,7 @@ def risk_rows(
         for measure in MEASURES
         for distribution in distributions
     }
-    rows: list[Row] = []
+    curves: list[tuple[Row, Floats]] = []
     for context in CONTEXTS:
         copies = _in_context_risks(spec, context, temperature, clip, squared_distance)
         for (measure, distribution), by_size in weights.items():
@@ -108,32 +108,24 @@ def risk_rows(
                 systems["copying"] = np.broadcast_to(copies[measure], by_size.shape)
             for system, risks in systems.items():
                 key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
-                for group in groups:
-                    rows += _rows(sizes, spec.group_mean(risks, group), {**key, "group": group, "kind": "exact"})
+                curves += [({**key, "group": g, "kind": "exact"}, spec.group_mean(risks, g)) for g in groups]
         for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
             compare = Comparison(
                 measure, context, temperature, clip, (squared_distance, squared_distance), covered, beta, bounds
             )
-            rows += _bound_rows(spec, sizes, compare)
-    return rows
-
-
-def _rows(sizes: Floats, values: Floats, key: Row) -> list[Row]:
-    return [{**key, "n": int(n), "value": float(value)} for n, value in zip(sizes, values, strict=True)]
-
-
-def _bound_rows(spec: ClassMixture, sizes: Floats, compare: Comparison) -> list[Row]:
-    rows: list[Row] = []
-    for group, bounds in risk_bounds([spec], sizes, compare).items():
-        for system, kind, values in (
-            ("any_in_weight", "lower", bounds.in_weight_lower),
-            ("tabular", "upper", bounds.in_weight_upper),
-            ("copying", "lower", bounds.in_context_lower),
-            ("copying", "upper", bounds.in_context_upper),
-        ):
-            key = {"system": system, "distribution": "ibd", "context": compare.context, "measure": compare.measure}
-            rows += _rows(sizes, values[0], {**key, "group": group, "kind": kind})
-    return rows
+            for group, ends in risk_bounds([spec], sizes, compare).items():
+                key = {"distribution": "ibd", "context": context, "measure": measure, "group": group}
+                curves += [
+                    ({"system": "any_in_weight", **key, "kind": "lower"}, ends.in_weight_lower[0]),
+                    ({"system": "tabular", **key, "kind": "upper"}, ends.in_weight_upper[0]),
+                    ({"system": "copying", **key, "kind": "lower"}, ends.in_context_lower[0]),
+                    ({"system": "copying", **key, "kind": "upper"}, ends.in_context_upper[0]),
+                ]
+    return [
+        {**key, "n": int(n), "value": float(value)}
+        for key, values in curves
+        for n, value in zip(sizes, values, strict=True)
+    ]
 
 
 def _in_context_risks(
