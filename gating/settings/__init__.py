@@ -69,7 +69,10 @@ def read_flags(
     files += [entry.value for entry in flags if entry.key == "config"]
     entries: list[Entry] = []
     for file in files:
-        found, wrong = read_entries(file, texts)
+        try:
+            found, wrong = read_entries(file, texts)
+        except SpecError as error:
+            found, wrong = [], error.problems
         entries += found
         problems += wrong
     values, places = _merged(entries + [entry for entry in flags if entry.key not in ("preset", "config")])

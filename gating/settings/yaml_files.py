@@ -9,7 +9,7 @@ import stat
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -53,10 +53,6 @@ for _class in (_Loader, SettingsDumper):
     )
 
 
-class _RefusedError(Exception):
-    """The text cannot be read at all."""
-
-
 @dataclass
 class _Reading:
     """A text on its way from YAML to entries."""
@@ -81,7 +77,10 @@ class _Reading:
             mark = getattr(error, "problem_mark", None)
             line = f" on line {mark.line + 1}" if mark and self.file else ""
             problem = getattr(error, "problem", None) or "it holds a character that is not text"
-            raise _RefusedError(f"{problem}{line}") from None
+            self.refuse(f"{problem}{line}")
+
+    def refuse(self, problem: str) -> NoReturn:
+        raise SpecError([f"`config` must be a YAML file; {shown(self.file)} is not: {problem}"]) from None
 
     def place(self, node: yaml.Node) -> str:
         return f"{self.file}, line {node.start_mark.line + 1}" if self.file else ""
@@ -130,9 +129,9 @@ class _Reading:
         """Refuses what few lines can make large or deep by naming what stands before."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise _RefusedError(f"it gives more than {MAX_NODES:,} values")
+            self.refuse(f"it gives more than {MAX_NODES:,} values")
         if level > MAX_DEPTH:
-            raise _RefusedError(f"it is nested more than {MAX_DEPTH} levels deep")
+            self.refuse(f"it is nested more than {MAX_DEPTH} levels deep")
 
 
 def parse_value(key: str, text: str, texts: Set[str]) -> tuple[list[Entry], list[str]]:
@@ -147,29 +146,28 @@ def parse_value(key: str, text: str, texts: Set[str]) -> tuple[list[Entry], list
     reading = _Reading("", texts)
     try:
         if len(text) > MAX_BYTES:
-            raise _RefusedError
+            reading.refuse("it is too long")
         node = reading.root(text)
         if node is None:
             return [Entry(key, None)], []
         reading.entry(key, node, node)
-    except _RefusedError:
+    except SpecError:
         return [], [f"{quoted(key)} must be a YAML value; got {shown(text)}"]
     return reading.entries, reading.problems
 
 
 def read_entries(path: str | Path, texts: Set[str]) -> tuple[list[Entry], list[str]]:
-    """Entries of a YAML file, and a sentence for each thing that is wrong with it; `texts` are keys that hold text."""
+    """Entries of a YAML file, and a sentence for each thing that is wrong with it; `texts` are keys that hold text.
+
+    Raises:
+        SpecError: the file cannot be read, is no YAML or holds no mapping.
+    """
     reading = _Reading(str(path), texts)
-    try:
-        node = reading.root(_text(str(path)))
-        if not isinstance(node, yaml.MappingNode):
-            kind = {yaml.SequenceNode: "a list", yaml.ScalarNode: "one value"}.get(type(node), "nothing")
-            return [], [f"`config` must hold `key: value` lines; {shown(str(path))} holds {kind}"]
-        reading.mapping(node, "")
-    except SpecError as error:
-        return [], error.problems
-    except _RefusedError as refused:
-        return [], [f"`config` must be a YAML file; {shown(str(path))} is not: {refused}"]
+    node = reading.root(_text(str(path)))
+    if not isinstance(node, yaml.MappingNode):
+        kind = {yaml.SequenceNode: "a list", yaml.ScalarNode: "one value"}.get(type(node), "nothing")
+        raise SpecError([f"`config` must hold `key: value` lines; {shown(str(path))} holds {kind}"])
+    reading.mapping(node, "")
     return reading.entries, reading.problems
 
 
