@@ -15,7 +15,7 @@ from scipy import special
 from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
 from theory.in_context import exact_relevant_weight, likely_binomial, mean_by_class, similarity_ratio
-from theory.label_votes import LONGEST_EXACT_CONTEXT, wrong_vote, wrong_vote_bounds
+from theory.label_votes import LONGEST_EXACT_CONTEXT, Interval, wrong_vote, wrong_vote_bounds
 from theory.validation import Floats, require_count, require_nonnegative, require_probability
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
     "log_loss_bounds",
     "squared_distance_bounds",
 ]
-
-Interval = tuple[float, float]
 
 
 def squared_distance_bounds(n_classes: int, dim: int, delta: float) -> Interval:

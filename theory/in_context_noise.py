@@ -29,9 +29,9 @@ from theory import in_context_bounds, token_distances
 from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
 from theory.in_context import likely_binomial, mean_by_class
-from theory.in_context_bounds import Interval, distance_interval, foreign_collisions, squared_distance_bounds
+from theory.in_context_bounds import distance_interval, foreign_collisions, squared_distance_bounds
 from theory.label_learning import noise_entropy
-from theory.label_votes import LONGEST_EXACT_CONTEXT
+from theory.label_votes import LONGEST_EXACT_CONTEXT, Interval
 from theory.validation import Floats, require_choice, require_positive, require_probability
 
 __all__ = ["MEASURES", "risk_bounds"]

@@ -12,7 +12,7 @@ from theory.validation import Floats
 __all__ = ["LONGEST_EXACT_CONTEXT", "wrong_vote", "wrong_vote_bounds"]
 
 Masks = NDArray[np.bool_]
-Bounds = tuple[float, float]
+Interval = tuple[float, float]
 
 LONGEST_EXACT_CONTEXT = 10
 _TIE = 1e-12
@@ -47,7 +47,7 @@ def wrong_vote(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratio: float
     return _wrong(law, n_relevant, n_irrelevant, (lead > 0) & ~tied, tied)
 
 
-def wrong_vote_bounds(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratios: tuple[float, float]) -> Bounds:
+def wrong_vote_bounds(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratios: Interval) -> Interval:
     r"""The same, when each irrelevant token has its own number of votes between the two ratios.
 
     A label wins for certain when it beats every rival with its own tokens at the small ratio and theirs at the large

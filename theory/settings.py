@@ -65,8 +65,6 @@ def settings(cls: type[Settings]) -> type[Settings]:
         theory.settings.SpecError: unknown key `stepps`; did you mean `steps`?; \
 `rate` must be a finite number; got inf; `steps` must be an integer; got '5'
     """
-    if hasattr(cls, "problems"):
-        cls.__post_init__ = _raise_problems  # type: ignore[attr-defined]
     made: Any = pydantic_dataclass(frozen=True, config=_STRICT)(cls)
     validated = made.__init__
 
@@ -76,6 +74,8 @@ def settings(cls: type[Settings]) -> type[Settings]:
             validated(self, *given, **named)
         except ValidationError:
             validated(self, **_from_call(made, given, named))
+        if hasattr(made, "problems") and (found := list(self.problems())):
+            raise SpecError(found)
 
     made.__init__ = initialise
     return made
@@ -114,11 +114,6 @@ def field_types(cls: Any, prefix: str = "") -> dict[str, Any]:
         if section := section_of(hint):
             found |= field_types(section, f"{prefix}{name}.")
     return found
-
-
-def _raise_problems(spec: Any) -> None:
-    if found := list(spec.problems()):
-        raise SpecError(found)
 
 
 def _from_call(cls: Any, given: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
