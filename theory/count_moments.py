@@ -49,7 +49,7 @@ def expected_reciprocal(n_draws: Floats, p: Floats, offset: Floats, n_sure: Floa
         >>> round(float(expected_reciprocal(2 * one, 0.5 * one, one, 0 * one)), 12)  # (1 + 2/2 + 1/3) / 4
         0.583333333333
     """
-    total = np.zeros(np.broadcast_shapes(n_draws.shape, p.shape, offset.shape, n_sure.shape))
+    total = np.zeros(np.broadcast(n_draws, p, offset, n_sure).shape)
     for t in _nodes(offset + n_sure + n_draws * p, offset):
         sigma = -np.expm1(-t)
         total += t * np.exp(special.xlog1py(n_draws, -p * sigma) - (offset + n_sure) * t)
@@ -80,8 +80,7 @@ def expected_log_ratio(
         >>> round(float(expected_log_ratio(one, one, one, 0 * one, one, 2 * one, 0 * one)), 12)  # ln(3 / 2)
         0.405465108108
     """
-    arguments = (n_draws, p, p_label, p_other, low, high, n_sure)
-    total = np.zeros(np.broadcast_shapes(*(a.shape for a in arguments)))
+    total = np.zeros(np.broadcast(n_draws, p, p_label, p_other, low, high, n_sure).shape)
     p_both, p_class_only = p * p_label, p * p_other
     for t in _nodes(high + n_sure + n_draws * p, low):
         sigma = -np.expm1(-t)
@@ -112,7 +111,7 @@ def expected_inverse_root(n_draws: Floats, p: Floats, n_sure: Floats) -> Floats:
         >>> round(float(expected_inverse_root(2 * one, 0.5 * one, 0 * one)), 12)  # 1 / 2 + 1 / (4 sqrt 2)
         0.676776695297
     """
-    total = np.zeros(np.broadcast_shapes(n_draws.shape, p.shape, n_sure.shape))
+    total = np.zeros(np.broadcast(n_draws, p, n_sure).shape)
     for t in _nodes(1 + n_sure + n_draws * p, np.ones(()), _LOWER_TAIL**2):
         sigma = -np.expm1(-t)
         kept = np.minimum(p * np.exp(-t) / np.maximum(1 - p * sigma, np.finfo(float).tiny), 1)

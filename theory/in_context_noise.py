@@ -19,7 +19,7 @@ lower ones convex in those terms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,13 +94,12 @@ def risk_bounds(
         return _clean(spec, measure, temperature, squared_distances, context, clip)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
     noise = _pair_noise_of(spec, float(require_positive("temperature", temperature)), squared_distances)
-    entropy = noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
-    by_measure: dict[str, Callable[[ContextLaw, int, int], Interval]] = {
-        "error": lambda law, r, k: _error(law, r, k, noise, foreign_collisions(spec)),
-        "log_loss": lambda law, r, k: _log_loss(law, r, k, noise, -np.log(least), entropy),
-        "linear_loss": lambda law, r, k: _linear_loss(law, r, k, noise, foreign_collisions(spec)),
-    }
-    lower, upper = mean_by_class(spec, context, by_measure[measure])
+    if measure == "log_loss":
+        entropy = noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
+        risk = partial(_log_loss, noise=noise, cap=-np.log(least), entropy=entropy)
+    else:
+        risk = partial(_error if measure == "error" else _linear_loss, noise=noise, foreign=foreign_collisions(spec))
+    lower, upper = mean_by_class(spec, context, risk)
     return lower, upper
 
 
@@ -142,6 +141,8 @@ def _pair_noise_of(spec: ClassMixture, temperature: float, squared_distances: In
 def _pair_noise(
     distances: tuple[float, ...], shares: tuple[float, ...], unequal: bool, noise: float, dim: int, temperature: float
 ) -> _PairNoise:
+    slip = float(special.ndtr(-np.sqrt(distances[0]) / noise)) if unequal else 0.0
+
     def mean(of_distance: Callable[[float], float | Floats]) -> float:
         return float(np.dot(shares, [float(of_distance(distance)) for distance in distances]))
 
@@ -157,7 +158,6 @@ def _pair_noise(
         return min(1.0, k * (nearer + slip))
 
     weight = mean(lambda d: token_distances.exact_mean_overtaking(d, noise, dim, temperature))
-    slip = float(special.ndtr(-np.sqrt(distances[0]) / noise)) if unequal else 0.0
     return _PairNoise(weight, mean(log), log(0.0), slip, outweighed)
 
 
