@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -55,7 +54,8 @@ def read_flags(
         ...
         theory.settings.SpecError: unknown key `dimm`; did you mean `dim`?; `n_low` must be an integer >= 0; got 'many'
     """
-    types = field_types(config_class) | (field_types(options_class) if options_class else {})
+    option_types = field_types(options_class) if options_class else {}
+    types = field_types(config_class) | option_types
     texts = {"config", "preset"} | {key for key, hint in types.items() if _is_text(hint)}
     presets = presets or {}
     problems: list[str] = []
@@ -83,9 +83,8 @@ def read_flags(
         except SpecError as error:
             problems.extend(_located(problem, places) for problem in error.problems)
 
-    own = {field.name for field in fields(options_class)} if options_class else set()  # type: ignore[arg-type]
-    config = built(config_class, {name: value for name, value in values.items() if name not in own})
-    options = built(options_class, {name: value for name, value in values.items() if name in own})
+    config = built(config_class, {name: value for name, value in values.items() if name not in option_types})
+    options = built(options_class, {name: value for name, value in values.items() if name in option_types})
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
     return config, options
