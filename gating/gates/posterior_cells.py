@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -57,31 +57,42 @@ class PosteriorCells:
     """
 
     discrepancy: DiscrepancyCurves | OutputRows
-    _: KW_ONLY
     n_tasks: Floats
     steps: Floats
     loss_gap: Floats
     complexity_m: Floats
     complexity_g: Floats
-    seed: Floats = field(default_factory=lambda: np.zeros(()))
-    width: Floats = field(default_factory=lambda: np.ones(()))
+    seed: Floats
+    width: Floats
 
-    def __post_init__(self) -> None:
-        require_instances(discrepancy=(self.discrepancy, DiscrepancyCurves | OutputRows))
+    def __init__(
+        self,
+        discrepancy: DiscrepancyCurves | OutputRows,
+        *,
+        n_tasks: ArrayLike,
+        steps: ArrayLike,
+        loss_gap: ArrayLike,
+        complexity_m: ArrayLike,
+        complexity_g: ArrayLike,
+        seed: ArrayLike = 0,
+        width: ArrayLike = 1.0,
+    ):
+        require_instances(discrepancy=(discrepancy, DiscrepancyCurves | OutputRows))
         checked = {
-            "n_tasks": require_count("n_tasks", self.n_tasks, least=1),
-            "steps": require_count("steps", self.steps),
-            "loss_gap": require_reals("loss_gap", self.loss_gap),
-            "complexity_m": require_positive("complexity_m", self.complexity_m),
-            "complexity_g": require_positive("complexity_g", self.complexity_g),
-            "seed": require_count("seed", self.seed),
-            "width": require_positive("width", self.width),
+            "n_tasks": require_count("n_tasks", n_tasks, least=1),
+            "steps": require_count("steps", steps),
+            "loss_gap": require_reals("loss_gap", loss_gap),
+            "complexity_m": require_positive("complexity_m", complexity_m),
+            "complexity_g": require_positive("complexity_g", complexity_g),
+            "seed": require_count("seed", seed),
+            "width": require_positive("width", width),
         }
+        object.__setattr__(self, "discrepancy", discrepancy)
         for name, value in checked.items():
-            if value.shape not in ((), (len(self),)):
-                wanted = f"one number, or one for each of the {len(self)} cells of `discrepancy`"
+            if value.shape not in ((), (len(discrepancy),)):
+                wanted = f"one number, or one for each of the {len(discrepancy)} cells of `discrepancy`"
                 raise ValueError(f"`{name}` must be {wanted}; got shape {value.shape}")
-            object.__setattr__(self, name, np.broadcast_to(value, len(self)))
+            object.__setattr__(self, name, np.broadcast_to(value, len(discrepancy)))
 
     def __len__(self) -> int:
         return len(self.discrepancy)
