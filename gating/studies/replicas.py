@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
+from gating.runs.store import Place, opened
 from gating.tasks.class_mixture import ClassMixtureSampler
+from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 from theory.fields import Count, Positive
 from theory.settings import settings
 
-__all__ = ["Replica", "TransformerShape", "combined_seed", "sampler_of"]
+__all__ = ["Replica", "TransformerShape", "combined_seed", "sampler_of", "seconds_per_step"]
+
+Trained = TypeVar("Trained")
+
+FIRST_STEPS, TIMED_STEPS, TIMED_REPLICAS = 2, 8, 16
+"""Steps that are timed, after the first, which are slower; and replicas, as many as a core trains together."""
 
 
 @settings
@@ -80,3 +91,23 @@ def sampler_of(replicas: Sequence[Replica], *, cover_classes: bool, device: torc
         cover_classes=cover_classes,
         device=device,
     )
+
+
+def seconds_per_step(
+    trainer: Callable[[Place, Sequence[Trained]], Trainer[Trained]], replicas: Sequence[Trained], device: str
+) -> float:
+    """Seconds that a training step of one replica takes, from a few real ones; nothing of them is kept.
+
+    Args:
+        trainer: makes what trains replicas, given a place for its work.
+        replicas: all that are trained; some of them are timed, on one core, or all together on a GPU.
+        device: ``cpu`` or ``cuda``.
+    """
+    timed = replicas if device == "cuda" else replicas[:TIMED_REPLICAS]
+    with tempfile.TemporaryDirectory() as root, opened(Path(root) / "run", {}) as place:
+        made = trainer(place, timed)
+        made.start()
+        made.advance(FIRST_STEPS)
+        start = time.perf_counter()
+        made.advance(FIRST_STEPS + TIMED_STEPS)
+        return (time.perf_counter() - start) / TIMED_STEPS / len(timed)

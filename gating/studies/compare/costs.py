@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import time
-from collections.abc import Sequence
-from pathlib import Path
-
-import torch
+from functools import partial
 
 from gating.runs.executor import Resources
-from gating.runs.store import opened
 from gating.runs.study import Estimate
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.systems import REFERENCES, Systems
-from gating.studies.replicas import Replica
+from gating.studies.compare.systems import REFERENCES, replicas_of, settings_of, trainer
+from gating.studies.replicas import TIMED_REPLICAS, seconds_per_step
 
 __all__ = ["estimated", "memory"]
-
-GROUP, FIRST_STEPS, STEPS = 16, 2, 8
-"""Replicas and steps that are timed, after the first, which are slower."""
 
 
 def _parameters(config: CompareConfig) -> dict[str, float]:
@@ -39,7 +30,7 @@ def memory(config: CompareConfig) -> float:
     spec, shape, cores = config.distribution, config.transformer, os.cpu_count() or 1
     sizes = min(cores, len(config.n_sequences))
     stream = 4 * (2 * spec.context_length + 1) * shape.width * (8 + 2 * shape.mlp_factor)  # of a sequence in a block
-    steps = 2 * GROUP * cores * config.transformer_training.batch_size * shape.depth * stream
+    steps = 2 * TIMED_REPLICAS * cores * config.transformer_training.batch_size * shape.depth * stream
     tests = 2 * spec.n_classes * config.evaluation_per_cell * config.n_seeds * sizes
     answers = stream + 240 * spec.n_classes + 24 * (spec.context_length + 1) * spec.dim
     return float(4 * 13 * max(_parameters(config).values()) + max(steps, tests * answers))
@@ -50,22 +41,11 @@ def estimated(config: CompareConfig, resources: Resources) -> Estimate:
     base, n_classes = len(config.replicas), config.distribution.n_classes
     tests, checkpoints = 2 * n_classes * config.evaluation_per_cell, len(config.transformer_training.checkpoint_steps)
     seconds, disk = base * checkpoints * tests * (1.2e-4 + 1e-5 * n_classes), 0.0  # effective gates
-    with tempfile.TemporaryDirectory() as root, opened(Path(root) / "run", {}) as work:
-        systems = Systems(config, work, torch.device(resources.device))
-        for ensemble, parameters in _parameters(config).items():
-            settings, replicas = systems.settings(ensemble), systems.replicas(ensemble)
-            step = _seconds_per_step(systems, ensemble, replicas[:GROUP]) / min(GROUP, len(replicas))
-            models = 2 if ensemble == "stylized" else 1
-            answered = 2 * tests * checkpoints / settings.batch_size / 3
-            seconds += models * step * len(replicas) * (settings.steps + answered)
-            disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
+    for ensemble, parameters in _parameters(config).items():
+        settings, replicas = settings_of(config, ensemble), replicas_of(config, ensemble)
+        step = seconds_per_step(partial(trainer, config, ensemble, resources), replicas, resources.device)
+        models = 2 if ensemble == "stylized" else 1
+        answered = 2 * tests * checkpoints / settings.batch_size / 3
+        seconds += models * step * len(replicas) * (settings.steps + answered)
+        disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
     return Estimate(seconds / resources.workers, memory(config), disk + 1e4 * base * checkpoints + 2e6)
-
-
-def _seconds_per_step(systems: Systems, ensemble: str, replicas: Sequence[Replica]) -> float:
-    trainer = systems.trainer(ensemble, 1, replicas)
-    trainer.start()
-    trainer.advance(FIRST_STEPS)
-    start = time.perf_counter()
-    trainer.advance(FIRST_STEPS + STEPS)
-    return (time.perf_counter() - start) / STEPS

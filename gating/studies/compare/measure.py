@@ -18,7 +18,7 @@ from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.systems import REFERENCES, Systems
+from gating.studies.compare.systems import REFERENCES, Systems, settings_of
 
 __all__ = ["MAX_TABULAR", "ROWS", "keep_rows", "measured_in"]
 
@@ -82,11 +82,11 @@ class _Measurement:
         if self.replicas[0].n_sequences <= MAX_TABULAR:
             yield "tabular", None, TabularInWeight.fit(self.sampler)
         for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *REFERENCES):
-            for step in self.systems.settings(system).checkpoint_steps:
+            for step in settings_of(self.config, system).checkpoint_steps:
                 yield system, step, self.systems.trained(system, step, self.replicas)
 
     def _final(self, system: str) -> Answers:
-        return self.answers(self.systems.trained(system, self.systems.settings(system).steps, self.replicas))
+        return self.answers(self.systems.trained(system, settings_of(self.config, system).steps, self.replicas))
 
     def _gates(self, name: str, log_p: Answers, pair: list[Answers]) -> Iterator[Row]:
         return gate_rows(name, log_p, pair[0], pair[1], self.test_set, self.conditions)

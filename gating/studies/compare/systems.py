@@ -25,7 +25,7 @@ from gating.training.checkpoints import Checkpoints
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer
 
-__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "keep_trained", "trained_in"]
+__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "keep_trained", "replicas_of", "settings_of", "trained_in", "trainer"]
 
 ENSEMBLES = {"in_weight": (), "in_context": (), "stylized": (), "stylized_frozen": ("in_weight", "in_context"),
              "transformer": ()}  # fmt: skip
@@ -42,11 +42,35 @@ def trained_in(ensemble: str) -> str:
 
 def keep_trained(config: CompareConfig, ensemble: str, place: Place, resources: Resources) -> None:
     """Trains an ensemble from its last saved step on."""
-    systems = Systems(config, place, torch.device(resources.device))
-    left, start = systems.settings(ensemble).steps - systems.kept(ensemble).step, time.perf_counter()
-    replicas = systems.replicas(ensemble)
-    systems.trainer(ensemble, resources.workers, replicas).run(ensemble)
+    replicas, start = replicas_of(config, ensemble), time.perf_counter()
+    trained = trainer(config, ensemble, resources, place, replicas)
+    left = trained.settings.steps - trained.kept.step
+    trained.run(ensemble)
     resources.say(f"trained {ensemble}: {len(replicas)} replicas, {left} steps in {time.perf_counter() - start:.0f} s")
+
+
+def trainer(
+    config: CompareConfig, ensemble: str, resources: Resources, place: Place, replicas: Sequence[Replica]
+) -> Trainer[Replica]:
+    """What trains replicas of an ensemble, in the run that a place is of."""
+    systems = Systems(config, place, torch.device(resources.device))
+    kept, settings = place.of(trained_in(ensemble)), settings_of(config, ensemble)
+    build = partial(systems.build, ensemble)
+    return Trainer(kept, replicas, build, systems.source, settings, device=systems.device, workers=resources.workers)
+
+
+def settings_of(config: CompareConfig, system: str) -> TrainSettings:
+    """How a system is trained."""
+    return config.transformer_training if system in REFERENCES else config.stylized_training
+
+
+def replicas_of(config: CompareConfig, ensemble: str) -> list[Replica]:
+    """Replicas of an ensemble: the Transformers' holds the study's, then both references'."""
+    base = config.replicas
+    if ensemble != "transformer":
+        return base
+    shares = [config.distribution.p_relevant if p is None else p for p in REFERENCES.values()]
+    return [replace(r, distribution=replace(r.distribution, p_relevant=p)) for p in shares for r in base]
 
 
 @dataclass(frozen=True)
@@ -67,18 +91,6 @@ class Systems:
         """What is kept of an ensemble."""
         return Checkpoints(self.place.of(trained_in(ensemble)))
 
-    def settings(self, system: str) -> TrainSettings:
-        """How a system is trained."""
-        return self.config.transformer_training if system in REFERENCES else self.config.stylized_training
-
-    def replicas(self, ensemble: str) -> list[Replica]:
-        """Replicas of an ensemble: the Transformers' holds the study's, then both references'."""
-        base = self.config.replicas
-        if ensemble != "transformer":
-            return base
-        shares = [self.config.distribution.p_relevant if p is None else p for p in REFERENCES.values()]
-        return [replace(r, distribution=replace(r.distribution, p_relevant=p)) for p in shares for r in base]
-
     def build(self, ensemble: str, replicas: Sequence[Replica]) -> nn.Module:
         """Models of consecutive replicas with their initial values; frozen predictors as last kept."""
         spec, hidden = self.config.distribution, self.config.hidden
@@ -92,15 +104,9 @@ class Systems:
         if ensemble in predictors:
             return predictors[ensemble]
         for name in ENSEMBLES[ensemble]:
-            self._open(name, self.settings(name).steps, self._first(replicas), replicas, predictors[name])
+            self._opened(name, settings_of(self.config, name).steps, replicas, predictors[name])
         gate = MLPGate(spec.dim, spec.context_length, inputs=self.config.gate_inputs, hidden=hidden, rngs=rngs)
         return StylizedModel(g, h, gate)
-
-    def trainer(self, ensemble: str, workers: int, replicas: Sequence[Replica]) -> Trainer[Replica]:
-        """What trains replicas of an ensemble."""
-        place, settings = self.place.of(trained_in(ensemble)), self.settings(ensemble)
-        build = partial(self.build, ensemble)
-        return Trainer(place, replicas, build, self.source, settings, device=self.device, workers=workers)
 
     def source(self, replicas: Sequence[Replica]) -> ClassMixtureSampler:
         """Training batches of some replicas."""
@@ -108,15 +114,15 @@ class Systems:
 
     def trained(self, system: str, step: int, replicas: Sequence[Replica]) -> nn.Module:
         """A trained system at a checkpoint, for consecutive replicas of the study."""
-        ensemble = "transformer" if system in REFERENCES else system
-        skipped = list(REFERENCES).index(system) * len(self.config.replicas) if system in REFERENCES else 0
-        model = self.build(ensemble, replicas).to(self.device)
-        return self._open(ensemble, step, skipped + self._first(replicas), replicas, model)
+        return self._opened(system, step, replicas, self.build(_ensemble_of(system), replicas).to(self.device))
 
-    def _first(self, replicas: Sequence[Replica]) -> int:
-        return self.config.replicas.index(replicas[0])
-
-    def _open(self, ensemble: str, step: int, first: int, replicas: Sequence[Replica], model: nn.Module) -> nn.Module:
-        """A model of these rows of an ensemble with the values of a checkpoint, which no gradient changes."""
-        model.load_state_dict(self.kept(ensemble).load(step, slice(first, first + len(replicas))))
+    def _opened(self, system: str, step: int, replicas: Sequence[Replica], model: nn.Module) -> nn.Module:
+        """A model of these replicas with the values of a checkpoint, which no gradient changes."""
+        base = self.config.replicas
+        first = base.index(replicas[0]) + len(base) * (list(REFERENCES).index(system) if system in REFERENCES else 0)
+        model.load_state_dict(self.kept(_ensemble_of(system)).load(step, slice(first, first + len(replicas))))
         return model.requires_grad_(False)
+
+
+def _ensemble_of(system: str) -> str:
+    return "transformer" if system in REFERENCES else system

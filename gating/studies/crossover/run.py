@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from math import ceil
 
 import torch
 from torch import nn
@@ -20,15 +17,14 @@ from gating.runs.store import Place
 from gating.runs.study import Estimate
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import SEEDS_AT_ONCE, count_rows, counted_sizes, transformer_rows
-from gating.studies.replicas import Replica, sampler_of
+from gating.studies.replicas import Replica, sampler_of, seconds_per_step
 from gating.training.checkpoints import Checkpoints
-from gating.training.group import ReplicaGroup
-from gating.training.trainer import Trainer, n_groups
+from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
 __all__ = ["ROWS", "TRAINED", "estimate", "keep_counts", "keep_measures", "memory", "train"]
 
-TRAINED, ROWS, TIMED_STEPS = "train/transformer", "rows", 8
+TRAINED, ROWS = "train/transformer", "rows"
 
 
 def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resources: Resources) -> None:
@@ -42,14 +38,20 @@ def build(config: CrossoverConfig, replicas: Sequence[Replica]) -> nn.Module:
     return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(config.transformer))
 
 
+def trainer(
+    config: CrossoverConfig, resources: Resources, place: Place, replicas: Sequence[Replica]
+) -> Trainer[Replica]:
+    """What trains some replicas."""
+    device, settings = torch.device(resources.device), config.transformer_training
+    source = partial(sampler_of, cover_classes=False, device=device)
+    return Trainer(place, replicas, partial(build, config), source, settings, device=device, workers=resources.workers)
+
+
 def train(config: CrossoverConfig, place: Place, resources: Resources) -> None:
     """Trains all replicas."""
-    source = partial(sampler_of, cover_classes=False, device=torch.device(resources.device))
-    replicas, settings = config.replicas, config.transformer_training
-    Trainer(
-        place, replicas, partial(build, config), source, settings, device=resources.device, workers=resources.workers
-    ).run("transformers")
-    resources.say(f"trained {len(replicas)} Transformers for {settings.steps:,} steps")
+    replicas = config.replicas
+    trainer(config, resources, place, replicas).run("transformers")
+    resources.say(f"trained {len(replicas)} Transformers for {config.transformer_training.steps:,} steps")
 
 
 def keep_measures(config: CrossoverConfig, first: int, place: Place, resources: Resources) -> None:
@@ -89,14 +91,8 @@ def memory(config: CrossoverConfig) -> float:
 def estimate(config: CrossoverConfig, resources: Resources) -> Estimate:
     """Time from a few steps of one group, where a test sequence takes a third of one in training."""
     (counted, parameters, tests), settings, replicas = _sizes(config), config.transformer_training, config.replicas
-    device, checkpoints = torch.device(resources.device), len(settings.checkpoint_steps)
-    mine = replicas[: ceil(len(replicas) / n_groups(len(replicas), device))]
-    source = sampler_of(mine, cover_classes=False, device=device)
-    group = ReplicaGroup(slice(0, len(mine)), build(config, mine).to(device), source, settings)
-    group.advance(2, stop := threading.Event()).cpu()  # the first steps are slower
-    start = time.perf_counter()
-    group.advance(2 + TIMED_STEPS, stop).cpu()
-    step = (time.perf_counter() - start) / TIMED_STEPS / len(mine)
+    step = seconds_per_step(partial(trainer, config, resources), replicas, resources.device)
+    checkpoints = len(settings.checkpoint_steps)
     training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
     labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)
     counting = 2e-4 * config.tabular_seeds * len(counted) + 3e-7 * labels

@@ -20,7 +20,7 @@ from gating.training.checkpoints import Checkpoints
 from gating.training.group import narrowed
 from gating.training.trainer import Trainer
 
-__all__ = ["TRAINED", "at_checkpoint", "build", "sampler_of", "train"]
+__all__ = ["TRAINED", "at_checkpoint", "build", "sampler_of", "train", "trainer"]
 
 TRAINED = "train/transformer"
 """The part that keeps the Transformers, one tensor of all replicas for each parameter."""
@@ -50,11 +50,12 @@ def build(config: StrategiesConfig, replicas: Sequence[StrategyReplica]) -> Deco
     )
 
 
-def train(config: StrategiesConfig, place: Place, resources: Resources) -> None:
-    """Trains all replicas: one at a time on each core, whose cache it fills; on a GPU, each MLP factor at once."""
-    replicas = config.replicas
+def trainer(
+    config: StrategiesConfig, resources: Resources, place: Place, replicas: Sequence[StrategyReplica]
+) -> Trainer[StrategyReplica]:
+    """What trains replicas: one at a time on each core, whose cache it fills; on a GPU, each MLP factor at once."""
     by_factor = [len(list(same)) for _, same in groupby(replicas, lambda replica: replica.mlp_factor)]
-    Trainer(
+    return Trainer(
         place,
         replicas,
         partial(build, config),
@@ -64,7 +65,13 @@ def train(config: StrategiesConfig, place: Place, resources: Resources) -> None:
         workers=resources.workers,
         loss=FAMILIES[config.task].objective,
         group_sizes=by_factor if resources.device == "cuda" else [1] * len(replicas),
-    ).run("training")
+    )
+
+
+def train(config: StrategiesConfig, place: Place, resources: Resources) -> None:
+    """Trains all replicas."""
+    replicas = config.replicas
+    trainer(config, resources, place, replicas).run()
     resources.say(f"trained {len(replicas)} Transformers for {config.training.steps:,} steps")
 
 

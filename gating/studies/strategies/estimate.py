@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psutil
-import torch
 
 from gating.runs.executor import Resources
 from gating.runs.study import Estimate
+from gating.studies.replicas import seconds_per_step
 from gating.studies.strategies.config import StrategiesConfig
-from gating.studies.strategies.ensemble import build, sampler_of
+from gating.studies.strategies.ensemble import trainer
 from gating.studies.strategies.families import FAMILIES
-from gating.training.group import ReplicaGroup
 
 __all__ = ["estimate_of", "memory_of"]
-
-TIMED_SECONDS = 2.0
 
 
 def _sizes(config: StrategiesConfig) -> tuple[int, int, float, float]:
@@ -50,22 +45,9 @@ def estimate_of(config: StrategiesConfig, resources: Resources) -> Estimate:
     memory, disk, settings = memory_of(config), 4 * models * parameters * (checkpoints + 3), config.training
     if memory > psutil.virtual_memory().total:
         return Estimate(float("nan"), memory, disk)  # a step might not fit
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as one_core:
-        step = one_core.submit(_seconds_per_step, config, resources.device).result()
+    step = seconds_per_step(partial(trainer, config, resources), config.replicas[-1:], resources.device)
     asked = config.evaluation_sequences * len(FAMILIES[config.task].kinds) * checkpoints
     training = models * step * (settings.steps + asked / settings.batch_size / 3) / min(resources.workers, models)
     searches = 5 * (50 + 3 * config.bootstrap)  # of the posterior and its ablations, each over all cells
     fit = searches * (5e-3 + 4e-6 * checkpoints * models) + 6e-6 * models * answers
     return Estimate(training + fit, memory, disk)
-
-
-def _seconds_per_step(config: StrategiesConfig, device: str) -> float:
-    last = config.replicas[-1:]
-    model, source = build(config, last).to(device), sampler_of(config, last, device)
-    group = ReplicaGroup(slice(0, 1), model, source, config.training, FAMILIES[config.task].objective)
-    stop = threading.Event()
-    group.advance(1, stop)
-    start = time.perf_counter()
-    while time.perf_counter() - start < TIMED_SECONDS:
-        group.advance(group.step + 4, stop)
-    return (time.perf_counter() - start) / (group.step - 1)

@@ -34,7 +34,7 @@ from gating.studies.compare.costs import memory
 from gating.studies.compare.measure import keep_rows
 from gating.studies.compare.page_tables import crossing_tables
 from gating.studies.compare.study import Compare
-from gating.studies.compare.systems import ENSEMBLES, REFERENCES, Systems, trained_in
+from gating.studies.compare.systems import ENSEMBLES, REFERENCES, Systems, replicas_of, trained_in
 from gating.studies.replicas import TransformerShape
 from gating.training.checkpoints import Checkpoints
 from gating.training.schedule import TrainSettings
@@ -189,7 +189,7 @@ def test_rows_are_what_the_kept_models_answer(whole):
 
 
 def test_references_are_trained_on_contexts_that_are_never_and_always_relevant():
-    replicas = Systems(tiny(), None, torch.device("cpu")).replicas("transformer")
+    replicas = replicas_of(tiny(), "transformer")
     assert [replica.distribution.p_relevant for replica in replicas] == [0.9] * 4 + [0.0] * 4 + [1.0] * 4
     assert [replace(r, distribution=replicas[0].distribution) for r in replicas] == tiny().replicas * 3
 
