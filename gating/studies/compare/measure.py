@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,8 +31,6 @@ declare(
     Measure("effective_gate_reference_residual", "gate residual between the reference Transformers (nats)", 0),
 )
 
-Answers = dict[str, Tensor]
-
 
 def measured_in(n: int) -> str:
     """The part that measures the models of one training-set size."""
@@ -46,47 +44,36 @@ def keep_rows(config: CompareConfig, n: int, place: Place, resources: Resources)
     the reference Transformers at theirs; the end-to-end stylized model is measured against its own g and h.
     """
     systems = Systems(config, place, torch.device(resources.device))
-    place.save_table(ROWS, make_table(_Measurement(systems, n).rows()))
+    place.save_table(ROWS, make_table(_rows(config, n, systems)))
 
 
-class _Measurement:
-    def __init__(self, systems: Systems, n: int):
-        self.systems, self.config = systems, systems.config
-        self.replicas = [replica for replica in self.config.replicas if replica.n_sequences == n]
-        self.sampler = systems.source(self.replicas)
-        self.test_set = draw_test_set(
-            self.sampler, seed=self.config.evaluation_seed, per_cell=self.config.evaluation_per_cell
-        )
-        self.conditions = list(conditions(self.config.distribution))
-        self.answers = partial(answers, test_set=self.test_set)
+def _rows(config: CompareConfig, n: int, systems: Systems) -> Iterator[Row]:
+    replicas = [replica for replica in config.replicas if replica.n_sequences == n]
+    sampler = systems.source(replicas)
+    test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=config.evaluation_per_cell)
+    tested: dict[str, Any] = {"test_set": test_set, "by_condition": list(conditions(config.distribution))}
 
-    def rows(self) -> Iterator[Row]:
-        pair = [self._final(system) for system in ("in_weight", "in_context")]
-        references = [self._final(system) for system in ("transformer_iw", "transformer_ic")]
-        for system, step, model in self._models():
-            log_p = self.answers(model)
-            found = [loss_rows(log_p, self.test_set, self.conditions)]
-            if isinstance(model, StylizedModel):
-                found.append(self._gates("effective_gate", log_p, [self.answers(model.g), self.answers(model.h)]))
-                found.append(mean_gate_rows(self.answers(model.gate.alpha), self.test_set, self.conditions))
-            elif system in REFERENCES:
-                found.append(self._gates("effective_gate", log_p, pair))
-            if system == "transformer":
-                found.append(self._gates("effective_gate_reference", log_p, references))
-            place = {"study": "compare", "system": system, "step": step}
-            yield from by_replica(
-                chain(*found), [{**place, "n": each.n_sequences, "seed": each.data_seed} for each in self.replicas]
-            )
-
-    def _models(self) -> Iterator[tuple[str, int | None, Predictor]]:
-        if self.replicas[0].n_sequences <= MAX_TABULAR:
-            yield "tabular", None, TabularInWeight.fit(self.sampler)
+    def models() -> Iterator[tuple[str, int | None, Predictor]]:
+        if n <= MAX_TABULAR:
+            yield "tabular", None, TabularInWeight.fit(sampler)
         for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *REFERENCES):
-            for step in settings_of(self.config, system).checkpoint_steps:
-                yield system, step, self.systems.trained(system, step, self.replicas)
+            for step in settings_of(config, system).checkpoint_steps:
+                yield system, step, systems.trained(system, step, replicas)
 
-    def _final(self, system: str) -> Answers:
-        return self.answers(self.systems.trained(system, settings_of(self.config, system).steps, self.replicas))
+    def final(system: str) -> dict[str, Tensor]:
+        return answers(systems.trained(system, settings_of(config, system).steps, replicas), test_set)
 
-    def _gates(self, name: str, log_p: Answers, pair: list[Answers]) -> Iterator[Row]:
-        return gate_rows(name, log_p, pair[0], pair[1], self.test_set, self.conditions)
+    g, h, reference_g, reference_h = map(final, ("in_weight", "in_context", "transformer_iw", "transformer_ic"))
+    for system, step, model in models():
+        log_p = answers(model, test_set)
+        found = [loss_rows(log_p, **tested)]
+        if isinstance(model, StylizedModel):
+            own_g, own_h = answers(model.g, test_set), answers(model.h, test_set)
+            found.append(gate_rows("effective_gate", log_p, own_g, own_h, **tested))
+            found.append(mean_gate_rows(answers(model.gate.alpha, test_set), **tested))
+        elif system in REFERENCES:
+            found.append(gate_rows("effective_gate", log_p, g, h, **tested))
+        if system == "transformer":
+            found.append(gate_rows("effective_gate_reference", log_p, reference_g, reference_h, **tested))
+        place = {"study": "compare", "system": system, "step": step, "n": n}
+        yield from by_replica(chain(*found), [{**place, "seed": replica.data_seed} for replica in replicas])
