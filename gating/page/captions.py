@@ -46,7 +46,7 @@ def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings:
     elif spec.note:
         sentences.append(spec.note)
     sentences += _reference_sentences(shown, settings)
-    sentences += _mark_sentences(spec, shown, settings)
+    sentences += _mark_sentences(spec, shown)
     absent = [*missing_systems(spec.systems or systems, data), *shown.absent]
     if absent:
         sentences.append(f"Not in the table, so not drawn: {'; '.join(absent)}.")
@@ -64,10 +64,10 @@ def _reference_sentences(shown: Panels, settings: Settings) -> list[str]:
     ]
 
 
-def _mark_sentences(spec: FigureSpec, shown: Panels, settings: Settings) -> list[str]:
+def _mark_sentences(spec: FigureSpec, shown: Panels) -> list[str]:
     """Where the vertical lines stand, and which are left out because they lie outside the drawn range."""
     found: dict[tuple[bool, str], list[str]] = {}
-    for mark in spec.marks(settings) if spec.marks else ():
+    for mark in spec.marks:
         rows = dict.fromkeys(shown.rows[i].label for i, _ in shown.places(mark))
         places = [f"{row.replace(chr(10), ', ')} {whole(mark.at)}" for row in rows]
         found.setdefault((shown.spans(mark, spec.x), mark.name), []).extend(places)

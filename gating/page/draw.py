@@ -125,7 +125,7 @@ def draw(spec: FigureSpec, shown: Panels, settings: Settings) -> str:
             handles |= _reference(axes[i, j], row.axis, settings)
             handles |= _theory(axes[i, j], cell, spec)
             handles |= _measured(axes[i, j], cell, row, spec, shift)
-        for mark in spec.marks(settings) if spec.marks else ():
+        for mark in spec.marks:
             if shown.spans(mark, spec.x):
                 handles |= _mark([axes[place] for place in shown.places(mark)], mark)
         _label(axes, spec, shown)

@@ -109,7 +109,7 @@ class FigureSpec:
         look_of: how a value of that column looks.
         order: its values in the order of legends; that of the declared systems where it is empty.
         x_label: label of the horizontal axis, where it is not what ``x`` says.
-        marks: vertical lines, from the settings; those outside the drawn range are named in the caption instead.
+        marks: vertical lines; those outside the drawn range are named in the caption instead.
     """
 
     name: str
@@ -127,7 +127,7 @@ class FigureSpec:
     look_of: Callable[[str], System] = system_of
     order: tuple[str, ...] = ()
     x_label: str = ""
-    marks: Callable[[Settings], tuple[Mark, ...]] | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 class Drawing(NamedTuple):

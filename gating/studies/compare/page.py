@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from gating.page.figures import FigureSpec, Mark, Page, Row, Settings, Trace, YAxis
+from gating.page.figures import FigureSpec, Mark, Page, Row, Trace, YAxis
 from gating.page.text_table import Block
-from gating.page.words import page_words
 from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies import vocabulary as words
 from gating.studies.compare.answers import GATED, LOSSES
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.page_tables import crossing_tables, error_text, last_step_blocks, phase_table, summary_table
+from gating.studies.compare.page_tables import (
+    WORDS,
+    crossing_tables,
+    error_text,
+    last_step_blocks,
+    phase_table,
+    summary_table,
+)
 
 __all__ = ["compare_page", "compare_text"]
 
+REFERENCES = "reference Transformers in place of g and h"
 GATE_TRACES = (
     Trace("effective_gate"),
     Trace("mean_gate", ":", "the stylized model's own mean gate"),
-    Trace("effective_gate_reference", "--", "reference Transformers in place of g and h"),
+    Trace("effective_gate_reference", "--", REFERENCES),
 )
-RESIDUAL_TRACES = (
-    Trace("effective_gate_residual"),
-    Trace("effective_gate_reference_residual", "--", "reference Transformers in place of g and h"),
-)
-
-CONDITIONS_SHOWN = words.conditions(*list(words.CONDITIONS)[:4])
-
-WORDS = page_words("gating.studies.compare")
+RESIDUAL_TRACES = (Trace("effective_gate_residual"), Trace("effective_gate_reference_residual", "--", REFERENCES))
 
 
 def _by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
@@ -47,32 +47,18 @@ def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-def _of_loss(marks: dict[str, tuple[Mark, ...]], loss: str, settings: Settings) -> tuple[Mark, ...]:
-    return marks[loss]
-
-
-def _figures(marks: dict[str, tuple[Mark, ...]]) -> tuple[FigureSpec, ...]:
-    by_n: dict[str, Any] = {"x": "n", "columns": CONDITIONS_SHOWN}
+def _figures(table: pd.DataFrame) -> Iterator[FigureSpec]:
+    by_n: dict[str, Any] = {"x": "n", "columns": words.conditions(*list(words.CONDITIONS)[:4])}
     by_step: dict[str, Any] = {"x": "step", "columns": words.by_size}
-    axes = {"error": words.ERROR, "log_loss": words.LOG_LOSS}
-    risks = tuple(
-        FigureSpec(
-            **WORDS.figures[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=_by_group(axes[loss], Trace(loss)),
-            theory=True, marks=partial(_of_loss, marks, loss),
-        )
-        for loss in LOSSES
-    )  # fmt: skip
-    gates = (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES))
-    return (
-        *risks,
-        FigureSpec(
-            **WORDS.figures["error-by-step"], **by_step, rows=_over_time(words.ERROR, Trace("error")), theory=True
-        ),
-        FigureSpec(**WORDS.figures["gate-by-n"], **by_n, rows=gates, systems=GATED),
-        FigureSpec(
-            **WORDS.figures["gate-by-step"], **by_step, rows=_over_time(words.GATE, *GATE_TRACES), systems=GATED
-        ),
-    )
+    figure = WORDS.figures
+    for loss, axis in zip(LOSSES, (words.ERROR, words.LOG_LOSS), strict=True):
+        risks, marks = _by_group(axis, Trace(loss)), predicted_marks(table, loss)
+        yield FigureSpec(**figure[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=risks, theory=True, marks=marks)
+    errors, gates = _over_time(words.ERROR, Trace("error")), _over_time(words.GATE, *GATE_TRACES)
+    yield FigureSpec(**figure["error-by-step"], **by_step, rows=errors, theory=True)
+    with_residuals = (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES))
+    yield FigureSpec(**figure["gate-by-n"], **by_n, rows=with_residuals, systems=GATED)
+    yield FigureSpec(**figure["gate-by-step"], **by_step, rows=gates, systems=GATED)
 
 
 def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
@@ -99,7 +85,7 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
     summary = summarise(table[~table["answer"]])
     return Page(
         WORDS.title, question, tuple(words.SYSTEMS),
-        _figures({loss: predicted_marks(table, loss) for loss in LOSSES}), words.MIXTURE_TERMS,
+        tuple(_figures(table)), words.MIXTURE_TERMS,
         (
             Block("Certified phases", (phase_table(table),)),
             Block("Crossings, predicted and measured", crossing_tables(config, table)),

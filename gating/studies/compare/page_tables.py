@@ -10,6 +10,7 @@ import pandas as pd
 
 from gating.page.names import system_of
 from gating.page.text_table import Block, TextTable, number, whole
+from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import at_last_step, few_sizes, seeds_phrase, select, sizes, steps_phrase
 from gating.results.table import summarise
@@ -19,6 +20,7 @@ from gating.studies.vocabulary import CONDITIONS, GROUPS, SYSTEMS, THEORY, condi
 from theory.phases import ICL, IWL, UNDECIDED
 
 __all__ = [
+    "WORDS",
     "condition_table",
     "crossing_tables",
     "error_text",
@@ -28,40 +30,27 @@ __all__ = [
     "summary_table",
 ]
 
+Row = Mapping[Hashable, Any]
+
+WORDS = page_words("gating.studies.compare")
 KINDS = {"measured": "", "exact": "exact", "upper": "upper bound", "lower": "lower bound"}
+CROSSING_KINDS = {"lower": "not before", "exact": "exact", "upper": "not after"}
 PAIR = ("high", "low")
-LAST_STEP_TABLES = (
-    ("Error (0-1)", ("error",)),
-    ("Log loss (nats)", ("log_loss",)),
-    ("Effective gate (0 = context, 1 = weights) and its residual", (
-        "effective_gate", "effective_gate_residual", "mean_gate",
-        "effective_gate_reference", "effective_gate_reference_residual",
-    )),
-)  # fmt: skip
-MEASURES = tuple(measure for _, measures in LAST_STEP_TABLES for measure in measures)
-ORDER = {word: place for place, word in enumerate(dict.fromkeys((*GROUPS, *KINDS, *SYSTEMS, *THEORY, *MEASURES)))}
+GATES = ("effective_gate", "effective_gate_residual", "mean_gate", "effective_gate_reference",
+         "effective_gate_reference_residual")  # fmt: skip
+ORDER = {word: place for place, word in enumerate(dict.fromkeys((*GROUPS, *KINDS, *SYSTEMS, *THEORY, *LOSSES, *GATES)))}
 PHASES = {ICL: "context", IWL: "weights", UNDECIDED: "undecided"}
-PHASES_TITLE = (
-    "Which the bounds prove better, contexts as trained: copying than every in-weight predictor (context), or label"
-    " counts than copying (weights)"
-)
-CROSSING_TITLES = {
-    "crossover_error": "N from which answering from weights errs no more than h, as trained",
-    "crossover_log_loss": "N from which answering from weights loses no more nats than h, as trained",
-    "crossover_gate": "N from which the effective gate stays above 1/2 (OOBD, relevant); theory predicts none",
-    "crossover_error_level": "N from which the error stays below 1/2 (IBD, irrelevant)",
-}
 
 
 def phase_table(table: pd.DataFrame) -> tuple[str, TextTable]:
     """Certified phases, with their title: a row for each loss and group, a column for each N."""
     found = select(table, {"measure": tuple(f"phase_{loss}" for loss in LOSSES), "group": PAIR})
+    phases = found.pivot(index=["measure", "group"], columns="n", values="value")
     rows = tuple(
-        (f"{measure_of(str(measure).removeprefix('phase_')).meaning}, {GROUPS[str(group)]}",
-         *(PHASES[int(phase)] for phase in phases["value"]))
-        for (measure, group), phases in found.sort_values("n").groupby(["measure", "group"])
-    )  # fmt: skip
-    return PHASES_TITLE, TextTable(("loss and group", *(f"N = {n:,}" for n in sorted(found["n"].unique()))), rows)
+        (f"{measure_of(measure.removeprefix('phase_')).meaning}, {GROUPS[group]}", *(PHASES[phase] for phase in line))
+        for (measure, group), line in zip(phases.index, phases.to_numpy(int).tolist(), strict=True)
+    )
+    return WORDS.said["phases"], TextTable(("loss and group", *(f"N = {n:,}" for n in phases.columns)), rows)
 
 
 def crossing_tables(config: CompareConfig, table: pd.DataFrame) -> tuple[tuple[str, TextTable], ...]:
@@ -69,26 +58,27 @@ def crossing_tables(config: CompareConfig, table: pd.DataFrame) -> tuple[tuple[s
     least = min(config.n_sequences)
     found = table[table["answer"]]
     tables = []
-    for measure in dict.fromkeys(sought.measure for sought in CROSSINGS):
+    for sought in CROSSINGS:
+        rows = select(found, {"measure": sought.measure})
         cells: dict[str, dict[str, str]] = {}
-        rows_of = select(found, {"measure": measure}).to_dict("records")
-        for row in sorted(rows_of, key=lambda row: (row["kind"] == "measured", ORDER.get(row["system"], 0))):
+        records = sorted(
+            rows.to_dict("records"), key=lambda row: (row["kind"] == "measured", ORDER.get(row["system"], 0))
+        )
+        for row in records:
             cells.setdefault(_crossing_name(row), {})[row["group"]] = _crossing_cell(row, least)
-        groups = [group for group in PAIR if any(group in held for held in cells.values())]
-        rows = tuple((name, *(held.get(group, "") for group in groups)) for name, held in cells.items())
-        header = ("system", *(GROUPS[group] for group in groups))
-        tables.append((CROSSING_TITLES[measure], TextTable(header, rows)))
+        groups = [group for group in PAIR if group in set(rows["group"])]
+        body = tuple((name, *(held.get(group, "") for group in groups)) for name, held in cells.items())
+        tables.append((WORDS.said[sought.measure], TextTable(("system", *(GROUPS[group] for group in groups)), body)))
     return tuple(tables)
 
 
-def _crossing_name(row: Mapping[Hashable, Any]) -> str:
+def _crossing_name(row: Row) -> str:
     if row["kind"] == "measured":
-        return system_of(str(row["system"])).name
-    ends = {"lower": "not before", "exact": "exact", "upper": "not after"}
-    return f"Theory, {THEORY.get(str(row['system']), 'tabular against copying')} ({ends[str(row['kind'])]})"
+        return system_of(row["system"]).name
+    return f"Theory, {THEORY.get(row['system'], 'tabular against copying')} ({CROSSING_KINDS[row['kind']]})"
 
 
-def _crossing_cell(row: Mapping[Hashable, Any], least: int) -> str:
+def _crossing_cell(row: Row, least: int) -> str:
     """A crossing with its interval; in words where no seed has one, and how many have one where not all do."""
     if row["kind"] != "measured":
         past = row["value"] == 0 and row["system"] != "theory"
@@ -102,25 +92,25 @@ def _crossing_cell(row: Mapping[Hashable, Any], least: int) -> str:
     return ", ".join([whole(row["value"]) + ends, *outside])
 
 
-def _cells(rows: pd.DataFrame) -> list[str]:
-    """The number of each row; a small one in nats, which may be worth citing, with more digits."""
-    return [
-        number(value, low, high, 5 if measure_of(measure).high > 1 and 0 < abs(value) < 0.01 else 3)
-        for measure, value, low, high in rows[["measure", "value", "low", "high"]].itertuples(index=False, name=None)
-    ]
-
-
 def _lines(
-    rows: pd.DataFrame, line: Sequence[str], column: Sequence[str], columns: Sequence[tuple[str, ...]]
+    rows: pd.DataFrame, line: list[str], column: list[str], columns: Sequence[tuple[str, ...]]
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Key of each line of a table, in order, and its cells; lines without any are left out."""
-    rows = rows.sort_values([*line], key=lambda words: words.map(lambda word: ORDER.get(word, len(ORDER))))
-    keys = rows[[*line, *column]].astype(str).itertuples(index=False, name=None)
-    cells = dict(zip(keys, _cells(rows), strict=True))
-    for key in dict.fromkeys(key[: len(line)] for key in cells):
-        found = [cells.get((*key, *place), "") for place in columns]
+    """Key of each line of a table and its numbers, a small one in nats, which may be worth citing, with more digits;
+    lines without any are left out."""
+    lines: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {}
+    for row in rows.to_dict("records"):
+        key, place = (tuple(str(row[name]) for name in names) for names in (line, column))
+        digits = 5 if measure_of(row["measure"]).high > 1 and 0 < abs(row["value"]) < 0.01 else 3
+        lines.setdefault(key, {})[place] = number(row["value"], row["low"], row["high"], digits)
+    for key, held in lines.items():
+        found = [held.get(place, "") for place in columns]
         if any(found):
             yield key, found
+
+
+def _in_order(rows: pd.DataFrame, line: list[str]) -> pd.DataFrame:
+    """Rows in the order of the words that tell lines of a table apart."""
+    return rows.sort_values(line, key=lambda words: words.map(lambda word: ORDER.get(word, len(ORDER))))
 
 
 def condition_table(summary: pd.DataFrame, measures: Sequence[str], n: int) -> TextTable:
@@ -135,7 +125,8 @@ def condition_table(summary: pd.DataFrame, measures: Sequence[str], n: int) -> T
     held = set(zip(rows["distribution"], rows["context"], strict=True))
     columns = [(*key, group) for key in CONDITIONS if key in held for group in PAIR]
     names = (f"{condition_name(*key)}, {GROUPS[group].removesuffix(' classes')}" for *key, group in columns)
-    lines = _lines(rows, ["kind", "system", "measure"], ["distribution", "context", "group"], columns)
+    line = ["kind", "system", "measure"]
+    lines = _lines(_in_order(rows, line), line, ["distribution", "context", "group"], columns)
     body = ((_line_name(*key, many=len(measures) > 1), *cells) for key, cells in lines)
     return TextTable(("system", *names), tuple(body))
 
@@ -152,26 +143,22 @@ def summary_table(summary: pd.DataFrame) -> TextTable:
     rows = at_last_step(summary)
     line = ["system", "kind", "n", "distribution", "context", "group"]
     measures = list(dict.fromkeys(rows["measure"]))
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
-    keys = rows[["measure", *line]].astype(str).itertuples(index=False, name=None)
-    for (measure, *key), cell in zip(keys, _cells(rows), strict=True):
-        lines.setdefault(tuple(key), {})[measure] = cell
-    body = tuple((*key, *(held.get(measure, "") for measure in measures)) for key, held in lines.items())
+    body = tuple((*key, *cells) for key, cells in _lines(rows, line, ["measure"], [(name,) for name in measures]))
     return TextTable((*line, *(measure_of(measure).meaning for measure in measures)), body)
 
 
 def last_step_blocks(summary: pd.DataFrame, *, noisy: bool) -> list[Block]:
     """Error, log loss and effective gate at the last step, a block for each N; `noisy` says that labels are."""
-    titles = [f"{title}, against the noisy label" if noisy and "gate" not in title else title
-              for title, _ in LAST_STEP_TABLES]  # fmt: skip
+    noise = ", against the noisy label" if noisy else ""
+    shown: dict[str, tuple[str, ...]] = {f"{measure_of(loss).meaning.capitalize()}{noise}": (loss,) for loss in LOSSES}
+    shown[WORDS.said["gates"]] = GATES
     return [
         Block(
             f"N = {n:,} training sequences",
-            tuple((title, condition_table(summary, measures, n))
-                  for title, (_, measures) in zip(titles, LAST_STEP_TABLES, strict=True)),
+            tuple((title, condition_table(summary, measures, n)) for title, measures in shown.items()),
         )
         for n in sizes(summary)
-    ]  # fmt: skip
+    ]
 
 
 def error_text(table: pd.DataFrame) -> str:
@@ -197,7 +184,8 @@ def error_text(table: pd.DataFrame) -> str:
     for n in few_sizes(summary):
         rows = select(last, {"n": n})
         columns = [key for key in CONDITIONS if key in set(zip(rows["distribution"], rows["context"], strict=True))][:3]
-        lines = _lines(rows, ["group", "kind", "system"], ["distribution", "context"], columns)
+        line = ["group", "kind", "system"]
+        lines = _lines(_in_order(rows, line), line, ["distribution", "context"], columns)
         body = ((f"{group}, {system}{'' if kind == 'measured' else ' (exact)'}", *cells)
                 for (group, kind, system), cells in lines)  # fmt: skip
         blocks.append(str(TextTable((f"N = {n:,}", *(CONDITIONS[key] for key in columns)), tuple(body))))

@@ -140,7 +140,7 @@ def test_lines_stand_in_the_panels_they_are_about(monkeypatch: pytest.MonkeyPatc
         return drawn(axes, at, **look)
 
     monkeypatch.setattr(Axes, "axvline", axvline)
-    spec = replace(SPEC, marks=lambda settings: marks)
+    spec = replace(SPEC, marks=marks)
     shown = panels(spec, summarise(table()))
     assert shown is not None
     assert ET.fromstring(draw(spec, shown, {})).tag.endswith("svg")

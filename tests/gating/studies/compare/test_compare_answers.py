@@ -282,10 +282,9 @@ def test_lines_are_drawn_where_risks_are_and_none_on_gates() -> None:
             words = f"predicted risk crossing N*, {loss.replace('_', ' ')}:"
             assert re.search(f"{re.escape(words)} .*rare classes {exact:,.0f}[.]", text)
             column = [facet.label for facet in shown.columns].index("IBD, as trained")
-            marks = spec.marks({}) if spec.marks else ()
-            assert {place for mark in marks for place in shown.places(mark)} == {(0, column), (1, column)}
+            assert {place for mark in spec.marks for place in shown.places(mark)} == {(0, column), (1, column)}
         else:
-            assert spec.marks is None
+            assert spec.marks == ()
             assert "N*" not in text
     [gates] = [spec for spec in compare_page("", CONFIG, table).figures if spec.name == "gate-by-n"]
     assert "Theory predicts at which N the risks of both predictors cross, not" in gates.note
