@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -81,20 +83,16 @@ def draw_paths(title: str, cells: pd.DataFrame) -> str:
         title: heading of the figure.
         cells: rows of `gating.studies.strategies.page.strategy_cells`.
     """
-    factors, diversities = _factors(cells), sorted(cells["n_tasks"].unique())
-    colours = DIVERSITY(np.linspace(0, 1, len(diversities)))
-    with canvas(*_size(factors, 1.25)) as (figure, text):
-        figure.suptitle(title)
-        for axes, factor in _panels(figure, factors, "0 = generalizing, 1 = memorizing"):
-            for n_tasks, colour in zip(diversities, colours, strict=True):
-                _path(axes, select(cells, {"mlp_factor": factor, "n_tasks": n_tasks}), colour)
+    diversities = sorted(cells["n_tasks"].unique())
+    colours = dict(zip(diversities, DIVERSITY(np.linspace(0, 1, len(diversities))), strict=True))
+    with _by_width(title, cells, "0 = generalizing, 1 = memorizing") as (figure, text, panels):
+        for axes, mine in panels:
+            for n_tasks, colour in colours.items():
+                _path(axes, select(mine, {"n_tasks": n_tasks}), colour)
             axes.axhline(0.5, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.0)
             axes.set_ylim(-0.06, 1.06)
             _step_axis(axes, cells)
-        handles = [
-            Line2D([], [], color=colour, marker="o", label=f"D = {n_tasks:,.0f}")
-            for n_tasks, colour in zip(diversities, colours, strict=True)
-        ]
+        handles = [Line2D([], [], color=colour, marker="o", label=f"D = {d:,.0f}") for d, colour in colours.items()]
         figure.legend(handles=handles, loc="outside right upper", title="dots measured,\nlines predicted")
     return text.getvalue()
 
@@ -119,14 +117,11 @@ def draw_transitions(title: str, times: pd.DataFrame, last: float) -> str:
         times: transition times over seeds, rows of the table.
         last: last step of the training.
     """
-    factors = _factors(times)
     known = times["value"][np.isfinite(times["value"]) & (times["value"] > 0)]
-    with canvas(*_size(factors, 1.25)) as (figure, text):
-        figure.suptitle(title)
-        for axes, factor in _panels(figure, factors, "transition time (steps)"):
+    with _by_width(title, times, "transition time (steps)") as (figure, text, panels):
+        for axes, mine in panels:
             axes.set_yscale("log")
             axes.axhline(last, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.0, label="end of training")
-            mine = select(times, {"mlp_factor": factor})
             _predicted_times(axes, select(mine, {"kind": "predicted"}))
             _points(axes, select(mine, {"kind": "measured"}), "transformer", "measured")
             axes.set_ylim(min(known, default=last) / 2, 2 * max(known.max(), last) if len(known) else 2 * last)
@@ -187,23 +182,24 @@ def _of_width(factor: float, factors: Sequence[float]) -> str:
     return f", MLP factor {factor:g}" if len(factors) > 1 else ""
 
 
-def _size(factors: Sequence[float], scale: float) -> tuple[float, float]:
-    """Width and height of a figure with a panel for each factor, at most two side by side."""
+@contextmanager
+def _by_width(
+    title: str, rows: pd.DataFrame, y_label: str
+) -> Iterator[tuple[Figure, io.StringIO, list[tuple[Axes, pd.DataFrame]]]]:
+    """A figure with a panel for each width, at most two side by side: `canvas`, and the panels with their rows."""
+    factors = _factors(rows)
     columns = min(len(factors), 2)
-    return (2 - 0.35 * (columns == 1)) * WIDTH, scale * HEIGHT * -(-len(factors) // columns)
-
-
-def _panels(figure: Figure, factors: Sequence[float], y_label: str) -> list[tuple[Axes, float]]:
-    columns = min(len(factors), 2)
-    grid = [*figure.subplots(-(-len(factors) // columns), columns, squeeze=False, sharey=True).flat]
-    panels = list(zip(grid, factors, strict=False))
-    for axes, factor in panels:
-        axes.set_title(_of_width(factor, factors).removeprefix(", "))
-    for axes in grid[: len(factors) : columns]:
-        axes.set_ylabel(y_label)
-    for axes in grid[len(factors) :]:
-        axes.remove()
-    return panels
+    n_lines = -(-len(factors) // columns)
+    with canvas((2 - 0.35 * (columns == 1)) * WIDTH, 1.25 * HEIGHT * n_lines) as (figure, text):
+        figure.suptitle(title)
+        grid = [*figure.subplots(n_lines, columns, squeeze=False, sharey=True).flat]
+        for axes, factor in zip(grid, factors, strict=False):
+            axes.set_title(_of_width(factor, factors).removeprefix(", "))
+        for axes in grid[: len(factors) : columns]:
+            axes.set_ylabel(y_label)
+        for axes in grid[len(factors) :]:
+            axes.remove()
+        yield figure, text, [(axes, select(rows, {"mlp_factor": k})) for axes, k in zip(grid, factors, strict=False)]
 
 
 def _step_axis(axes: Axes, cells: pd.DataFrame) -> None:

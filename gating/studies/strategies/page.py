@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -61,32 +62,19 @@ def _drawings(config: StrategiesConfig, table: pd.DataFrame) -> Iterator[Drawing
     words = f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
     made = f"Task {config.task}, dimension {config.dim}, length {config.length}; {words}."
     kinds = in_order(select(table, {"measure": "relative_distance"})["distribution"], KINDS)
-    cells = {kind: strategy_cells(table, kind) for kind in kinds}
-    over = seeds_phrase(cells["ibd"])
-    title = "Strategy over steps and training tasks D, measured and predicted"
-    yield Drawing("strategy-maps", title, draw_maps(title, cells["ibd"]), [
-        "Left, where the answers of Transformers lie between those of G (orange, 0) and of M (blue, 1), on sequences of"
-        " training tasks; right, the weight of M that the posterior predicts. Compare where each row changes colour.",
-        "Means over the seeds named here. Blank: checkpoints that no mixture of M and G describes.", made])  # fmt: skip
+    cells, said = {kind: strategy_cells(table, kind) for kind in kinds}, WORDS.said
+    yield _drawing("strategy-maps", draw_maps, [cells["ibd"]], said["means"], made)
     for kind, on_kind in cells.items():
-        title = f"Strategy against steps, {KINDS.get(kind, kind)}"
-        yield Drawing(f"strategy-paths-{kind}", title, draw_paths(title, on_kind), [
-            WORDS.said.get(kind, f"The same on {kind}."),
-            "Dots: measured, filled where the fit has seen the cell, open where it has not; some checkpoints are left"
-            " out. Lines: predicted, with shading from the 95% intervals of the bootstrap over runs.",
-            over, made])  # fmt: skip
-    title = "When Transformers go over from G to M"
-    times = select(table, {"measure": "transition_time", "answer": True})
-    yield Drawing("transition-times", title, draw_transitions(title, times, float(table["step"].max())), [
-        "The step from which a Transformer stays nearer to M than to G; steeper than 1 means that the time grows"
-        " faster than the number of tasks.",
-        *exponent_sentences(table),
-        "Dots: geometric means over the seeds whose transition was seen, with Student's 95% interval of the mean"
-        " logarithm where it was in every seed; no dot where none went over, or all were nearer to M from the start."
-        " Line: predicted, with the 95% interval of the bootstrap over runs.", made])  # fmt: skip
-    title = "Losses and description lengths of M and G"
+        over = seeds_phrase(cells["ibd"])
+        yield _drawing(f"strategy-paths-{kind}", draw_paths, [on_kind], said["paths"], over, made)
+    times = [select(table, {"measure": "transition_time", "answer": True}), float(table["step"].max())]
+    yield _drawing("transition-times", draw_transitions, times, *exponent_sentences(table), said["times"], made)
     means = summarise(select(table, {"system": ("memorizing", "generalizing"), "answer": False})).sort_values("n_tasks")
     losses, lengths = (select(means, {"measure": measure}) for measure in ("log_loss", "description_bits"))
-    yield Drawing("losses-and-lengths", title, draw_predictors(title, losses, lengths), [
-        "What the posterior weighs: how much M gains over G on sequences of training tasks, left, against how much"
-        " longer M is to describe, right.", seeds_phrase(losses), made])  # fmt: skip
+    yield _drawing("losses-and-lengths", draw_predictors, [losses, lengths], seeds_phrase(losses), made)
+
+
+def _drawing(name: str, draw: Callable[..., str], data: Sequence[Any], *sentences: str) -> Drawing:
+    """A figure with its own words and further sentences."""
+    words = WORDS.figures[name]
+    return Drawing(name, words["title"], draw(words["title"], *data), [words["look"], *sentences])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -49,7 +50,7 @@ def agreement_blocks(table: pd.DataFrame) -> list[Block]:
     seen = {group: name[:1].upper() + name[1:] for group, name in SEEN.items() if (table["group"] == group).any()}
     return [
         Block(
-            f"Agreement on {KINDS.get(kind, kind)}",
+            f"Agreement on {KINDS[kind]}",
             tuple((name, agreement_table(table, kind, group)) for group, name in seen.items()),
         )
         for kind in kinds
@@ -60,11 +61,11 @@ def posterior_table(table: pd.DataFrame) -> TextTable:
     """Agreement of the posterior alone, a row for each kind of test sequences and group of cells."""
     rows = select(table, {"system": "posterior", "measure": AGREEMENT[:-1], "kind": "measured"})
     measures = in_order(rows["measure"], AGREEMENT)
+    cells = {place: _cells(held, measures) for place, held in rows.groupby(["distribution", "group"])}
     lines = [
-        (f"{KINDS.get(kind, kind)}, {SEEN[group]}", *_cells(of_group, measures))
-        for kind in in_order(rows["distribution"], KINDS)
-        for group in in_order(select(rows, {"distribution": kind})["group"], SEEN)
-        for of_group in [select(rows, {"distribution": kind, "group": group})]
+        (f"{KINDS[kind]}, {SEEN[group]}", *cells[kind, group])
+        for kind, group in itertools.product(KINDS, SEEN)
+        if (kind, group) in cells
     ]
     header = ("posterior on", *(measure_of(name).meaning.replace(" ", "\n", 1) for name in measures))
     return TextTable(header, tuple(lines))
@@ -91,9 +92,9 @@ def transition_table(table: pd.DataFrame) -> TextTable:
     """Transition times over seeds by width and D, measured and predicted, and how many seeds make the transition."""
     counts = ("seeds_over", "seeds_over_at_once")
     found: dict[tuple[float, float], dict[str, str]] = {}
-    for row in _records(select(table, {"measure": ("transition_time", *counts), "answer": True})):
-        name = row["kind"] if row["measure"] == "transition_time" else row["measure"]
-        found.setdefault((row["mlp_factor"], row["n_tasks"]), {})[name] = _steps(*_ends(row))
+    for row in _rows(select(table, {"measure": ("transition_time", *counts), "answer": True})):
+        name = row.kind if row.measure == "transition_time" else row.measure
+        found.setdefault((row.mlp_factor, row.n_tasks), {})[name] = _steps(row)
     lines = [
         (f"{n_tasks:,.0f}", f"{factor:g}", *(text[name] for name in (*counts, "measured", "predicted")))
         for (factor, n_tasks), text in sorted(found.items())
@@ -106,13 +107,12 @@ def transition_table(table: pd.DataFrame) -> TextTable:
 def exponent_table(table: pd.DataFrame) -> TextTable:
     """Exponents of the transition time in D, and the largest D still memorized at the end, by width."""
     lines = []
-    for row in _records(select(table, {"measure": ("transition_exponent", "diversity_threshold")})):
-        if row["measure"] == "transition_exponent":
-            of, value = RUNS[row["group"]], with_ends(*_ends(row)) or "too few"
+    for row in _rows(select(table, {"measure": ("transition_exponent", "diversity_threshold")})):
+        if row.measure == "transition_exponent":
+            of, value = RUNS[row.group], with_ends(row.value, row.low, row.high) or "too few"
         else:
-            of = "" if pd.isna(row["seed"]) else f", seed {row['seed']}"
-            value = _steps(*_ends(row), never="above all")
-        lines.append((measure_of(row["measure"]).meaning + of, f"{row['mlp_factor']:g}", row["kind"], value))
+            of, value = "" if pd.isna(row.seed) else f", seed {row.seed}", _steps(row, never="above all")
+        lines.append((measure_of(row.measure).meaning + of, f"{row.mlp_factor:g}", row.kind, value))
     return TextTable(("", "MLP factor", "", "value"), tuple(lines))
 
 
@@ -131,9 +131,9 @@ def predictor_table(table: pd.DataFrame) -> TextTable:
         means = summarise(select(table, {"measure": measure, "answer": False})).sort_values("n_tasks")
         for system in ("memorizing", "generalizing"):
             header.append(name.format(system_of(system).name[-1]))
-            for row in _records(select(means, {"system": system})):
-                text = _steps(*_ends(row)) if measure == "description_bits" else number(*_ends(row), 4)
-                lines.setdefault(f"{row['n_tasks']:,.0f}", []).append(text)
+            for row in _rows(select(means, {"system": system})):
+                text = _steps(row) if measure == "description_bits" else number(row.value, row.low, row.high, 4)
+                lines.setdefault(f"{row.n_tasks:,.0f}", []).append(text)
     return TextTable(tuple(header), tuple((n_tasks, *cells) for n_tasks, cells in lines.items()))
 
 
@@ -163,23 +163,19 @@ def strategies_text(table: pd.DataFrame) -> str:
 
 def _cells(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
     """Values with the ends of their intervals, empty where the table has none."""
-    held = {row["measure"]: with_ends(*_ends(row)) for row in _records(rows)}
+    held = {row.measure: with_ends(row.value, row.low, row.high) for row in _rows(rows)}
     return [held.get(measure, "") for measure in measures]
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries by column."""
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+def _rows(rows: pd.DataFrame) -> Iterable[Any]:
+    """Rows whose columns are attributes."""
+    return rows.itertuples()
 
 
-def _ends(row: Mapping[str, Any]) -> tuple[float, float, float]:
-    """A value and the ends of its interval."""
-    return float(row["value"]), float(row["low"]), float(row["high"])
-
-
-def _steps(value: float, low: float, high: float, never: str = "never") -> str:
-    """A number of steps, or of tasks or bits, with the ends of its interval."""
-    if math.isnan(value):
+def _steps(row: Any, never: str = "never") -> str:
+    """A number of steps, or of tasks or bits, with the ends of its interval, of a row of the table."""
+    if math.isnan(row.value):
         return "none"
-    words = [never if math.isinf(end) else whole(end) for end in (value, low, high) if not math.isnan(end)]
+    ends = (end for end in (row.value, row.low, row.high) if not math.isnan(end))
+    words = [never if math.isinf(end) else whole(end) for end in ends]
     return words[0] if len(words) < 3 else f"{words[0]} [{words[1]}, {words[2]}]"
