@@ -47,19 +47,17 @@ def cell_measures(cells: StudyCells, gate: PlayedGate, kind: str) -> dict[str, F
         ``weight`` (of M, mean over rows), ``discrepancy`` (KL divergence in nats, or squared error), and the output
         measures of the distance.
     """
-    found: dict[str, list[Tensor]] = {}
+    found: list[dict[str, Tensor]] = []
     for number, run in enumerate(cells.runs):
         answers = run.answers[kind]
         before = torch.from_numpy(gate.log_odds[cells.run == number])
         odds = before.unsqueeze(-1) + gate.kappa * answers.evidence
         predicted = blend(odds, answers.m, answers.g, loss=cells.distance)
         actual = answers.transformer.double()
-        found.setdefault("weight", []).append(odds.sigmoid().mean(-1))
         apart = actual.exp() * (actual - predicted) if cells.distance == "kl" else (actual - predicted).square()
-        found.setdefault("discrepancy", []).append(apart.sum(-1).mean(-1))
-        for measure in OUTPUT_MEASURES[cells.distance]:
-            found.setdefault(measure.__name__, []).append(measure(predicted, actual))
-    return {name: torch.cat(parts).numpy() for name, parts in found.items()}
+        measures = {measure.__name__: measure(predicted, actual) for measure in OUTPUT_MEASURES[cells.distance]}
+        found.append({"weight": odds.sigmoid().mean(-1), "discrepancy": apart.sum(-1).mean(-1), **measures})
+    return {name: torch.cat([of_run[name] for of_run in found]).numpy() for name in found[0]}
 
 
 def agreement_rows(cells: StudyCells, gates: list[PlayedGate], *, resamples: int, seed: int) -> Iterator[Row]:
@@ -77,15 +75,9 @@ def agreement_rows(cells: StudyCells, gates: list[PlayedGate], *, resamples: int
                 inside = cells.described & (cells.group == group)
                 if not inside.any():
                     continue
-                found = cluster_bootstrap(
-                    partial(
-                        _agreement, weights[inside], relative[inside], [value[inside] for value in values.values()]
-                    ),
-                    cells.run[inside],
-                    n_resamples=resamples,
-                    seed=seed,
-                    fewest=FEWEST_RUNS,
-                )
+                compared = partial(_agreement, weights[inside], relative[inside], [v[inside] for v in values.values()])
+                runs = cells.run[inside]
+                found = cluster_bootstrap(compared, runs, n_resamples=resamples, seed=seed, fewest=FEWEST_RUNS)
                 place = {"system": gate.name, "distribution": kind, "group": group, "kind": "measured"}
                 for name, value, low, high in zip(("correlation", *values), *found[:3], strict=True):
                     yield {**place, "measure": name, "value": value, "low": low, "high": high}

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gating.evaluation.relative_distance import relative_distance
 from gating.gates.discrepancy import DiscrepancyCurves, output_rows
-from gating.gates.effective import EffectiveGate, effective_gate, effective_gate_squared
+from gating.gates.effective import effective_gate, effective_gate_squared
 from gating.gates.posterior_cells import PosteriorCells, describable
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.families import FAMILIES
@@ -80,7 +81,6 @@ def group_of(config: StrategiesConfig, replica: StrategyReplica, step: int) -> s
 def cells_of(config: StrategiesConfig, runs: Sequence[RunOutputs]) -> StudyCells:
     """Cells of all runs, in the order of the config's replicas."""
     replicas, steps, distance = config.replicas, config.training.checkpoint_steps, FAMILIES[config.task].distance
-    answers = {kind: [run.answers[kind] for run in runs] for kind in runs[0].answers}
     n = len(steps)
     known: dict[str, list[float]] = {
         "n_tasks": [replica.n_tasks for replica in replicas],
@@ -91,26 +91,22 @@ def cells_of(config: StrategiesConfig, runs: Sequence[RunOutputs]) -> StudyCells
         "width": [replica.mlp_factor for replica in replicas],
     }
     repeated = {name: np.repeat(values, n) for name, values in known.items()}
-    rows = (output_rows(a.transformer, a.m[None], a.g[None], loss=distance) for a in answers["ibd"])
+    on_training = (run.answers["ibd"] for run in runs)
+    rows = (output_rows(a.transformer, a.m[None], a.g[None], loss=distance) for a in on_training)
     curves = DiscrepancyCurves(np.concatenate([part.tabulate().table for part in rows]))
     trained = PosteriorCells(curves, steps=np.tile(steps, len(runs)), **repeated)
-    relative = {kind: [relative_distance(*a[:3], distance=distance) for a in held] for kind, held in answers.items()}
-    best = {kind: [_best_mixture(a, distance) for a in held] for kind, held in answers.items()}
-    residual = {kind: np.concatenate([fit.residual for fit in fits]) for kind, fits in best.items()}
-    return StudyCells(
-        distance,
-        runs,
-        np.repeat(np.arange(len(runs)), n),
-        np.tile(np.arange(n), len(runs)),
-        trained,
-        {kind: np.concatenate(parts) for kind, parts in relative.items()},
-        {kind: np.concatenate([fit.alpha for fit in fits]) for kind, fits in best.items()},
-        residual,
-        np.array([group_of(config, replica, step) for replica in replicas for step in steps]),
-        describable(trained, residual["ibd"], fraction=config.described_within),
-    )
+    relative, best, residual = dict[str, Floats](), dict[str, Floats](), dict[str, Floats]()
+    for kind in runs[0].answers:
+        places = (_placed(run.answers[kind], distance) for run in runs)
+        relative[kind], best[kind], residual[kind] = map(np.concatenate, zip(*places, strict=True))
+    run, checkpoint = np.divmod(np.arange(len(runs) * n), n)
+    group = np.array([group_of(config, replica, step) for replica in replicas for step in steps])
+    described = describable(trained, residual["ibd"], fraction=config.described_within)
+    return StudyCells(distance, runs, run, checkpoint, trained, relative, best, residual, group, described)
 
 
-def _best_mixture(answers: Answers, distance: str) -> EffectiveGate:
+def _placed(answers: Answers, distance: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Relative distance of each checkpoint, weight of M in the best mixture, and what that leaves."""
     model, m, g = answers[:3]
-    return BEST_MIXTURE[distance](model, m.expand_as(model), g.expand_as(model))
+    best = BEST_MIXTURE[distance](model, m.expand_as(model), g.expand_as(model))
+    return relative_distance(model, m, g, distance=distance), best.alpha, best.residual

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import field
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from theory.settings import settings
 
 __all__ = ["PARAMETERS", "DecoderShape", "HeldOut", "StrategiesConfig", "StrategyReplica"]
 
-DIVERSITIES = (4, 8, 16, 32, 64, 128, 256)
+Diversity = Annotated[int, Field(ge=2, le=MAX_TASKS)]
 PARAMETERS = ("alpha", "beta", "gamma", "kappa")
 
 declare(
@@ -69,8 +69,7 @@ class DecoderShape:
             yield f"`width` must be a multiple of 8 `heads`; got {self.width}"
 
 
-@dataclass(frozen=True)
-class StrategyReplica:
+class StrategyReplica(NamedTuple):
     """One trained model: its task diversity, its MLP factor and its seeds."""
 
     n_tasks: int
@@ -89,7 +88,7 @@ class HeldOut:
         steps_after: fraction of the training after which every checkpoint is left out, in (0, 1]; 1 leaves out none.
     """
 
-    n_tasks: tuple[Annotated[int, Field(ge=2, le=MAX_TASKS)], ...] = ()
+    n_tasks: tuple[Diversity, ...] = ()
     mlp_factors: tuple[float, ...] = ()
     steps_after: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -126,9 +125,7 @@ class StrategiesConfig:
     task: Literal["urns", "linear_regression", "item_labels"] = "urns"
     dim: Annotated[int, Field(ge=2, le=2**16)] = 8
     length: Annotated[int, Field(ge=1, le=2**16)] = 128
-    n_tasks: Annotated[tuple[Annotated[int, Field(ge=2, le=MAX_TASKS)], ...], Field(min_length=2), ASCENDING] = (
-        DIVERSITIES
-    )
+    n_tasks: Annotated[tuple[Diversity, ...], Field(min_length=2), ASCENDING] = (4, 8, 16, 32, 64, 128, 256)
     mlp_factors: Annotated[tuple[Positive, ...], Field(min_length=1), ASCENDING] = (4.0,)
     n_seeds: Count = 1
     seed: Seed = 0
@@ -161,10 +158,8 @@ class StrategiesConfig:
 
     def _held_out_problems(self) -> Iterator[str]:
         held = self.held_out
-        for name, given, left in (
-            ("n_tasks", self.n_tasks, held.n_tasks),
-            ("mlp_factors", self.mlp_factors, held.mlp_factors),
-        ):
+        for name in ("n_tasks", "mlp_factors"):
+            given, left = getattr(self, name), getattr(held, name)
             if not set(left) <= set(given) or len(set(left)) == len(given):
                 yield f"`held_out.{name}` must be some, not all, of `{name}` = {list(given)}; got {list(left)}"
         if (first := self.training.checkpoint_steps[0]) > held.steps_after * self.training.steps:

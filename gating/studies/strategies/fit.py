@@ -67,12 +67,10 @@ def _strategy_rows(config: StrategiesConfig, runs: list[RunOutputs]) -> Iterator
         if replica.mlp_factor != config.mlp_factors[0]:
             continue  # M and G know nothing of the Transformer
         place = {"seed": replica.seed, "distribution": "ibd", "kind": "measured", "n_tasks": replica.n_tasks}
-        for system, loss, bits in (
-            ("memorizing", run.loss_m, run.complexity_m),
-            ("generalizing", run.loss_g, run.complexity_g),
-        ):
-            yield {**place, "system": system, "measure": "log_loss", "value": loss}
-            yield {**place, "system": system, "measure": "description_bits", "value": bits}
+        yield {**place, "system": "memorizing", "measure": "log_loss", "value": run.loss_m}
+        yield {**place, "system": "memorizing", "measure": "description_bits", "value": run.complexity_m}
+        yield {**place, "system": "generalizing", "measure": "log_loss", "value": run.loss_g}
+        yield {**place, "system": "generalizing", "measure": "description_bits", "value": run.complexity_g}
 
 
 def _cell_rows(config: StrategiesConfig, cells: StudyCells, posterior: PlayedGate) -> Iterator[pd.DataFrame]:
@@ -113,10 +111,8 @@ def _parameter_rows(cells: StudyCells, gates: list[PlayedGate]) -> Iterator[Row]
                 yield {**place, "measure": f"{name}_at_edge", "value": value}
         yield {**place, "measure": "fit_loss", "value": gate.fit.loss}
         yield {**place, "measure": "searches_agreeing", "value": gate.fit.n_agreeing / gate.fit.n_starts}
-    for name, column, values in (
-        ("one seed", "seed", cells.trained.seed),
-        ("one width", "mlp_factor", cells.trained.width),
-    ):
+    alone = {"one seed": ("seed", cells.trained.seed), "one width": ("mlp_factor", cells.trained.width)}
+    for name, (column, values) in alone.items():
         found = np.unique(values[cells.fitted])
         for value in found if len(found) > 1 else []:
             fit = fit_posterior(cells.trained.select(cells.fitted & (values == value)))

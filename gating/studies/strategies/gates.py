@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,10 +90,8 @@ def _context_gate(cells: StudyCells, full: PosteriorParameters) -> PlayedGate:
     parts = [_some_rows(cells, int(cell)) for cell in chosen]
     rows = OutputRows(cells.distance, *(np.concatenate([getattr(part, name) for part in parts])
                                   for name in ("target", "step", "base", "evidence")))  # fmt: skip
-    some = cells.trained.select(chosen)
-    known = {name: getattr(some, name) for name in
-             ("n_tasks", "steps", "loss_gap", "complexity_m", "complexity_g", "seed", "width")}  # fmt: skip
-    fit = fit_posterior(PosteriorCells(rows, **known), n_starts=CONTEXT_STARTS, start=full)
+    some = replace(cells.trained.select(chosen), discrepancy=rows)
+    fit = fit_posterior(some, n_starts=CONTEXT_STARTS, start=full)
     return _played("posterior with context", fit, cells.trained)
 
 

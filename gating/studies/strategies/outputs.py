@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.studies.strategies.config import StrategiesConfig
 from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
-from gating.studies.strategies.families import FAMILIES, Predictor
+from gating.studies.strategies.families import FAMILIES
 from gating.tasks.sequences import Sequences
 
 __all__ = ["Answers", "RunOutputs", "keep_outputs", "kept_outputs", "measure_run", "median_of_means"]
@@ -94,10 +93,28 @@ def measure_run(config: StrategiesConfig, trained: Place, index: int) -> RunOutp
     (m, tables), g = family.memorizer(sampler, 0), family.generalizer(sampler)
     seed = combined_seed(config.evaluation_seed, replica.seed)
     models = [at_checkpoint(config, trained, step, index) for step in config.training.checkpoint_steps]
-    answers = {}
-    for number, (kind, arguments) in enumerate(family.kinds.items()):
-        sequences = sampler.fresh(combined_seed(seed, number), config.evaluation_sequences, **arguments)
-        answers[kind] = _answers(config, sampler, models, m, g, sequences, seed=seed)
+
+    def answers_to(sequences: Sequences) -> Answers:
+        """Rows are positions drawn without replacement; all kinds of sequences of one run have the same ones."""
+        alone = _single(sequences)
+        answer_m, answer_g = (_as_rows(predictor(alone), family.distance) for predictor in (m, g))
+        order = np.random.default_rng(seed).permutation(len(answer_m))
+        rows = torch.from_numpy(np.sort(order[: config.evaluation_rows]))
+        found, losses, errors = [], [], []
+        for model in models:
+            answer = _answer(model, sequences)
+            lost = family.losses(sampler, answer, alone)
+            losses.append(lost.mean())
+            errors.append(lost.double().mean(-1).std() / len(lost) ** 0.5)
+            found.append(_as_rows(answer, family.distance)[rows])
+        evidence = family.evidence(sampler, m, g, alone).flatten()[rows].double()
+        of_models = torch.stack(losses).float().double(), torch.stack(errors)
+        return Answers(torch.stack(found), answer_m[rows], answer_g[rows], evidence, *of_models)
+
+    answers = {
+        kind: answers_to(sampler.fresh(combined_seed(seed, number), config.evaluation_sequences, **arguments))
+        for number, (kind, arguments) in enumerate(family.kinds.items())
+    }
     many = _single(sampler.fresh(combined_seed(seed, len(family.kinds)), config.loss_sequences))
     losses = [
         median_of_means(family.losses(sampler, predictor(many), many).mean(-1), config.loss_groups, seed=seed)
@@ -105,34 +122,7 @@ def measure_run(config: StrategiesConfig, trained: Place, index: int) -> RunOutp
     ]
     stored = [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
     lengths = strategy_complexity(type(m), stored), strategy_complexity(type(g))
-    return RunOutputs(answers, *losses, *(float(bits) for bits in lengths))
-
-
-def _answers(
-    config: StrategiesConfig,
-    sampler: Any,
-    models: Sequence[Decoder],
-    m: Predictor,
-    g: Predictor,
-    sequences: Sequences,
-    *,
-    seed: int,
-) -> Answers:
-    """Rows are positions drawn without replacement; all kinds of sequences of one run have the same ones."""
-    family, alone = FAMILIES[config.task], _single(sequences)
-    answer_m, answer_g = _as_rows(m(alone), family.distance), _as_rows(g(alone), family.distance)
-    order = np.random.default_rng(seed).permutation(len(answer_m))
-    rows = torch.from_numpy(np.sort(order[: config.evaluation_rows]))
-    found, losses, errors = [], [], []
-    for model in models:
-        answer = _answer(model, sequences)
-        lost = family.losses(sampler, answer, alone)
-        losses.append(lost.mean().item())
-        errors.append(lost.double().mean(-1).std().item() / len(lost) ** 0.5)
-        found.append(_as_rows(answer, family.distance)[rows])
-    evidence = family.evidence(sampler, m, g, alone).flatten()[rows].double()
-    of_models = torch.tensor(losses).double(), torch.tensor(errors, dtype=torch.float64)
-    return Answers(torch.stack(found), answer_m[rows], answer_g[rows], evidence, *of_models)
+    return RunOutputs(answers, *losses, *map(float, lengths))
 
 
 def _answer(model: Decoder, sequences: Sequences) -> Tensor:

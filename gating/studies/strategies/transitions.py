@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -117,9 +117,8 @@ def _exponent_rows(runs: PosteriorCells, factor: float, measured: Floats, predic
     found: Row = {"value": np.nan}
     if len(seen):
         slope = partial(_slope, runs.n_tasks[seen], measured[seen])
-        found = cluster_bootstrap(slope, seen, n_resamples=RESAMPLES, seed=0)._asdict()
-    yield {**place, "system": "transformer", "group": "seen", "kind": "measured",
-           **{name: float(found[name]) for name in ("value", "low", "high") if name in found}}  # fmt: skip
+        found = _ends(cluster_bootstrap(slope, seen, n_resamples=RESAMPLES, seed=0)[:3])
+    yield {**place, "system": "transformer", "group": "seen", "kind": "measured", **found}
     for group, chosen in (("seen", seen), ("all", every)):
         slopes = [_slope(runs.n_tasks, times, chosen) for times in predicted]
         yield {**place, "system": "posterior", "group": group, "kind": "predicted", **_predicted(slopes)}
@@ -151,8 +150,11 @@ def _threshold_rows(
 def _predicted(values: ArrayLike) -> Row:
     """What the fitted parameters predict, the first of the values, with the interval of what the drawn ones do."""
     first, *drawn = np.asarray(values, dtype=np.float64)
-    low, high = percentile_interval(drawn)
-    return {"value": float(first), "low": float(low), "high": float(high)}
+    return _ends((first, *percentile_interval(drawn)))
+
+
+def _ends(found: Iterable[Any]) -> Row:
+    return dict(zip(("value", "low", "high"), map(float, found), strict=True))
 
 
 def times_over_seeds(table: pd.DataFrame) -> Iterator[Row]:
@@ -175,8 +177,4 @@ def times_over_seeds(table: pd.DataFrame) -> Iterator[Row]:
         else:
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = np.exp(np.log(rows[["value", "low", "high"]].to_numpy(np.float64)).mean(0))
-        yield {
-            **place,
-            "measure": "transition_time",
-            **dict(zip(("value", "low", "high"), map(float, found), strict=True)),
-        }
+        yield {**place, "measure": "transition_time", **_ends(found)}
