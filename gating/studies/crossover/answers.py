@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,8 +26,7 @@ Row = dict[str, Any]
 RESAMPLES = 2000
 
 
-@dataclass(frozen=True)
-class Onset:
+class Onset(NamedTuple):
     """A curve over N that falls, or rises, to a level for good at N*.
 
     Args:

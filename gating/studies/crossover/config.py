@@ -17,7 +17,7 @@ from theory.settings import settings
 
 __all__ = ["CrossoverConfig"]
 
-MAX_TABULAR_SEEDS = 100_000
+Queries = Annotated[tuple[Annotated[float, Field(gt=0, le=MAX_SEQUENCES)], ...], Field(min_length=2), ASCENDING]
 
 
 @settings
@@ -47,15 +47,13 @@ class CrossoverConfig:
     study: Literal["crossover"] = "crossover"
     distribution: ClassMixture = field(default_factory=ClassMixture)
     p_high: Annotated[tuple[Probability, ...], Field(min_length=2), DIFFERENT] = (0.6, 0.8, 0.9, 0.95, 0.975)
-    rare_queries: Annotated[
-        tuple[Annotated[float, Field(gt=0, le=MAX_SEQUENCES)], ...], Field(min_length=2), ASCENDING
-    ] = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+    rare_queries: Queries = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
     n_seeds: Count = 3
     seed: Seed = 0
     init_seed: Seed = 0
     evaluation_seed: Seed = 0
     evaluation_per_cell: Count = 100
-    tabular_seeds: Annotated[int, Field(ge=2, le=MAX_TABULAR_SEEDS)] = 1000
+    tabular_seeds: Annotated[int, Field(ge=2, le=100_000)] = 1000
     tabular_octaves: Annotated[int, Field(ge=1, le=6)] = 2
     tabular_per_octave: Annotated[int, Field(ge=1, le=64)] = 4
     beta: Positive = 1.0
@@ -80,9 +78,8 @@ class CrossoverConfig:
         for spec in self.settings:
             sizes = self.sizes(spec)
             if len(set(sizes)) < len(sizes) or not 1 <= sizes[0] <= sizes[-1] <= MAX_SEQUENCES:
-                yield (
-                    f"`rare_queries` must give different sizes N in 1 .. 2^40 at `p_high` = {spec.p_high}; got {sizes}"
-                )
+                wanted = f"different sizes N in 1 .. 2^40 at `p_high` = {spec.p_high}"
+                yield f"`rare_queries` must give {wanted}; got {sizes}"
 
     @property
     def settings(self) -> list[ClassMixture]:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -99,23 +100,18 @@ def count_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
     One row per training set. Counts are taken on the sampler's training rows; a seed's sets are nested in N.
     """
     sizes, clean = counted_sizes(config, spec), replace(spec, input_noise=0.0)
-    for first in range(0, config.tabular_seeds, SEEDS_AT_ONCE):
-        seeds = range(config.seed + first, config.seed + min(first + SEEDS_AT_ONCE, config.tabular_seeds))
-        for n in sizes:
-            replicas = [Replica(clean, n, seed, 0) for seed in seeds]
-            yield from _count_rows(config, replicas, with_copying=n == sizes[0])
-
-
-def _count_rows(config: CrossoverConfig, replicas: Sequence[Replica], *, with_copying: bool) -> Iterator[Row]:
-    sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
-    test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=1)
-    systems: dict[str, Any] = {"tabular": TabularInWeight.fit(sampler, beta=config.beta)}
-    if with_copying:
-        systems["copying"] = SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature)
-    for system, predictor in systems.items():
-        losses = loss_rows(answers(predictor, test_set), test_set, _rare(replicas[0].distribution, "as_trained"))
-        wanted = (row for row in losses if row["distribution"] == "ibd" and row["measure"].startswith("expected_"))
-        yield from by_replica(wanted, _places(replicas, system))
+    seeds, as_trained = range(config.seed, config.seed + config.tabular_seeds), _rare(spec, "as_trained")
+    for first, n in product(range(0, config.tabular_seeds, SEEDS_AT_ONCE), sizes):
+        replicas = [Replica(clean, n, seed, 0) for seed in seeds[first : first + SEEDS_AT_ONCE]]
+        sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
+        test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=1)
+        systems: dict[str, Any] = {"tabular": TabularInWeight.fit(sampler, beta=config.beta)}
+        if n == sizes[0]:
+            systems["copying"] = SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature)
+        for system, predictor in systems.items():
+            losses = loss_rows(answers(predictor, test_set), test_set, as_trained)
+            wanted = (row for row in losses if row["distribution"] == "ibd" and row["measure"].startswith("expected_"))
+            yield from by_replica(wanted, _places(replicas, system))
 
 
 def transformer_rows(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gating.page.canvas import canvas
 from gating.page.draw import IN_WEIGHT_THEORY, PAPER, REFERENCE_COLOUR
@@ -33,7 +32,7 @@ PREDICTED = {
 WORDS = page_words("gating.studies.crossover")
 FIGURE, INTERVALS = WORDS.figures["crossover-by-frequency"], WORDS.said["intervals"]
 HEADER = ("q", "predicted N*", "measured N*", "ratio", "seeds that cross")
-ENDS = ("value", "low", "high")
+ENDS = ["value", "low", "high"]
 SHIFT = 0.025  # octaves of q to either side, between points that stand side by side
 
 
@@ -95,7 +94,8 @@ def draw_crossovers(table: pd.DataFrame) -> str:
 
 def _fitted(slope: pd.DataFrame) -> str:
     """The end of a legend entry; nothing where there is no slope."""
-    words = _cell(slope.iloc[0], lambda value, low, high: number(value, low, high, 2))
+    value, low, high = slope[ENDS].iloc[0]
+    words = number(value, low, high, 2)
     return f": slope {words}" if words else ""
 
 
@@ -127,12 +127,11 @@ def _measured(sizes: Axes, ratios: Axes, onset: Onset, parts: dict[str, pd.DataF
 def _axes(sizes: Axes, ratios: Axes, frequency: Any) -> None:
     for axes in (sizes, ratios):
         axes.set(xscale="log", yscale="log", xlabel="frequency q of one rare class")
-    sizes.xaxis.set_major_locator(FixedLocator([float(q) for q in frequency]))
-    sizes.xaxis.set_major_formatter(FuncFormatter(lambda q, _: f"{q:g}"))
-    sizes.xaxis.set_minor_locator(NullLocator())
+    sizes.set_xticks(frequency, [f"{q:g}" for q in frequency])
+    sizes.set_xticks([], minor=True)
     sizes.set_ylabel("N* (training sequences)")
     ratios.set_ylabel("measured N* / predicted N*")
-    ratios.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    ratios.yaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
     ratios.axhspan(0.9, 1.1, color=REFERENCE_COLOUR, alpha=0.15, linewidth=0)
     ratios.axhline(1.0, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.2)
 
@@ -150,17 +149,14 @@ def crossover_tables(table: pd.DataFrame) -> dict[str, TextTable]:
 def _cells(parts: dict[str, pd.DataFrame]) -> Iterator[tuple[str, ...]]:
     for predicted, row, ratio in zip(*(parts[part].to_dict("records") for part in list(PARTS)[:3]), strict=True):
         crossed = f"{row['reached']} of {row['seeds']}" + (f", {row['already']} at every N" if row["already"] else "")
-        yield f"{row['q']:.4g}", _sizes(predicted), _sizes(row) or "none", _cell(ratio, with_ends), crossed
-    yield "slope on q", *(_cell(parts[part].iloc[0], number) for part in list(PARTS)[3:]), ""
+        over = with_ends(*(ratio[name] for name in ENDS))
+        yield f"{row['q']:.4g}", _sizes(predicted), _sizes(row) or "none", over, crossed
+    yield "slope on q", *(number(*parts[part][ENDS].iloc[0]) for part in list(PARTS)[3:]), ""
 
 
 def _sizes(row: Mapping[str, Any]) -> str:
     size, *ends = ("" if np.isnan(row[name]) else whole(row[name]) for name in ENDS)
     return f"{size} [{', '.join(ends)}]" if all(ends) else size
-
-
-def _cell(row: Any, words: Callable[[float, float, float], str]) -> str:
-    return words(*(row[name] for name in ENDS))
 
 
 def crossover_text(table: pd.DataFrame) -> str:
