@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -14,12 +15,12 @@ from gating.results.table import make_table
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
+from gating.studies.compare import systems
 from gating.studies.compare.answers import crossing_rows, phase_rows, predicted_rows, theory_rows
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.costs import estimated, memory
 from gating.studies.compare.measure import ROWS, keep_rows, measured_in
 from gating.studies.compare.page import compare_page, compare_text
-from gating.studies.compare.systems import ENSEMBLES, keep_trained, trained_in
+from gating.studies.replicas import TIMED_REPLICAS, seconds_per_step
 from gating.studies.vocabulary import refusals
 
 __all__ = ["Compare"]
@@ -38,10 +39,12 @@ class Compare(Study[CompareConfig]):
 
     def parts(self, config: CompareConfig) -> Iterator[Part]:
         """Ensembles, the gate over frozen predictors after these; then each training-set size."""
-        trained = tuple(map(trained_in, ENSEMBLES))
-        for ensemble, needed in ENSEMBLES.items():
-            work = partial(keep_trained, config, ensemble)
-            yield Part(trained_in(ensemble), work, after=tuple(map(trained_in, needed)), wide=True, kept=True)
+        trained = tuple(map(systems.trained_in, systems.ENSEMBLES))
+        for ensemble, needed in systems.ENSEMBLES.items():
+            work = partial(systems.keep_trained, config, ensemble)
+            yield Part(
+                systems.trained_in(ensemble), work, after=tuple(map(systems.trained_in, needed)), wide=True, kept=True
+            )
         for n in config.n_sequences:
             yield Part(measured_in(n), partial(keep_rows, config, n), after=trained)
 
@@ -56,12 +59,31 @@ class Compare(Study[CompareConfig]):
         return make_table(chain(phase_rows(table), predicted_rows(config), crossing_rows(table)))
 
     def memory(self, config: CompareConfig) -> float:
-        """The Transformers in training, or their answers."""
-        return memory(config)
+        """Bytes: parameters with gradient, moments and copies while they are saved; beside them a training step of the
+        groups that the cores share, or the answers of one size on each core."""
+        spec, shape, cores = config.distribution, config.transformer, os.cpu_count() or 1
+        sizes = min(cores, len(config.n_sequences))
+        # of a sequence in a block
+        stream = 4 * (2 * spec.context_length + 1) * shape.width * (8 + 2 * shape.mlp_factor)
+        steps = 2 * TIMED_REPLICAS * cores * config.transformer_training.batch_size * shape.depth * stream
+        tests = 2 * spec.n_classes * config.evaluation_per_cell * config.n_seeds * sizes
+        answers = stream + 240 * spec.n_classes + 24 * (spec.context_length + 1) * spec.dim
+        return float(4 * 13 * max(_parameters(config).values()) + max(steps, tests * answers))
 
     def estimate(self, config: CompareConfig, resources: Resources) -> Estimate:
-        """From a few steps of one group of each ensemble, and one checkpoint measured."""
-        return estimated(config, resources)
+        """Time from a few steps of some replicas of each ensemble; a test sequence takes a third of one in training."""
+        base, n_classes = len(config.replicas), config.distribution.n_classes
+        tests = 2 * n_classes * config.evaluation_per_cell
+        checkpoints = len(config.transformer_training.checkpoint_steps)
+        seconds, disk = base * checkpoints * tests * (1.2e-4 + 1e-5 * n_classes), 0.0  # effective gates
+        for ensemble, parameters in _parameters(config).items():
+            settings, replicas = systems.settings_of(config, ensemble), systems.replicas_of(config, ensemble)
+            step = seconds_per_step(partial(systems.trainer, config, ensemble, resources), replicas, resources.device)
+            models = 2 if ensemble == "stylized" else 1
+            answered = 2 * tests * checkpoints / settings.batch_size / 3
+            seconds += models * step * len(replicas) * (settings.steps + answered)
+            disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
+        return Estimate(seconds / resources.workers, self.memory(config), disk + 1e4 * base * checkpoints + 2e6)
 
     def page(self, config: CompareConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Errors, losses and gates against N and over steps, phases and crossings."""
@@ -70,3 +92,15 @@ class Compare(Study[CompareConfig]):
     def text(self, config: CompareConfig, table: pd.DataFrame) -> str:
         """Errors at the last step, and crossings."""
         return compare_text(config, table)
+
+
+def _parameters(config: CompareConfig) -> dict[str, float]:
+    """Parameters of the whole of each ensemble that is timed: the gate over frozen predictors takes about as long as
+    the model whose predictors are not frozen, and holds as much."""
+    spec, shape, base = config.distribution, config.transformer, len(config.n_sequences) * config.n_seeds
+    transformer = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 2 * spec.n_classes * shape.width
+    in_weight, gate = config.hidden * (spec.dim + spec.n_classes), config.hidden * spec.dim * (spec.context_length + 1)
+    each = {"in_weight": in_weight, "in_context": 1.0, "stylized": 2 * (in_weight + gate)}
+    return {
+        name: base * floats for name, floats in (each | {"transformer": len(systems.REFERENCES) * transformer}).items()
+    }

@@ -1,8 +1,7 @@
-"""The work of a crossover run in parts: counting labels, training, measuring; and what it will take."""
+"""The work of a crossover run in parts: counting labels, training, measuring."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -14,15 +13,14 @@ from gating.models.transformer import Transformer
 from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place
-from gating.runs.study import Estimate
 from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.crossover.measure import SEEDS_AT_ONCE, count_rows, counted_sizes, transformer_rows
-from gating.studies.replicas import Replica, sampler_of, seconds_per_step
+from gating.studies.crossover.measure import count_rows, transformer_rows
+from gating.studies.replicas import Replica, sampler_of
 from gating.training.checkpoints import Checkpoints
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
-__all__ = ["ROWS", "TRAINED", "estimate", "keep_counts", "keep_measures", "memory", "train"]
+__all__ = ["ROWS", "TRAINED", "keep_counts", "keep_measures", "train", "trainer"]
 
 TRAINED, ROWS = "train/transformer", "rows"
 
@@ -66,35 +64,3 @@ def keep_measures(config: CrossoverConfig, first: int, place: Place, resources: 
             yield step, model
 
     place.save_table(ROWS, make_table(transformer_rows(config, mine, checkpoints())))
-
-
-def _sizes(config: CrossoverConfig) -> tuple[list[int], float, int]:
-    """Sizes that labels are counted at, bytes of the Transformers' parameters, and test sequences of a Transformer."""
-    spec, shape = config.distribution, config.transformer
-    counted = [n for each in config.settings for n in counted_sizes(config, each)]
-    parameters = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 3 * spec.n_classes * shape.width
-    return counted, 4 * parameters * len(config.replicas), 4 * spec.n_classes * config.evaluation_per_cell
-
-
-def memory(config: CrossoverConfig) -> float:
-    """Bytes: parameters with gradient, moments and copies while they are saved, or what parts hold that count labels
-    or measure, one on each core; and the rows."""
-    counted, parameters, tests = _sizes(config)
-    tokens, cores = config.distribution.context_length + 1, os.cpu_count() or 1
-    labels = min(SEEDS_AT_ONCE, config.tabular_seeds) * min(max(counted, default=0), 2**16)
-    counting = min(cores, len(config.p_high)) * labels * 8 * (12 + 8 * tokens)
-    at_once = min(cores, len(config.p_high) * len(config.rare_queries)) * config.n_seeds
-    measuring = at_once * tests * tokens * config.distribution.dim * 4 * 11
-    return max(10 * parameters, counting, measuring) + 2000.0 * config.tabular_seeds * len(counted)
-
-
-def estimate(config: CrossoverConfig, resources: Resources) -> Estimate:
-    """Time from a few steps of one group, where a test sequence takes a third of one in training."""
-    (counted, parameters, tests), settings, replicas = _sizes(config), config.transformer_training, config.replicas
-    step = seconds_per_step(partial(trainer, config, resources), replicas, resources.device)
-    checkpoints = len(settings.checkpoint_steps)
-    training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
-    labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)
-    counting = 2e-4 * config.tabular_seeds * len(counted) + 3e-7 * labels
-    disk = parameters * (checkpoints + 3) + 40.0 * config.tabular_seeds * len(counted)
-    return Estimate((training + counting) / resources.workers, memory(config), disk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -16,8 +17,9 @@ from gating.runs.study import Estimate, Study
 from gating.studies.crossover import run
 from gating.studies.crossover.answers import answer_rows
 from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.crossover.measure import theory_rows
+from gating.studies.crossover.measure import SEEDS_AT_ONCE, counted_sizes, theory_rows
 from gating.studies.crossover.page import crossover_page, crossover_text
+from gating.studies.replicas import seconds_per_step
 
 __all__ = ["Crossover"]
 
@@ -53,12 +55,26 @@ class Crossover(Study[CrossoverConfig]):
         return make_table(answer_rows(table))
 
     def memory(self, config: CrossoverConfig) -> float:
-        """Of training, or of measuring on every core."""
-        return run.memory(config)
+        """Bytes: parameters with gradient, moments and copies while they are saved, or what parts hold that count
+        labels or measure, one on each core; and the rows."""
+        counted, parameters, tests = _sizes(config)
+        tokens, cores = config.distribution.context_length + 1, os.cpu_count() or 1
+        labels = min(SEEDS_AT_ONCE, config.tabular_seeds) * min(max(counted, default=0), 2**16)
+        counting = min(cores, len(config.p_high)) * labels * 8 * (12 + 8 * tokens)
+        at_once = min(cores, len(config.p_high) * len(config.rare_queries)) * config.n_seeds
+        measuring = at_once * tests * tokens * config.distribution.dim * 4 * 11
+        return max(10 * parameters, counting, measuring) + 2000.0 * config.tabular_seeds * len(counted)
 
     def estimate(self, config: CrossoverConfig, resources: Resources) -> Estimate:
-        """From a few steps of one group."""
-        return run.estimate(config, resources)
+        """Time from a few steps of one group, where a test sequence takes a third of one in training."""
+        (counted, parameters, tests), settings, replicas = _sizes(config), config.transformer_training, config.replicas
+        step = seconds_per_step(partial(run.trainer, config, resources), replicas, resources.device)
+        checkpoints = len(settings.checkpoint_steps)
+        training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
+        labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)
+        counting = 2e-4 * config.tabular_seeds * len(counted) + 3e-7 * labels
+        disk = parameters * (checkpoints + 3) + 40.0 * config.tabular_seeds * len(counted)
+        return Estimate((training + counting) / resources.workers, self.memory(config), disk)
 
     def page(self, config: CrossoverConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Predicted and measured N* over the frequency, and the curves that cross."""
@@ -67,3 +83,11 @@ class Crossover(Study[CrossoverConfig]):
     def text(self, config: CrossoverConfig, table: pd.DataFrame) -> str:
         """Predicted and measured N*, their ratios and slopes."""
         return crossover_text(table)
+
+
+def _sizes(config: CrossoverConfig) -> tuple[list[int], float, int]:
+    """Sizes that labels are counted at, bytes of the Transformers' parameters, and test sequences of a Transformer."""
+    spec, shape = config.distribution, config.transformer
+    counted = [n for each in config.settings for n in counted_sizes(config, each)]
+    parameters = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 3 * spec.n_classes * shape.width
+    return counted, 4 * parameters * len(config.replicas), 4 * spec.n_classes * config.evaluation_per_cell

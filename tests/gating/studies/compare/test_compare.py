@@ -30,7 +30,6 @@ from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.studies.compare import study
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.costs import memory
 from gating.studies.compare.measure import keep_rows
 from gating.studies.compare.page_tables import crossing_tables
 from gating.studies.compare.study import Compare
@@ -303,6 +302,7 @@ def test_costs_are_estimated_and_nothing_is_written(tmp_path, monkeypatch, capsy
     found = Compare().estimate(config, Resources(workers=1))
     assert found.disk == pytest.approx(size, rel=0.25)
     assert 0 < found.seconds < 60
+    memory = Compare().memory
     assert found.memory == memory(config) < memory(replace(config, n_seeds=20)) / 5
     more = Compare().estimate(replace(config, n_seeds=20), Resources(workers=1))
     assert more.seconds > 2 * found.seconds
