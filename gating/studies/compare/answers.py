@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from gating.results.columns import Measure, declare
 from gating.results.intervals import geometric_mean_interval
 from gating.results.query import at_last_step, select
 from gating.studies.compare.config import CompareConfig
-from gating.studies.vocabulary import GROUPS
 from theory.crossover import crossover
 from theory.curves import risk_rows
 from theory.phases import Comparison, RiskBounds
@@ -74,16 +74,14 @@ def theory_rows(config: CompareConfig) -> tuple[Row, ...]:
 @lru_cache(maxsize=4)
 def predicted_rows(config: CompareConfig) -> tuple[Row, ...]:
     """N from which label counts are at least as good as copying, contexts as trained, exact and between bounds."""
-    rows = []
-    for loss in LOSSES:
+    rows: list[Row] = []
+    groups = [group for group in ("high", "low") if len(config.distribution.group(group))]
+    for loss, group in product(LOSSES, groups):
         compare = Comparison(loss, "as_trained", covered=config.cover_classes)
-        for group in (name for name in GROUPS if name != "all"):
-            if len(config.distribution.group(group)):
-                found = crossover(config.distribution, group, compare)
-                ends = {"lower": found.earliest, "exact": found.exact, "upper": found.latest}
-                place = _place("theory", AS_TRAINED, group, f"crossover_{loss}")
-                rows += [{**place, "against": "copying", "kind": kind, "value": value}
-                         for kind, value in ends.items() if not math.isnan(value)]  # fmt: skip
+        found = crossover(config.distribution, group, compare)
+        ends = {"lower": found.earliest, "exact": found.exact, "upper": found.latest}
+        place = _place("theory", AS_TRAINED, group, f"crossover_{loss}") | {"against": "copying"}
+        rows += [{**place, "kind": kind, "value": value} for kind, value in ends.items() if not math.isnan(value)]
     return tuple(rows)
 
 

@@ -12,16 +12,9 @@ from gating.page.text_table import Block
 from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies import vocabulary as words
+from gating.studies.compare import page_tables as tables
 from gating.studies.compare.answers import GATED, LOSSES
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.page_tables import (
-    WORDS,
-    crossing_tables,
-    error_text,
-    last_step_blocks,
-    phase_table,
-    summary_table,
-)
 
 __all__ = ["compare_page", "compare_text"]
 
@@ -50,7 +43,7 @@ def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
 def _figures(table: pd.DataFrame) -> Iterator[FigureSpec]:
     by_n: dict[str, Any] = {"x": "n", "columns": words.conditions(*list(words.CONDITIONS)[:4])}
     by_step: dict[str, Any] = {"x": "step", "columns": words.by_size}
-    figure = WORDS.figures
+    figure = tables.WORDS.figures
     for loss, axis in zip(LOSSES, (words.ERROR, words.LOG_LOSS), strict=True):
         risks, marks = _by_group(axis, Trace(loss)), predicted_marks(table, loss)
         yield FigureSpec(**figure[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=risks, theory=True, marks=marks)
@@ -84,19 +77,19 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
     """The page of the study `compare`."""
     summary = summarise(table[~table["answer"]])
     return Page(
-        WORDS.title, question, tuple(words.SYSTEMS),
+        tables.WORDS.title, question, tuple(words.SYSTEMS),
         tuple(_figures(table)), words.MIXTURE_TERMS,
         (
-            Block("Certified phases", (phase_table(table),)),
-            Block("Crossings, predicted and measured", crossing_tables(config, table)),
-            *last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
+            Block("Certified phases", (tables.phase_table(table),)),
+            Block("Crossings, predicted and measured", tables.crossing_tables(config, table)),
+            *tables.last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
         ),
-        intervals=WORDS.said["intervals"],
-        every_row=summary_table(summary),
+        intervals=tables.WORDS.said["intervals"],
+        every_row=tables.summary_table(summary),
     )  # fmt: skip
 
 
 def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:
     """Errors at the last step, and crossings, for a terminal."""
-    crossings = (f"{title}\n\n{found}" for title, found in crossing_tables(config, table) if found.rows)
-    return "\n\n".join([error_text(table), *crossings])
+    crossings = (f"{title}\n\n{found}" for title, found in tables.crossing_tables(config, table) if found.rows)
+    return "\n\n".join([tables.error_text(table), *crossings])

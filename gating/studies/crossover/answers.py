@@ -31,7 +31,6 @@ class Onset(NamedTuple):
 
     Args:
         key: what its measures end with: ``crossover_gate`` is the N* of the gate, ``exponent_gate`` its slope.
-        name: what crosses, of which kind (a risk, a gate or an error) and at which level.
         system: system of the curve's rows.
         where: distribution, context and measure of its rows.
         level: the level; None where it is the risk of copying, by the same measure.
@@ -39,7 +38,6 @@ class Onset(NamedTuple):
     """
 
     key: str
-    name: str
     system: str
     where: tuple[str, str, str]
     level: float | None = LEVEL
@@ -47,13 +45,11 @@ class Onset(NamedTuple):
 
 
 ONSETS = (
-    Onset("error", "Label counts, risk crossing, 0-1 loss", "tabular", ("ibd", "as_trained", "expected_error"), None),
-    Onset("log_loss", "Label counts, risk crossing, log loss", "tabular", ("ibd", "as_trained", "expected_log_loss"),
-          None),
-    Onset("gate", "Transformer, gate rises past 1/2", "transformer", ("oobd", "relevant", "effective_gate"),
-          falling=False),
-    Onset("error_level", "Transformer, in-weight error falls past 1/2", "transformer", ("ibd", "irrelevant", "error")),
-)  # fmt: skip
+    Onset("error", "tabular", ("ibd", "as_trained", "expected_error"), None),
+    Onset("log_loss", "tabular", ("ibd", "as_trained", "expected_log_loss"), None),
+    Onset("gate", "transformer", ("oobd", "relevant", "effective_gate"), falling=False),
+    Onset("error_level", "transformer", ("ibd", "irrelevant", "error")),
+)
 """The crossovers that are measured; theory predicts an N* where it has rows of the same measure, so none of a gate."""
 
 for _key in (_onset.key for _onset in ONSETS):

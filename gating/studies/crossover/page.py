@@ -22,12 +22,8 @@ from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
 
 __all__ = ["crossover_page", "crossover_text", "draw_crossovers"]
 
-PREDICTED = {
-    "error": ("risk crossing, 0-1 loss", "-"),
-    "log_loss": ("risk crossing, log loss", "--"),
-    "error_level": ("in-weight error falls past 1/2", ":"),
-}
-"""What theory says the N* of, by the key of its onset, and the style of its line."""
+THEORY_LINES = {"error": "-", "log_loss": "--", "error_level": ":"}
+"""The style of the line of a predicted N*, by the key of its onset."""
 
 WORDS = page_words("gating.studies.crossover")
 FIGURE, INTERVALS = WORDS.figures["crossover-by-frequency"], WORDS.said["intervals"]
@@ -84,7 +80,7 @@ def draw_crossovers(table: pd.DataFrame) -> str:
     with canvas(10.0, 5.2) as (figure, text):
         sizes, ratios = figure.subplots(1, 2, sharex=True)
         figure.suptitle(FIGURE["title"])
-        handles = [_predicted(sizes, onset, parts) for onset, parts in onsets.items() if onset.key in PREDICTED]
+        handles = [_predicted(sizes, onset, parts) for onset, parts in onsets.items() if onset.key in THEORY_LINES]
         for place, (onset, parts) in enumerate(onsets.items()):
             handles.append(_measured(sizes, ratios, onset, parts, place - (len(onsets) - 1) / 2))
         _axes(sizes, ratios, next(iter(onsets.values()))["measured"]["q"])
@@ -101,10 +97,10 @@ def _fitted(slope: pd.DataFrame) -> str:
 
 def _predicted(axes: Axes, onset: Onset, parts: dict[str, pd.DataFrame]) -> Line2D:
     """A line of the predicted N*; returns its legend entry."""
-    name, line = PREDICTED[onset.key]
+    line = THEORY_LINES[onset.key]
     look: dict[str, Any] = {"color": IN_WEIGHT_THEORY, "linestyle": line, "linewidth": 1.1, "marker": ""}
     axes.plot(parts["predicted"]["q"], parts["predicted"]["value"], zorder=1.7, **look)
-    return Line2D([], [], label=f"Theory, {name}{_fitted(parts['predicted slope'])}", **look)
+    return Line2D([], [], label=WORDS.said[f"predicted_{onset.key}"] + _fitted(parts["predicted slope"]), **look)
 
 
 def _measured(sizes: Axes, ratios: Axes, onset: Onset, parts: dict[str, pd.DataFrame], place: float) -> Line2D:
@@ -121,7 +117,7 @@ def _measured(sizes: Axes, ratios: Axes, onset: Onset, parts: dict[str, pd.DataF
     for x, y, reached, seeds in zip(at, measured["value"], measured["reached"], measured["seeds"], strict=True):
         if 0 < reached < seeds:
             sizes.annotate(f"{reached}/{seeds} ", (x, y), ha="right", va="top", fontsize=7)
-    return Line2D([], [], label=f"{onset.name}{_fitted(parts['slope'])}", **look)
+    return Line2D([], [], label=WORDS.said[onset.key] + _fitted(parts["slope"]), **look)
 
 
 def _axes(sizes: Axes, ratios: Axes, frequency: Any) -> None:
@@ -142,7 +138,7 @@ def crossover_tables(table: pd.DataFrame) -> dict[str, TextTable]:
     for onset, parts in by_onset(table).items():
         step = parts["measured"]["step"].max()
         after = "" if pd.isna(step) else f", after {step:,} steps"
-        found[f"{onset.name}{after}"] = TextTable(HEADER, tuple(_cells(parts)))
+        found[WORDS.said[onset.key] + after] = TextTable(HEADER, tuple(_cells(parts)))
     return found
 
 

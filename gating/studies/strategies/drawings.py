@@ -126,8 +126,7 @@ def draw_transitions(title: str, times: pd.DataFrame, last: float) -> str:
             _points(axes, select(mine, {"kind": "measured"}), "transformer", "measured")
             axes.set_ylim(min(known, default=last) / 2, 2 * max(known.max(), last) if len(known) else 2 * last)
             _diversity_axis(axes, times["n_tasks"])
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return text.getvalue()
 
 
@@ -157,8 +156,7 @@ def draw_predictors(title: str, losses: pd.DataFrame, lengths: pd.DataFrame) -> 
         left.set_ylabel("log loss (nats per answer)")
         right.set_ylabel("description length (bits)")
         right.set_yscale("log")
-        handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return text.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.special import logit
 
 from gating.gates.discrepancy import REACH, OutputRows, output_rows
 from gating.gates.posterior import PosteriorParameters
-from gating.gates.posterior_cells import PosteriorCells, best_steps
+from gating.gates.posterior_cells import best_steps
 from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, bootstrap_posterior, fit_posterior
 from gating.studies.strategies.cells import StudyCells
 
@@ -53,7 +52,8 @@ def fitted_gates(cells: StudyCells, resamples: int) -> list[PlayedGate]:
     for name, fixed in {"posterior": {}, **{f"posterior, {name}": fixed for name, fixed in ABLATIONS.items()}}.items():
         fit = fit_posterior(seen, fixed=fixed)
         draws = bootstrap_posterior(seen, fit, by=("n_tasks", "seed", "width"), n_resamples=resamples)
-        gates.append(_played(name, fit, cells.trained, draws))
+        found = fit.parameters
+        gates.append(PlayedGate(name, cells.trained.log_odds(found), found.kappa, fit, (found, *draws)))
     n = len(cells.run)
     return [
         *gates,
@@ -63,13 +63,6 @@ def fitted_gates(cells: StudyCells, resamples: int) -> list[PlayedGate]:
         PlayedGate("step in time", _step_in_time(cells)),
         PlayedGate("free in every cell", np.nan_to_num(logit(cells.best["ibd"])).clip(-REACH, REACH)),
     ]
-
-
-def _played(
-    name: str, fit: PosteriorFit, cells: PosteriorCells, draws: Sequence[PosteriorParameters] = ()
-) -> PlayedGate:
-    parameters = fit.parameters
-    return PlayedGate(name, cells.log_odds(parameters), parameters.kappa, fit, (parameters, *draws))
 
 
 def _step_in_time(cells: StudyCells) -> Floats:
@@ -92,7 +85,8 @@ def _context_gate(cells: StudyCells, full: PosteriorParameters) -> PlayedGate:
                                   for name in ("target", "step", "base", "evidence")))  # fmt: skip
     some = replace(cells.trained.select(chosen), discrepancy=rows)
     fit = fit_posterior(some, n_starts=CONTEXT_STARTS, start=full)
-    return _played("posterior with context", fit, cells.trained)
+    found = fit.parameters
+    return PlayedGate("posterior with context", cells.trained.log_odds(found), found.kappa, fit, (found,))
 
 
 def _some_rows(cells: StudyCells, cell: int) -> OutputRows:
