@@ -41,10 +41,8 @@ class Compare(Study[CompareConfig]):
         """Ensembles, the gate over frozen predictors after these; then each training-set size."""
         trained = tuple(map(systems.trained_in, systems.ENSEMBLES))
         for ensemble, needed in systems.ENSEMBLES.items():
-            work = partial(systems.keep_trained, config, ensemble)
-            yield Part(
-                systems.trained_in(ensemble), work, after=tuple(map(systems.trained_in, needed)), wide=True, kept=True
-            )
+            work, after = partial(systems.keep_trained, config, ensemble), tuple(map(systems.trained_in, needed))
+            yield Part(systems.trained_in(ensemble), work, after=after, wide=True, kept=True)
         for n in config.n_sequences:
             yield Part(measured_in(n), partial(keep_rows, config, n), after=trained)
 
@@ -101,6 +99,5 @@ def _parameters(config: CompareConfig) -> dict[str, float]:
     transformer = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 2 * spec.n_classes * shape.width
     in_weight, gate = config.hidden * (spec.dim + spec.n_classes), config.hidden * spec.dim * (spec.context_length + 1)
     each = {"in_weight": in_weight, "in_context": 1.0, "stylized": 2 * (in_weight + gate)}
-    return {
-        name: base * floats for name, floats in (each | {"transformer": len(systems.REFERENCES) * transformer}).items()
-    }
+    each["transformer"] = len(systems.REFERENCES) * transformer
+    return {name: base * floats for name, floats in each.items()}

@@ -18,6 +18,7 @@ from theory.settings import settings
 __all__ = ["PARAMETERS", "DecoderShape", "HeldOut", "StrategiesConfig", "StrategyReplica"]
 
 Diversity = Annotated[int, Field(ge=2, le=MAX_TASKS)]
+TRAINING = TrainSettings(steps=100_000, batch_size=64, learning_rate=5e-4, checkpoints=100, warm_up=5000, clip=1.0)
 PARAMETERS = ("alpha", "beta", "gamma", "kappa")
 
 declare(
@@ -139,11 +140,7 @@ class StrategiesConfig:
     held_out: HeldOut = field(default_factory=HeldOut)
     bootstrap: Annotated[int, Field(ge=2, le=2**20)] = 200
     transformer: DecoderShape = field(default_factory=DecoderShape)
-    training: TrainSettings = field(
-        default_factory=lambda: TrainSettings(
-            steps=100_000, batch_size=64, learning_rate=5e-4, checkpoints=100, warm_up=5000, clip=1.0
-        )
-    )
+    training: TrainSettings = field(default_factory=lambda: TRAINING)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""

@@ -30,24 +30,15 @@ def sampler_of(
     config: StrategiesConfig, replicas: Sequence[StrategyReplica], device: torch.device | str = "cpu"
 ) -> Any:
     """Sampler of the replicas' sequences."""
-    return FAMILIES[config.task].sampler(
-        [replica.n_tasks for replica in replicas],
-        [replica.seed for replica in replicas],
-        dim=config.dim,
-        length=config.length,
-        device=device,
-    )
+    tasks, seeds = [replica.n_tasks for replica in replicas], [replica.seed for replica in replicas]
+    return FAMILIES[config.task].sampler(tasks, seeds, dim=config.dim, length=config.length, device=device)
 
 
 def build(config: StrategiesConfig, replicas: Sequence[StrategyReplica]) -> Decoder:
     """Transformers of replicas that share an MLP factor, with their initial values."""
-    return FAMILIES[config.task].decoder(
-        config.dim,
-        config.length,
-        **asdict(config.transformer),
-        mlp_factor=replicas[0].mlp_factor,
-        rngs=generators([replica.init_seed for replica in replicas]),
-    )
+    shape = {**asdict(config.transformer), "mlp_factor": replicas[0].mlp_factor}
+    rngs = generators([replica.init_seed for replica in replicas])
+    return FAMILIES[config.task].decoder(config.dim, config.length, **shape, rngs=rngs)
 
 
 def trainer(

@@ -84,9 +84,8 @@ def _cell_rows(config: StrategiesConfig, cells: StudyCells, posterior: PlayedGat
         measured = {"relative_distance": cells.relative, "effective_gate": cells.best, "residual": cells.residual}
         for name, values in measured.items():
             yield here.assign(measure=name, value=values[kind])
-        losses, errors = (
-            np.concatenate([getattr(run.answers[kind], name) for run in cells.runs]) for name in ("losses", "errors")
-        )
+        losses = np.concatenate([run.answers[kind].losses for run in cells.runs])
+        errors = np.concatenate([run.answers[kind].errors for run in cells.runs])
         yield here.assign(measure="log_loss", value=losses, standard_error=errors, tests=config.evaluation_sequences)
     low, high = percentile_interval([expit(at.log_odds(draw)) for draw in posterior.played[1:]])
     weights = place.assign(system="posterior", distribution="ibd", kind="predicted", measure="weight",

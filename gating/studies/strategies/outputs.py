@@ -116,10 +116,8 @@ def measure_run(config: StrategiesConfig, trained: Place, index: int) -> RunOutp
         for number, (kind, arguments) in enumerate(family.kinds.items())
     }
     many = _single(sampler.fresh(combined_seed(seed, len(family.kinds)), config.loss_sequences))
-    losses = [
-        median_of_means(family.losses(sampler, predictor(many), many).mean(-1), config.loss_groups, seed=seed)
-        for predictor in (m, g)
-    ]
+    lost = (family.losses(sampler, predictor(many), many).mean(-1) for predictor in (m, g))
+    losses = [median_of_means(of_each, config.loss_groups, seed=seed) for of_each in lost]
     stored = [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
     lengths = strategy_complexity(type(m), stored), strategy_complexity(type(g))
     return RunOutputs(answers, *losses, *map(float, lengths))
@@ -156,8 +154,6 @@ def kept_outputs(config: StrategiesConfig, place: Place) -> RunOutputs:
     Raises:
         Damaged: their file is missing, or not as it was written.
     """
-    tensors = place.tensors(OUTPUTS)
-    answers = {
-        kind: Answers(*(tensors[f"{kind}.{name}"] for name in Answers._fields)) for kind in FAMILIES[config.task].kinds
-    }
+    tensors, kinds = place.tensors(OUTPUTS), FAMILIES[config.task].kinds
+    answers = {kind: Answers(*(tensors[f"{kind}.{name}"] for name in Answers._fields)) for kind in kinds}
     return RunOutputs(answers, *tensors["numbers"].tolist())
