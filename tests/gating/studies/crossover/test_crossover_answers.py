@@ -6,6 +6,7 @@ import pytest
 
 from gating.results.table import json_rows, make_table
 from gating.studies.crossover.answers import ONSETS, answer_rows
+from gating.studies.crossover.page import WORDS
 
 SIZES = 2.0 ** np.arange(5, 13)
 Q = {0.8: 0.04, 0.95: 0.01, 0.9: 0.02}  # frequency by p_high, not in order
@@ -90,8 +91,8 @@ def test_onsets_name_their_kind_and_their_level():
     levels = answers.groupby("measure")["level"].unique().map(list)
     for onset in ONSETS:
         kind = {"gate": "gate rises", "error_level": "in-weight error falls"}.get(onset.key, "risk crossing")
-        assert kind in onset.name
-        assert onset.name.endswith("past 1/2") == (onset.level == 0.5)
+        assert kind in WORDS.said[onset.key]
+        assert WORDS.said[onset.key].endswith("past 1/2") == (onset.level == 0.5)
         names = [name for name in levels.index if name.endswith(f"_{onset.key}")]
         assert len(names) == (2 if onset.key == "gate" else 4)
         assert all(np.array_equal(levels[name], [onset.level or np.nan], equal_nan=True) for name in names)
