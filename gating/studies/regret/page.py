@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 import pandas as pd
 
 from gating.page.figures import Facet, FigureSpec, Page, Row, Trace, YAxis
 from gating.page.names import in_order, system_of
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
+from gating.results.columns import measure as measure_of
 from gating.results.query import at_last_step, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.regret.config import LOSSES
@@ -16,119 +20,100 @@ from gating.studies.vocabulary import GROUPS, group_of
 __all__ = ["regret_page", "regret_text"]
 
 WORDS = page_words("gating.studies.regret")
-GATE_LEARNERS = WORDS.systems
-"""Online gates in the order of legends and tables, and what they are measured against."""
-
-LOSS_NAMES = {"log_loss": "log loss (nats)", "linear_loss": "linear loss"}
-LEARNERS = tuple(key for key in GATE_LEARNERS if key != "best_partition")
-PREDICTORS = ("tabular", "in_weight", "copying", "best_partition")
+LEARNERS = tuple(key for key in WORDS.systems if key != "best_partition")
+"""Online gates in the order of legends and tables."""
+TOTALS = (*LEARNERS, "tabular", "in_weight", "copying", "best_partition")
+"""All that have a total loss, in the order of its table."""
 
 
 def by_gate(summary: pd.DataFrame) -> tuple[Facet, ...]:
     """One column for each gate learner."""
-    found = set(summary["system"]) - set(PREDICTORS)
-    return tuple(Facet(system_of(key).name, {"system": key}) for key in in_order(found, GATE_LEARNERS))
+    found = set(summary["system"])
+    return tuple(Facet(system_of(key).name, {"system": key}) for key in LEARNERS if key in found)
 
 
 def regret_table(summary: pd.DataFrame, loss: str, group: str) -> TextTable:
     """Measured regret, bound and their ratio at the last round: a row for each gate learner."""
     rows = select(at_last_step(summary), {"group": group, "context": "as_trained"})
-    gates = in_order(set(select(rows, {"measure": f"regret_ratio_{loss}"})["system"]), GATE_LEARNERS)
-    body = [
-        (
-            system_of(gate).name,
-            _cell(rows, gate, f"regret_{loss}", "measured", 2),
-            _cell(rows, gate, f"regret_{loss}", "upper", 2),
-            _cell(rows, gate, f"regret_ratio_{loss}", "measured", 4),
-        )
-        for gate in gates
-    ]
-    return TextTable(("gate learner", "measured regret", "bound", "regret / bound"), tuple(body))
+    regret, ratio = f"regret_{loss}", f"regret_ratio_{loss}"
+    gates = in_order(select(rows, {"measure": ratio})["system"], LEARNERS)
+    header = ("gate learner", "measured regret", "bound", "regret / bound")
+    return _table(rows, gates, header, (regret, "measured", 2), (regret, "upper", 2), (ratio, "measured", 4))
 
 
 def total_table(summary: pd.DataFrame, loss: str) -> TextTable:
     """Total loss of the mixed predictions beside its bound, and of the predictors."""
-    rows = select(at_last_step(summary), {"measure": f"total_{loss}"})
-    names = in_order(rows["system"], (*GATE_LEARNERS, *PREDICTORS))
-    body = [
-        (
-            system_of(name).name,
-            *(_cell(rows, name, f"total_{loss}", kind, 2) for kind in ("measured", "upper")),
-        )
-        for name in names
-    ]
-    return TextTable(("", "total loss", "bound of the composition"), tuple(body))
+    total = f"total_{loss}"
+    rows = select(at_last_step(summary), {"measure": total})
+    header = ("", "total loss", "bound of the composition")
+    return _table(rows, in_order(rows["system"], TOTALS), header, (total, "measured", 2), (total, "upper", 2))
+
+
+def _table(
+    rows: pd.DataFrame, systems: list[str], header: tuple[str, ...], *columns: tuple[str, str, int]
+) -> TextTable:
+    """A row for each system, a column for each measure and kind, with its number of digits."""
+    body = ((system_of(key).name, *(_cell(rows, key, *column) for column in columns)) for key in systems)
+    return TextTable(header, tuple(body))
 
 
 def _cell(rows: pd.DataFrame, system: str, measure: str, kind: str, digits: int) -> str:
     found = select(rows, {"system": system, "measure": measure, "kind": kind})
-    if found.empty:
-        return ""
-    value, low, high = (float(v) for v in found[["value", "low", "high"]].iloc[0])
+    value, low, high = found[["value", "low", "high"]].to_numpy(np.float64)[0] if len(found) else [np.nan] * 3
     return number(value, low, high, digits)
 
 
-def _losses(rows: pd.DataFrame) -> list[str]:
-    return [loss for loss in LOSSES if (rows["measure"] == f"total_{loss}").any()]
+def _losses(rows: pd.DataFrame) -> dict[str, str]:
+    """Losses that were played, and what headings call them."""
+    return {loss: measure_of(loss).meaning for loss in LOSSES if (rows["measure"] == f"total_{loss}").any()}
 
 
-def _blocks(summary: pd.DataFrame) -> tuple[Block, ...]:
-    blocks = []
-    for loss in _losses(summary):
+def _blocks(summary: pd.DataFrame) -> Iterator[Block]:
+    for loss, title in _losses(summary).items():
         regrets = [(f"Regret, cells of {name}", regret_table(summary, loss, group)) for group, name in GROUPS.items()]
         totals = ("Total loss of the mixed predictions and of the predictors", total_table(summary, loss))
-        blocks.append(Block(f"{LOSS_NAMES[loss].capitalize()}", (*regrets, totals)))
-    return tuple(blocks)
+        yield Block(title.capitalize(), (*regrets, totals))
 
 
 def regret_text(table: pd.DataFrame) -> str:
     """Regrets and totals for a terminal."""
     summary = summarise(at_last_step(table[~table["answer"]]))
-    head = f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"
-    parts = [head]
-    for loss in _losses(summary):
+    parts = [f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"]
+    for loss, title in _losses(summary).items():
         tables = regret_table(summary, loss, "all"), total_table(summary, loss)
-        parts += [f"{LOSS_NAMES[loss].capitalize()}, all cells", *map(str, tables)]
+        parts += [f"{title.capitalize()}, all cells", *map(str, tables)]
     return "\n\n".join(parts)
 
 
-def _regret_rows() -> tuple[Row, ...]:
+REGRET = YAxis("regret", None, None, scale="symlog", linear_below=1.0)
+GATE = YAxis("gate\n0 = context, 1 = weights", -0.04, 1.04)
+SINGLE_GROUPS = {key: GROUPS[key] for key in ("high", "low")}
+CONTEXTS = {"as_trained": "", "relevant": "class in context", "irrelevant": "class not in context"}
+
+
+def _rows(measure: str, axis: YAxis, column: str, words: Mapping[str, str]) -> tuple[Row, ...]:
+    """A row for each loss and each value of a column, given with its words."""
     return tuple(
         Row(
-            f"{LOSS_NAMES[loss]}\n{GROUPS[group]}",
-            {"group": group},
-            (Trace(f"regret_{loss}"),),
-            YAxis("regret", None, None, scale="symlog", linear_below=1.0),
+            f"{measure_of(loss).meaning}\n{text}".rstrip(),
+            {column: value},
+            (Trace(f"{measure}_{loss}"),),
+            axis,
             optional=True,
         )
         for loss in LOSSES
-        for group in ("high", "low")
-    )
-
-
-def _path_rows() -> tuple[Row, ...]:
-    contexts = {"as_trained": "", "relevant": "\nclass in context", "irrelevant": "\nclass not in context"}
-    return tuple(
-        Row(
-            f"{LOSS_NAMES[loss]}{words}",
-            {"context": context},
-            (Trace(f"gate_{loss}"),),
-            YAxis("gate\n0 = context, 1 = weights", -0.04, 1.04),
-            optional=True,
-        )
-        for loss in LOSSES
-        for context, words in contexts.items()
+        for value, text in words.items()
     )
 
 
 FIGURES = (
     FigureSpec(
-        **WORDS.figures["regret-by-round"], x="step", rows=_regret_rows(), columns=by_gate, systems=LEARNERS,
-        theory=True,
+        **WORDS.figures["regret-by-round"], x="step", rows=_rows("regret", REGRET, "group", SINGLE_GROUPS),
+        columns=by_gate, systems=LEARNERS, theory=True,
     ),
     FigureSpec(
-        **WORDS.figures["gate-by-round"], x="step", rows=_path_rows(), columns=by_gate, systems=LEARNERS, hue="group",
-        look_of=group_of, lines="query_class",
+        **WORDS.figures["gate-by-round"], x="step", rows=_rows("gate", GATE, "context", CONTEXTS),
+        columns=by_gate, systems=LEARNERS, hue="group", look_of=group_of, lines="query_class",
     ),
 )  # fmt: skip
 
@@ -141,6 +126,6 @@ def regret_page(question: str, table: pd.DataFrame) -> Page:
         systems=LEARNERS,
         figures=FIGURES,
         terms=WORDS.terms,
-        blocks=_blocks(summarise(at_last_step(table[~table["answer"]]))),
+        blocks=tuple(_blocks(summarise(at_last_step(table[~table["answer"]])))),
         results_title="Results at the last round",
     )

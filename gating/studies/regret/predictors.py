@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ __all__ = ["Rounds", "earlier_equal", "grid_mixture", "loss_of", "play_predictor
 CHUNK = 2**12  # rounds of every seed that are held as inputs at once
 
 
-@dataclass(frozen=True)
-class Rounds:
+class Rounds(NamedTuple):
     """T rounds of S seeds; every field has shape (T, S), float64 or int64.
 
     Attributes:

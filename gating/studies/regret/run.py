@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,8 +39,7 @@ Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class GatePlay:
+class GatePlay(NamedTuple):
     """A gate learner's rounds; R records, T rounds, S seeds, X cells.
 
     Attributes:
@@ -72,18 +70,15 @@ def make_gate(name: str, config: RegretConfig, loss: str) -> OnlineGate:
     return makers[name]()
 
 
-def play_gate(gate: OnlineGate, rounds: Rounds, loss: str, records: NDArray[np.int64], name: str = "") -> GatePlay:
+def play_gate(gate: OnlineGate, rounds: Rounds, loss: str, records: NDArray[np.int64]) -> GatePlay:
     """Plays a gate through all rounds, looking at it after each record."""
     in_weight, in_context = loss_of(loss, rounds.in_weight), loss_of(loss, rounds.in_context[loss])
-    path: list[Floats] = []
-    regret: list[Floats] = []
-    bound: list[Floats] = []
-    alpha: list[Tensor] = []
+    alpha, looks = [], []
     for start, stop in zip([0, *records[:-1]], records, strict=True):
         alpha.append(play(gate, in_weight[start:stop], in_context[start:stop], rounds.cell[start:stop]))
-        for values, value in ((path, gate.alpha()), (regret, gate.regret()), (bound, gate.bound())):
-            values.append(value.numpy().copy())
-    return GatePlay(np.stack(path), np.stack(regret), np.stack(bound), torch.cat(alpha))
+        looks.append(torch.stack([gate.alpha(), gate.regret(), gate.bound()]))
+    path, regret, bound = torch.stack(looks, dim=1).numpy()
+    return GatePlay(path, regret, bound, torch.cat(alpha))
 
 
 def keep_predictors(config: RegretConfig, place: Place, resources: Resources) -> None:
@@ -91,8 +86,9 @@ def keep_predictors(config: RegretConfig, place: Place, resources: Resources) ->
     rounds = play_predictors(config)
     rows = [row for loss in config.losses for row in _predictor_rows(config, rounds, loss)]
     place.save_table(ROWS, _table(config, rows))
-    parts = {name: getattr(rounds, name) for name in ("cell", "label", "in_weight", "grid")}
-    place.save_tensors(ROUNDS, {**parts, **{f"in_context.{loss}": p for loss, p in rounds.in_context.items()}})
+    held = rounds._asdict()
+    in_context = {f"in_context.{loss}": p for loss, p in held.pop("in_context").items()}
+    place.save_tensors(ROUNDS, held | in_context)
 
 
 def kept_rounds(config: RegretConfig, place: Place) -> Rounds:
@@ -112,7 +108,7 @@ def keep_gate(config: RegretConfig, loss: str, name: str, place: Place, resource
     """
     rounds = kept_rounds(config, place.of(PREDICTORS))
     with torch.no_grad():
-        played = play_gate(make_gate(name, config, loss), rounds, loss, config.records, name)
+        played = play_gate(make_gate(name, config, loss), rounds, loss, config.records)
         rows = [*_gate_rows(config, name, loss, played), *_composition_rows(config, rounds, name, loss, played)]
     place.save_table(ROWS, _table(config, rows))
 
@@ -128,40 +124,42 @@ def cell_place(spec: ClassMixture, cell: int, n_cells: int) -> Row:
         >>> cell_place(ClassMixture(), 7, 20)
         {'context': 'relevant', 'group': 'high', 'query_class': 3}
     """
-    if n_cells == spec.n_classes:
-        label, context = cell, "as_trained"
-    else:
-        label, context = cell // 2, ("irrelevant", "relevant")[cell % 2]
+    label, place = divmod(cell, n_cells // spec.n_classes)
+    context = "as_trained" if n_cells == spec.n_classes else ("irrelevant", "relevant")[place]
     return {"context": context, "group": "high" if label < spec.n_high else "low", "query_class": label}
 
 
 def _group_cells(config: RegretConfig) -> dict[str, list[int]]:
-    """Cells of each group that has any."""
-    places = [cell_place(config.distribution, cell, config.n_cells)["group"] for cell in range(config.n_cells)]
-    groups = {group: [i for i, place in enumerate(places) if place == group] for group in ("high", "low")}
-    return {group: cells for group, cells in {**groups, "all": list(range(len(places)))}.items() if cells}
+    """Cells of each group that has any; those of frequent classes come first."""
+    cells = list(range(config.n_cells))
+    n_high = config.distribution.n_high * config.n_cells // config.distribution.n_classes
+    groups = {"high": cells[:n_high], "low": cells[n_high:], "all": cells}
+    return {group: held for group, held in groups.items() if held}
 
 
 def _seed_rows(config: RegretConfig, values: Floats, **key: Any) -> Iterator[Row]:
-    """One row per seed, measured at the last round over all cells unless the key says otherwise."""
-    row = {"kind": "measured", "context": "as_trained", "group": "all", "step": config.n_rounds, **key}
-    for seed, value in enumerate(values, start=config.seed):
-        yield {**row, "seed": seed, "value": float(value)}
+    """One row per seed at the last round, or at every record; measured over all cells unless the key says otherwise.
+
+    Values have the shape (S,) or (R, S).
+    """
+    row = {"kind": "measured", "context": "as_trained", "group": "all", **key}
+    by_step = np.atleast_2d(values)
+    for step, at_step in zip(config.records[-len(by_step) :], by_step, strict=True):
+        for seed, value in enumerate(at_step, start=config.seed):
+            yield {**row, "step": step, "seed": seed, "value": float(value)}
 
 
 def _gate_rows(config: RegretConfig, name: str, loss: str, played: GatePlay) -> Iterator[Row]:
     for group, cells in _group_cells(config).items():
-        key = {"system": name, "measure": f"regret_{loss}", "group": group}
-        for i, step in enumerate(config.records):
-            yield from _seed_rows(config, played.regret[i][:, cells].sum(-1), **key, step=step)
-            yield from _seed_rows(config, played.bound[i][:, cells].sum(-1), **key, step=step, kind="upper")
-        ratio = played.regret[-1][:, cells].sum(-1) / played.bound[-1][:, cells].sum(-1)
-        yield from _seed_rows(config, ratio, **{**key, "measure": f"regret_ratio_{loss}"})
+        regret, bound = (
+            np.stack([record[:, cells].sum(-1) for record in part]) for part in (played.regret, played.bound)
+        )
+        yield from _seed_rows(config, regret, system=name, measure=f"regret_{loss}", group=group)
+        yield from _seed_rows(config, bound, system=name, measure=f"regret_{loss}", group=group, kind="upper")
+        yield from _seed_rows(config, regret[-1] / bound[-1], system=name, measure=f"regret_ratio_{loss}", group=group)
     for cell in range(config.n_cells):
         place = cell_place(config.distribution, cell, config.n_cells)
-        for i, step in enumerate(config.records):
-            key = {"system": name, "measure": f"gate_{loss}", "step": step, **place}
-            yield from _seed_rows(config, played.path[i][:, cell], **key)
+        yield from _seed_rows(config, played.path[..., cell], system=name, measure=f"gate_{loss}", **place)
 
 
 def _cell_totals(config: RegretConfig, rounds: Rounds, loss: str) -> tuple[Floats, Floats]:
@@ -179,9 +177,8 @@ def _composition_rows(config: RegretConfig, rounds: Rounds, name: str, loss: str
     mixed = played.alpha * rounds.in_weight + (1 - played.alpha) * rounds.in_context[loss]
     key = {"system": name, "measure": f"total_{loss}"}
     yield from _seed_rows(config, loss_of(loss, mixed).sum(0).numpy(), **key)
-    yield from _seed_rows(
-        config, composition_bound(*_cell_totals(config, rounds, loss), played.bound[-1]), **key, kind="upper"
-    )
+    bound = composition_bound(*_cell_totals(config, rounds, loss), played.bound[-1])
+    yield from _seed_rows(config, bound, **key, kind="upper")
 
 
 def _predictor_rows(config: RegretConfig, rounds: Rounds, loss: str) -> Iterator[Row]:
@@ -212,8 +209,5 @@ def _label_counts(config: RegretConfig, rounds: Rounds) -> Floats:
     """How often each recognised class met each label, shape (S, K, C)."""
     labels = config.distribution.n_classes
     recognised = rounds.cell // (config.n_cells // labels)
-    counts = torch.zeros(config.n_seeds, labels * labels, dtype=torch.float64)
-    place = (recognised * labels + rounds.label).T
-    return (
-        counts.scatter_add(1, place, torch.ones_like(place, dtype=torch.float64)).unflatten(1, (labels, labels)).numpy()
-    )
+    counts = [np.bincount(of_seed, minlength=labels**2) for of_seed in (recognised * labels + rounds.label).T.numpy()]
+    return np.array(counts, dtype=np.float64).reshape(-1, labels, labels)

@@ -40,13 +40,13 @@ class Regret(Study[RegretConfig]):
     def parts(self, config: RegretConfig) -> Iterator[Part]:
         """g and h first, then every gate learner on their losses."""
         yield Part(PREDICTORS, partial(keep_predictors, config))
-        for name in _gates(config):
-            yield Part(f"gates/{name[0]}-{name[1]}", partial(keep_gate, config, *name), after=(PREDICTORS,))
+        for loss in config.losses:
+            for name in config.gates_of(loss):
+                yield Part(f"gates/{loss}-{name}", partial(keep_gate, config, loss, name), after=(PREDICTORS,))
 
     def rows(self, config: RegretConfig, work: Place) -> pd.DataFrame:
         """Regrets, gates and totals of every seed."""
-        places = [PREDICTORS, *(f"gates/{loss}-{name}" for loss, name in _gates(config))]
-        return pd.concat([work.of(place).table(ROWS) for place in places], ignore_index=True)
+        return pd.concat([work.of(part.name).table(ROWS) for part in self.parts(config)], ignore_index=True)
 
     def answers(self, config: RegretConfig, table: pd.DataFrame) -> pd.DataFrame:
         """Regret, bound, their ratio and total losses at the last round, over seeds and all cells."""
@@ -65,7 +65,3 @@ class Regret(Study[RegretConfig]):
     def text(self, config: RegretConfig, table: pd.DataFrame) -> str:
         """Regrets and totals."""
         return regret_text(table)
-
-
-def _gates(config: RegretConfig) -> list[tuple[str, str]]:
-    return [(loss, name) for loss in config.losses for name in config.gates_of(loss)]
