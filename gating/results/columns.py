@@ -1,15 +1,19 @@
 """The registry of the result table: every column and every measure, with its type, unit and range.
 
-A study declares what differs between its rows, and what it measures, where it makes them; one name has one meaning.
+A study declares what differs between its rows, and what it measures; one name has one meaning. Declarations are data,
+in a file ``columns.yaml`` of a package, or calls of `declare`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib import resources
 from typing import Literal, TypeVar
 
-__all__ = ["SCHEMA_VERSION", "Column", "Measure", "column", "columns", "declare", "measure"]
+import yaml
+
+__all__ = ["BASE", "SCHEMA_VERSION", "Column", "Measure", "column", "columns", "declare", "declare_from", "measure"]
 
 SCHEMA_VERSION = 2
 """Version of the table's form: 1 had a text column ``setting``; 2 has a typed column for whatever differs."""
@@ -80,6 +84,21 @@ def declare(*entries: Declared) -> tuple[Declared, ...]:
     return entries
 
 
+def declare_from(package: str) -> tuple[Column, ...]:
+    """Declares what the file ``columns.yaml`` of a package holds, columns and measures by name; returns the columns.
+
+    Raises:
+        ValueError: a name is taken by one with another meaning.
+
+    Example:
+        >>> [column.name for column in declare_from("gating.studies.regret")]
+        ['query_class']
+    """
+    held = yaml.safe_load((resources.files(package) / "columns.yaml").read_text(encoding="utf-8"))
+    declare(*(Measure(name, **entry) for name, entry in held.get("measures", {}).items()))
+    return declare(*(Column(name, **entry) for name, entry in held.get("columns", {}).items()))
+
+
 def column(name: str) -> Column | None:
     """The column of a name; None where it is not declared."""
     return _COLUMNS.get(name)
@@ -100,33 +119,5 @@ def measure(name: str) -> Measure:
     return _MEASURES.get(name, Measure(name, name.replace("_", " ")))
 
 
-BASE = declare(
-    Column("study", "string", "name of the study"),
-    Column("system", "string", "what was measured, or whom a theory is about: transformer, tabular, copying ..."),
-    Column("n", "Int64", "training sequences N", 0),
-    Column("step", "Int64", "optimizer steps, or rounds of online learning; missing where nothing is trained", 0),
-    Column("seed", "Int64", "data seed; missing where a row is of no seed or of all together", 0),
-    Column("distribution", "string", "ibd or oobd: labels as trained, or moved"),
-    Column("context", "string", "kind of context"),
-    Column("group", "string", "group of classes or facts: high (frequent), low (rare), all; high_0 ... of single ones"),
-    Column("measure", "string", "what the value is, a name of the registry"),
-    Column("kind", "string", "measured, exact, upper, lower, fitted or predicted"),
-    Column("answer", "boolean", "whether the row is something that the study found, made from the others"),
-    Column("value", "float64", "the number", key=False),
-    Column("low", "float64", "lower end of its 95% interval", key=False),
-    Column("high", "float64", "upper end of its 95% interval", key=False),
-    Column("tests", "Int64", "test sequences that a seed's value is a mean over", 0, key=False),
-    Column("standard_error", "float64", "standard error of a seed's value over its test sequences", 0, key=False),
-)
+BASE = declare_from("gating.results")
 """Columns that every table has, in order."""
-
-declare(
-    Measure("error", "error (0-1)", 0, 1),
-    Measure("expected_error", "expected error", 0, 1),
-    Measure("log_loss", "log loss (nats)", 0),
-    Measure("expected_log_loss", "expected log loss (nats)", 0),
-    Measure("linear_loss", "linear loss", 0, 1),
-    Measure("effective_gate", "effective gate", 0, 1),
-    Measure("effective_gate_residual", "gate residual (nats)", 0),
-    Measure("mean_gate", "own mean gate", 0, 1),
-)

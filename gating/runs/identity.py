@@ -96,7 +96,7 @@ def _source(package: str) -> str:
     spec = find_spec(package)
     found = hashlib.sha256()
     for root in map(Path, (spec.submodule_search_locations or [str(spec.origin)]) if spec else []):
-        for file in [root] if root.is_file() else sorted(root.rglob("*.py")):
+        for file in [root] if root.is_file() else sorted([*root.rglob("*.py"), *root.rglob("columns.yaml")]):
             inside = file.relative_to(root)
             if not any(part in DRAWN or part.startswith(("page", "draw")) for part in inside.parts):
                 found.update(f"{inside.as_posix()} {digest(file)}\n".encode())

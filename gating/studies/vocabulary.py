@@ -11,7 +11,7 @@ import pandas as pd
 from gating.page.figures import Columns, Facet, Settings, YAxis
 from gating.page.names import INK, System
 from gating.page.words import page_words
-from gating.results.columns import Column, Measure, declare
+from gating.results.columns import declare_from
 from gating.results.query import few_sizes, find_setting
 from theory.settings import SpecError
 
@@ -34,31 +34,7 @@ __all__ = [
     "refusals",
 ]
 
-declare(
-    Column("n_high", "Int64", "number of frequent classes", 0),
-    Column("n_low", "Int64", "number of rare classes", 0),
-    Column("p_high", "float64", "probability that a query is of a frequent class", 0, 1),
-    Column("zipf", "float64", "exponent of Zipf's law of the classes", 0),
-    Column("p_relevant", "float64", "probability of a relevant context", 0, 1),
-    Column("context_length", "Int64", "context length L, pairs", 1),
-    Column("n_relevant", "Int64", "relevant pairs in a relevant context", 1),
-    Column("dim", "Int64", "input dimension d", 1),
-    Column("input_noise", "float64", "standard deviation of the noise on each input coordinate", 0),
-    Column("label_noise", "float64", "probability that a label is noisy", 0, 1),
-    Column("label_noise_kind", "string", "uniform or shift"),
-    Column("level", "float64", "level that is crossed; missing where it is the risk of copying", 0, 1),
-    Column("against", "string", "whose risk is the level: h as trained (in_context), or at one temperature (copying)"),
-    Column("reached", "Int64", "seeds that cross among the sizes measured", 0, key=False),
-    Column("already", "Int64", "seeds that are past the level at every size measured", 0, key=False),
-    Column("seeds", "Int64", "seeds that were measured", 0, key=False),
-)
-declare(
-    *(
-        Measure(f"crossover_{name}", f"crossover N*, {name.replace('_', ' ')}", 0)
-        for name in ("error", "log_loss", "linear_loss", "gate", "error_level")
-    )
-)
-
+declare_from("gating.studies")
 WORDS = page_words("gating.studies")
 MIXTURE_TERMS = WORDS.terms
 """Words that a reader of results on the class mixture needs."""

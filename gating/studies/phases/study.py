@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gating.page.figures import Page
-from gating.results.columns import Measure, declare
+from gating.results.columns import declare_from
 from gating.results.table import make_table
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
@@ -23,12 +23,7 @@ from theory.phases import ICL, IWL, UNDECIDED, PhaseDiagram, phase_diagram
 __all__ = ["SHARES", "Phases"]
 
 SHARES = {"share_icl": ICL, "share_iwl": IWL, "share_undecided": UNDECIDED}
-declare(
-    Measure("phase", "certified phase (1 ICL, -1 IWL, 0 undecided)", -1, 1),
-    Measure("share_icl", "certified ICL", 0, 1),
-    Measure("share_iwl", "certified IWL", 0, 1),
-    Measure("share_undecided", "undecided", 0, 1),
-)
+declare_from("gating.studies.phases")
 
 POINTS = "points"
 

@@ -9,27 +9,19 @@ from typing import Any
 import pandas as pd
 
 from gating.page.figures import Page
-from gating.results.columns import Column, Measure, declare
+from gating.results.columns import declare_from
 from gating.results.query import at_last_step, select
 from gating.results.table import summarise
 from gating.runs.executor import Part
 from gating.runs.store import Place
 from gating.runs.study import Study
-from gating.studies.regret.config import LOSSES, RegretConfig
+from gating.studies.regret.config import RegretConfig
 from gating.studies.regret.page import regret_page, regret_text
 from gating.studies.regret.run import PREDICTORS, ROWS, keep_gate, keep_predictors
 
 __all__ = ["Regret"]
 
-declare(Column("query_class", "Int64", "class of a single cell's queries", 0))
-for _loss in LOSSES:
-    _words = _loss.replace("_", " ")
-    declare(
-        Measure(f"regret_{_loss}", f"regret, {_words}"),
-        Measure(f"regret_ratio_{_loss}", f"regret over bound, {_words}", high=1),
-        Measure(f"total_{_loss}", f"total {_words}", 0),
-        Measure(f"gate_{_loss}", f"gate, {_words}", 0, 1),
-    )
+declare_from("gating.studies.regret")
 
 
 class Regret(Study[RegretConfig]):

@@ -88,6 +88,12 @@ def test_changed_source_is_refused_for_an_unfinished_run_unless_forced(here, sit
     assert cli.main(RUN) == 0
 
 
+def test_declared_columns_are_source_since_intervals_depend_on_their_ranges(here, site, monkeypatch, capsys):
+    _left_unfinished(monkeypatch)
+    edit_source(site, "columns.yaml", "measures: {walked: {meaning: distance (steps), low: -1}}")
+    assert "(the source of visitor has changed)" in refused(RUN, capsys)
+
+
 def test_changed_source_does_not_touch_a_finished_run_but_one_whose_table_is_damaged(here, site, capsys):
     """Otherwise new measurements would be laid beside old training."""
     assert cli.main(RUN) == 0
