@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
 from gating.page.figures import Page
+from gating.results.query import select
 from gating.results.table import make_table
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
@@ -95,8 +97,7 @@ def risks_of(config: BoundsConfig, n_sequences: tuple[int, ...]) -> pd.DataFrame
             squared_distance=config.squared_distance,
             bounds=config.bounds,
         )
-    kept = [row for row in risks if all(row[column] in values for column, values in asked.items())]
-    return make_table({"study": "bounds", **row} for row in kept)
+    return select(make_table({"study": "bounds", **row} for row in risks), asked)
 
 
 @lru_cache(maxsize=4)  # asked for before a run, and at its end
@@ -121,17 +122,15 @@ def _crossovers(config: BoundsConfig) -> Iterator[dict[str, Any]]:
     if spec.dim == 1 and spec.input_noise > 0 and spec.context_length > 1:
         return  # no bounds of h in this case
     distances = (config.squared_distance, config.squared_distance)
-    for measure in config.measures:
-        for context in config.contexts:
-            compare = Comparison(
-                measure, context, config.temperature, config.clip, distances, config.cover_classes, config.beta,
-                config.bounds,
-            )  # fmt: skip
-            for group in config.groups:
-                if len(spec.group(group)) == 0:
-                    continue
-                found = crossover(spec, group, compare)
-                key = {"system": "theory", "distribution": "ibd", "context": context, "group": group}
-                for kind, value in (("lower", found.earliest), ("exact", found.exact), ("upper", found.latest)):
-                    if not math.isnan(value):
-                        yield {**key, "measure": f"crossover_{measure}", "kind": kind, "value": value}
+    for measure, context, group in product(config.measures, config.contexts, config.groups):
+        if len(spec.group(group)) == 0:
+            continue
+        compare = Comparison(
+            measure, context, config.temperature, config.clip, distances, config.cover_classes, config.beta,
+            config.bounds,
+        )  # fmt: skip
+        found = crossover(spec, group, compare)
+        key = {"system": "theory", "distribution": "ibd", "context": context, "group": group}
+        for kind, value in (("lower", found.earliest), ("exact", found.exact), ("upper", found.latest)):
+            if not math.isnan(value):
+                yield {**key, "measure": f"crossover_{measure}", "kind": kind, "value": value}
