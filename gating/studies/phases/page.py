@@ -13,16 +13,18 @@ from gating.results.query import select
 from gating.studies.phases.config import PhasesConfig
 from gating.studies.phases.drawings import draw_map
 from gating.studies.vocabulary import GROUPS
+from theory.phases import ICL, IWL, UNDECIDED
 
-__all__ = ["phases_page", "phases_text"]
+__all__ = ["SHARES", "phases_page", "phases_text"]
 
-SHARES = ("share_icl", "share_iwl", "share_undecided")
+SHARES = {"share_icl": ICL, "share_iwl": IWL, "share_undecided": UNDECIDED}
+"""Share of the points in a phase, and the phase."""
 WORDS = page_words("gating.studies.phases")
 
 
 def share_table(rows: pd.DataFrame) -> TextTable:
     """Share of the points of each group in each phase."""
-    shares = select(rows, {"measure": SHARES}).set_index(["group", "measure"])["value"]
+    shares = select(rows, {"measure": tuple(SHARES)}).set_index(["group", "measure"])["value"]
     groups = in_order(shares.index.get_level_values(0), GROUPS)
     body = [(GROUPS[group], *(f"{shares[group, measure]:.4f}" for measure in SHARES)) for group in groups]
     return TextTable(("share of points", *(measure_of(name).meaning for name in SHARES)), tuple(body))

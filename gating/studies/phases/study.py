@@ -16,13 +16,12 @@ from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
 from gating.studies.phases.config import PhasesConfig, Value
-from gating.studies.phases.page import phases_page, phases_text
+from gating.studies.phases.page import SHARES, phases_page, phases_text
 from gating.studies.vocabulary import refusals
-from theory.phases import ICL, IWL, UNDECIDED, PhaseDiagram, phase_diagram
+from theory.phases import PhaseDiagram, phase_diagram
 
-__all__ = ["SHARES", "Phases"]
+__all__ = ["Phases"]
 
-SHARES = {"share_icl": ICL, "share_iwl": IWL, "share_undecided": UNDECIDED}
 declare_from("gating.studies.phases")
 
 POINTS = "points"
@@ -104,16 +103,10 @@ def points_of(config: PhasesConfig, diagram: PhaseDiagram) -> pd.DataFrame:
         ("copying", config.measure, "lower", bounds.in_context_lower),
         ("copying", config.measure, "upper", bounds.in_context_upper),
     )
-    y, x = (np.ravel(part) for part in np.meshgrid(diagram.y_values, diagram.x_values, indexing="ij"))
-    place = {"n": config.n_sequences, diagram.x: x, diagram.y: y}
+    x, y = map(np.ravel, np.meshgrid(diagram.x_values, diagram.y_values))
     shared = {"study": "phases", "distribution": "ibd", "context": config.context, "group": diagram.group}
+    points = pd.DataFrame({**shared, "n": config.n_sequences, diagram.x: x, diagram.y: y})
     return pd.concat(
-        [
-            pd.DataFrame(
-                {**shared, **place, "system": system, "measure": measure, "kind": kind,
-                 "value": np.ravel(values).astype(np.float64)}
-            )
-            for system, measure, kind, values in kinds
-        ],
-        ignore_index=True,
-    )  # fmt: skip
+        points.assign(system=system, measure=measure, kind=kind, value=np.ravel(values).astype(np.float64))
+        for system, measure, kind, values in kinds
+    )
