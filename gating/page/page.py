@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -34,32 +33,20 @@ PAGE_COLOURS = {
 """Colours of the plots that follow the reader's light or dark mode on the page."""
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A drawn figure on the page."""
+def inline(figure: Drawing) -> Markup:
+    """The SVG as an element of the page: its own ids, colours that follow the page, no document head."""
+    svg = figure.svg[figure.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
+    for colour, variable in PAGE_COLOURS.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return Markup(svg)
 
-    name: str
-    title: str
-    svg: str
-    sentences: list[str]
 
-    @property
-    def inline(self) -> Markup:
-        """The SVG as an element of the page: its own ids, colours that follow the page, no document head."""
-        svg = self.svg[self.svg.index("<svg") :]
-        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-        svg = re.sub(r' id="', f' id="{self.name}-', svg)
-        svg = re.sub(r'href="#', f'href="#{self.name}-', svg)
-        svg = svg.replace("url(#", f"url(#{self.name}-")
-        for colour, variable in PAGE_COLOURS.items():
-            svg = svg.replace(colour, f"var({variable})")
-        return Markup(svg)
-
-    @property
-    def inches(self) -> float:
-        """Width the figure was drawn at."""
-        found = re.search(r'width="([\d.]+)pt"', self.svg)
-        return float(found.group(1)) / 72 if found else 10.0
+def inches(figure: Drawing) -> float:
+    """Width that a figure was drawn at."""
+    found = re.search(r'width="([\d.]+)pt"', figure.svg)
+    return float(found.group(1)) / 72 if found else 10.0
 
 
 def write_page(page: Page, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any]) -> dict[str, str]:
@@ -77,28 +64,37 @@ def write_page(page: Page, table: pd.DataFrame, settings: Settings, environment:
     if table.empty or (page.systems and not (table["kind"] == "measured").any()):
         raise ValueError("`table` must have at least one measured row; got none")
     summary = summarise(table[~table["answer"]])
-    plots, undrawn = _plots(page, summary, settings)
-    html = _render(page, table, summary, plots, undrawn, settings, environment)
+    figures = [(spec.title, _drawing(spec, page.systems, summary, settings)) for spec in page.figures]
+    plots = [figure for _, figure in figures if figure]
+    source = (resources.files("gating.page") / "page.html.j2").read_text(encoding="utf-8")
+    engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    engine.filters |= {"inline": inline, "inches": inches}
+    measured = table.loc[table["kind"] == "measured", "system"]
+    html = engine.from_string(source).render(
+        study=page,
+        plots=plots,
+        undrawn=[title for title, figure in figures if not figure],
+        colours={variable: colour for colour, variable in PAGE_COLOURS.items()},
+        systems=[system_of(key) for key in in_order(measured.dropna(), page.systems)] if page.systems else [],
+        missing=missing_systems(page.systems, table),
+        seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
+        interval=f"{seeds_phrase(summary)} {page.intervals}".strip(),
+        settings=list(_flat(settings)),
+        environment=list(_flat(environment)),
+    )
     return {**{f"plots/{plot.name}.svg": plot.svg for plot in plots}, PAGE: html}
 
 
-def _plots(page: Page, summary: pd.DataFrame, settings: Settings) -> tuple[list[Plot], list[str]]:
-    """Figures that the table has rows for, and titles of the others."""
-    plots, undrawn = [], []
-    for spec in page.figures:
-        plot = Plot(*spec) if isinstance(spec, Drawing) else _curves(spec, page, summary, settings)
-        if plot is None:
-            undrawn.append(spec.title)
-        else:
-            plots.append(plot)
-    return plots, undrawn
-
-
-def _curves(spec: FigureSpec, page: Page, summary: pd.DataFrame, settings: Settings) -> Plot | None:
+def _drawing(
+    spec: FigureSpec | Drawing, systems: tuple[str, ...], summary: pd.DataFrame, settings: Settings
+) -> Drawing | None:
+    """The figure, drawn; None where the table has no rows for it."""
+    if isinstance(spec, Drawing):
+        return spec
     shown = panels(spec, summary)
     if shown is None:
         return None
-    return Plot(spec.name, spec.title, draw(spec, shown, settings), caption(spec, page.systems, shown, settings))
+    return Drawing(spec.name, spec.title, draw(spec, shown, settings), caption(spec, systems, shown, settings))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -110,31 +106,3 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", ", ".join(str(item) for item in value)
         else:
             yield f"{prefix}{name}", "not set" if value is None else str(value)
-
-
-def _render(
-    page: Page,
-    table: pd.DataFrame,
-    summary: pd.DataFrame,
-    plots: list[Plot],
-    undrawn: list[str],
-    settings: Settings,
-    environment: Mapping[str, Any],
-) -> str:
-    source = (resources.files("gating.page") / "page.html.j2").read_text(encoding="utf-8")
-    engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    measured = table.loc[table["kind"] == "measured", "system"]
-    return engine.from_string(source).render(
-        study=page,
-        plots=plots,
-        undrawn=undrawn,
-        colours={variable: colour for colour, variable in PAGE_COLOURS.items()},
-        systems=[system_of(key) for key in in_order(measured.dropna(), page.systems)] if page.systems else [],
-        missing=missing_systems(page.systems, table),
-        seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
-        interval=f"{seeds_phrase(summary)} {page.intervals}".strip(),
-        settings=list(_flat(settings)),
-        environment=list(_flat(environment)),
-        blocks=page.blocks,
-        full=page.every_row,
-    )
