@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator
 
 from gating.page.canvas import canvas
 from gating.page.figures import Facet, FigureSpec, Mark, Row, Settings, YAxis
@@ -87,13 +86,11 @@ def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
         for i, row in enumerate(spec.rows)
         for j, column in enumerate(declared)
     }
-    theory_alone = spec.theory and not (summary["kind"] == "measured").any()
-    filled = {place for place, cell in cells.items() if theory_alone or (cell["kind"] == "measured").any()}
-    filled = {place for place in filled if not cells[place].empty}
-    row_places = sorted({i for i, _ in filled})
-    column_places = sorted({j for _, j in filled})
+    decides = {} if spec.theory and not (summary["kind"] == "measured").any() else {"kind": "measured"}
+    filled = [place for place, cell in cells.items() if not select(cell, decides).empty]
     if not filled:
         return None
+    row_places, column_places = (sorted(set(places)) for places in zip(*filled, strict=True))
     missing_rows = [row for i, row in enumerate(spec.rows) if i not in row_places and not row.optional]
     absent = [row.label.replace("\n", ", ") for row in missing_rows]
     absent += [declared[j].label for j in range(len(declared)) if j not in column_places]
@@ -259,9 +256,8 @@ def _scale_n(axes: Axes, found: Iterable[float]) -> None:
     margin = max(0.05 * (high - low), 0.5 if high == low else 0.3)
     every = max(1, round(np.ceil((high - low) / 6)))
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(round(low), int(high) + 1, every)]))
-    axes.xaxis.set_major_formatter(LogFormatterMathtext(base=2))
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([2.0**k for k in range(round(low), int(high) + 1, every)])
+    axes.set_xticks([], minor=True)
     axes.set_xlim(2 ** (low - margin), 2 ** (high + margin))
 
 
@@ -269,24 +265,23 @@ def _scale_step(axes: Axes, found: Iterable[float]) -> None:
     """A log axis from the first positive step; step 0, where measured, sits left of it."""
     positive = [step for step in found if step > 0] or [1.0]
     low, high = min(positive), max(positive)
-    if min(found, default=1.0) <= 0:
-        axes.set_xscale("symlog", linthresh=low, linscale=0.3)
-        axes.set_xlim(-0.1 * low, high * 1.3)
-    else:
-        axes.set_xscale("log")
-        axes.set_xlim(low / 1.3, high * 1.3)
     leading = (1, 2, 5) if high / low <= 300 else (1,)
     ticks = [d * 10.0**k for k in range(8) for d in leading if low / 1.3 <= d * 10.0**k <= high * 1.3]
-    axes.xaxis.set_major_locator(FixedLocator([0.0, *ticks] if min(found, default=1.0) <= 0 else ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+    if min(found, default=1.0) <= 0:
+        axes.set_xscale("symlog", linthresh=low, linscale=0.3)
+        left, ticks = -0.1 * low, [0.0, *ticks]
+    else:
+        axes.set_xscale("log")
+        left = low / 1.3
+    axes.set_xticks(ticks, [f"{step:,.0f}" for step in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(left, high * 1.3)
 
 
 def _legend(figure: Figure, handles: dict[str, Line2D], spec: FigureSpec) -> None:
     """One legend under the panels: systems in their order, then theory and reference lines."""
     width = figure.get_figwidth()
     columns = max(1, min(4, int(width // 2.9), len(handles)))
-    known = [spec.look_of(key).name for key in spec.order or known_systems()]
-    systems = in_order((name for name in handles if name in known), known)
-    names = systems + [name for name in handles if name not in systems]
+    known = (spec.look_of(key).name for key in spec.order or known_systems())
+    names = list(dict.fromkeys([*(name for name in known if name in handles), *handles]))
     figure.legend([handles[name] for name in names], names, loc="outside lower center", ncols=columns)
