@@ -162,14 +162,11 @@ def _gate_rows(config: RegretConfig, name: str, loss: str, played: GatePlay) -> 
         yield from _seed_rows(config, played.path[..., cell], system=name, measure=f"gate_{loss}", **place)
 
 
-def _cell_totals(config: RegretConfig, rounds: Rounds, loss: str) -> tuple[Floats, Floats]:
-    """Loss of g and of h summed over the rounds of each cell, shape (S, X) each."""
-    empty = torch.zeros(config.n_seeds, config.n_cells, dtype=torch.float64)
-    g, h = (
-        empty.scatter_add(1, rounds.cell.T, loss_of(loss, p).T).numpy()
-        for p in (rounds.in_weight, rounds.in_context[loss])
-    )
-    return g, h
+def _cell_totals(config: RegretConfig, rounds: Rounds, loss: str) -> Floats:
+    """Loss of g and of h summed over the rounds of each cell, shape (2, S, X)."""
+    losses = loss_of(loss, torch.stack([rounds.in_weight.T, rounds.in_context[loss].T]))
+    empty = torch.zeros(2, config.n_seeds, config.n_cells, dtype=torch.float64)
+    return empty.scatter_add(2, rounds.cell.T.expand_as(losses), losses).numpy()
 
 
 def _composition_rows(config: RegretConfig, rounds: Rounds, name: str, loss: str, played: GatePlay) -> Iterator[Row]:
@@ -177,7 +174,8 @@ def _composition_rows(config: RegretConfig, rounds: Rounds, name: str, loss: str
     mixed = played.alpha * rounds.in_weight + (1 - played.alpha) * rounds.in_context[loss]
     key = {"system": name, "measure": f"total_{loss}"}
     yield from _seed_rows(config, loss_of(loss, mixed).sum(0).numpy(), **key)
-    bound = composition_bound(*_cell_totals(config, rounds, loss), played.bound[-1])
+    g, h = _cell_totals(config, rounds, loss)
+    bound = composition_bound(g, h, played.bound[-1])
     yield from _seed_rows(config, bound, **key, kind="upper")
 
 
