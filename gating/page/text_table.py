@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -18,11 +20,9 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        split = [cell.split("\n") for cell in self.header]
-        depth = max(len(parts) for parts in split)
-        header = zip(*(parts + [""] * (depth - len(parts)) for parts in split), strict=True)
+        header = zip_longest(*(cell.split("\n") for cell in self.header), fillvalue="")
         rows = [*header, *self.rows]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(self.header))]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))
             for row in rows
@@ -36,8 +36,7 @@ class TextTable:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Tables of a page, each with its title, under one heading that folds."""
 
     title: str

@@ -69,8 +69,7 @@ class Interval(NamedTuple):
 
     def reshape(self, shape: tuple[int, ...]) -> Interval:
         """The same intervals in another shape; numbers for the shape ()."""
-        value, low, high = (part.reshape(shape)[()] for part in (self.value, self.low, self.high))
-        return Interval(value, low, high, self.seeds.reshape(shape)[()], self.over.reshape(shape)[()])
+        return Interval._make(part.reshape(shape)[()] for part in self)
 
 
 def mean_interval(

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from gating.results.columns import BASE, SCHEMA_VERSION, column, columns, measure
 from gating.results.intervals import grouped_intervals
+from gating.results.query import at_last_step
 
 __all__ = ["json_rows", "key_names", "make_table", "read_table", "summarise", "write_table"]
 
@@ -108,10 +109,7 @@ def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         >>> json_rows(make_table([{"system": "theory", "measure": "crossover_error", "value": float("inf")}]))
         [{'system': 'theory', 'measure': 'crossover_error', 'answer': False, 'value': None}]
     """
-    last = table["step"].isna() | (
-        table["step"] == table.groupby(["system", "n"], dropna=False)["step"].transform("max")
-    )
-    records = table[last.fillna(False)].astype(object).to_dict("records")
+    records = at_last_step(table).astype(object).to_dict("records")
     return [
         {str(k): None if v in (math.inf, -math.inf) else v for k, v in row.items() if not pd.isna(v)} for row in records
     ]
@@ -149,18 +147,14 @@ def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
     keys = [name for name in key_names(table) if name != "seed"]
     seeded = table["seed"].notna()
     measured, others = table[seeded], table[~seeded]
-    used = [name for name in keys if measured[name].notna().any()]
-    if measured.empty or not used:
-        groups, n_groups = np.zeros(len(measured), dtype=np.int64), int(len(measured) > 0)
-    else:
-        grouped = measured.groupby(used, dropna=False, sort=False)
-        groups, n_groups = grouped.ngroup().to_numpy().astype(np.int64), grouped.ngroups
+    grouped = measured.groupby(keys, dropna=False, sort=False)
+    groups = grouped.ngroup().to_numpy()
     first = measured.iloc[np.unique(groups, return_index=True)[1]]
     ranges = [measure(str(name)) for name in first["measure"]]
     found = grouped_intervals(
         groups,
         measured["value"].to_numpy(np.float64),
-        n_groups,
+        grouped.ngroups,
         tests=measured["tests"].to_numpy(np.float64, na_value=np.nan),
         standard_errors=measured["standard_error"].to_numpy(np.float64, na_value=np.nan),
         low=np.array([entry.low for entry in ranges]),
