@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,8 +40,7 @@ MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
 PANEL_WIDTH, PANEL_HEIGHT = 2.9, 2.0  # inches
 
 
-@dataclass(frozen=True)
-class Panels:
+class Panels(NamedTuple):
     """What a figure shows of a table: its rows and columns that hold data, and the data of each panel."""
 
     rows: tuple[Row, ...]
@@ -214,9 +212,8 @@ def _reference(axes: Axes, axis: YAxis, settings: Settings) -> dict[str, Line2D]
     value = axis.reference(settings) if axis.reference else None
     if value is None:
         return {}
-    look: dict[str, Any] = {"color": REFERENCE_COLOUR, "linestyle": (0, (1, 2)), "linewidth": 1.2}
-    axes.axhline(value, zorder=1.5, **look)
-    return {axis.reference_name: Line2D([], [], label=axis.reference_name, **look)}
+    line = axes.axhline(value, color=REFERENCE_COLOUR, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1.5)
+    return {axis.reference_name: line}
 
 
 def _mark(panels: Iterable[Axes], mark: Mark) -> dict[str, Line2D]:

@@ -11,33 +11,19 @@ import pandas as pd
 from gating.page.names import System, system_of
 from gating.page.text_table import Block, TextTable
 
-__all__ = [
-    "Block",
-    "Columns",
-    "Drawing",
-    "Facet",
-    "FigureSpec",
-    "Mark",
-    "Page",
-    "Row",
-    "Settings",
-    "Trace",
-    "YAxis",
-]
+__all__ = ["Block", "Columns", "Drawing", "Facet", "FigureSpec", "Mark", "Page", "Row", "Settings", "Trace", "YAxis"]
 
 Settings = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Facet:
+class Facet(NamedTuple):
     """A column of panels: its heading and the rows of the table that it shows."""
 
     label: str
     where: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """A measure and the line it is drawn with; `suffix` sets it apart in the legend from the main measure."""
 
     measure: str
@@ -45,8 +31,7 @@ class Trace:
     suffix: str = ""
 
 
-@dataclass(frozen=True)
-class YAxis:
+class YAxis(NamedTuple):
     """A vertical axis: label with unit, limits, scale, and a horizontal reference line computed from the settings.
 
     A ``symlog`` scale is linear below `linear_below` and logarithmic above.
@@ -61,8 +46,7 @@ class YAxis:
     reference_name: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row of panels: its heading, the rows of the table that it shows, its measures and its axis.
 
     An `optional` row is left out without a word where the table has nothing for it.
@@ -75,8 +59,7 @@ class Row:
     optional: bool = False
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """A thin vertical line: where it stands, its legend entry, and the panels that it belongs to."""
 
     at: float

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["INK", "System", "declare_systems", "in_order", "known_systems", "system_of"]
 
 
-@dataclass(frozen=True)
-class System:
+class System(NamedTuple):
     """A predictor as plots and tables show it.
 
     Args:
