@@ -89,9 +89,9 @@ def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
     if not filled:
         return None
     row_places, column_places = (sorted(set(places)) for places in zip(*filled, strict=True))
-    missing_rows = [row for i, row in enumerate(spec.rows) if i not in row_places and not row.optional]
-    absent = [row.label.replace("\n", ", ") for row in missing_rows]
-    absent += [declared[j].label for j in range(len(declared)) if j not in column_places]
+    missing = [row for i, row in enumerate(spec.rows) if i not in row_places and not row.optional]
+    absent = [row.label.replace("\n", ", ") for row in missing]
+    absent += [column.label for j, column in enumerate(declared) if j not in column_places]
     return Panels(
         tuple(spec.rows[i] for i in row_places),
         tuple(declared[j] for j in column_places),
@@ -140,7 +140,7 @@ def _shifts(data: pd.DataFrame) -> dict[str, float]:
 def _measured(axes: Axes, cell: pd.DataFrame, row: Row, spec: FigureSpec, shift: dict[str, float]) -> dict[str, Line2D]:
     """Curves of every system (or class) and trace, in the fixed order of systems; returns their legend entries."""
     measured = cell[cell["kind"] == "measured"]
-    if measured.empty and cell.empty:
+    if cell.empty:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=REFERENCE_COLOUR)
     handles = {}
     for key in in_order(measured[spec.hue], spec.order or known_systems()):

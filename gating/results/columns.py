@@ -7,9 +7,8 @@ in a file ``columns.yaml`` of a package, or calls of `declare`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from importlib import resources
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import yaml
 
@@ -21,8 +20,7 @@ SCHEMA_VERSION = 2
 Kind = Literal["string", "Int64", "float64", "boolean"]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of the table.
 
     Args:
@@ -42,8 +40,7 @@ class Column:
     key: bool = True
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """A measure, a value of the column ``measure``.
 
     Args:
@@ -78,7 +75,7 @@ def declare(*entries: Declared) -> tuple[Declared, ...]:
         ValueError: `error` must have one meaning; it is declared as ...
     """
     for entry in entries:
-        known: dict[str, Declared] = _COLUMNS if isinstance(entry, Column) else _MEASURES  # type: ignore[assignment]
+        known: dict[str, Declared] = _COLUMNS if isinstance(entry, Column) else _MEASURES
         if known.setdefault(entry.name, entry) != entry:
             raise ValueError(f"`{entry.name}` must have one meaning; it is declared as {known[entry.name]} and {entry}")
     return entries

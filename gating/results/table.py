@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gating.results.columns import BASE, SCHEMA_VERSION, column, columns, measure
+from gating.results.columns import BASE, SCHEMA_VERSION, Column, Measure, column, columns, measure
 from gating.results.intervals import grouped_intervals
 from gating.results.query import at_last_step
 
@@ -64,21 +64,18 @@ def make_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame
             got = table[entry.name].tolist()[:8]
             raise ValueError(f"column `{entry.name}` must be {entry.kind}; got {got}") from error
         if entry.kind != "string":
-            _require_range(entry.name, table[entry.name], entry.low, entry.high)
+            _require_range(entry, table[entry.name])
     for name, values in table.groupby("measure", sort=False)["value"]:
-        entry_of = measure(str(name))
-        _require_range(entry_of.name, values, entry_of.low, entry_of.high)
+        _require_range(measure(str(name)), values)
     return table
 
 
-def _require_range(name: str, values: pd.Series[Any], low: float, high: float) -> None:
-    if low == -math.inf and high == math.inf:
-        return
+def _require_range(entry: Column | Measure, values: pd.Series[Any]) -> None:
     numbers = values.to_numpy(np.float64, na_value=np.nan)
     slack = ROUNDING * np.maximum(1.0, np.abs(numbers))
-    outside = (numbers < low - slack) | (numbers > high + slack)
+    outside = (numbers < entry.low - slack) | (numbers > entry.high + slack)
     if outside.any():
-        raise ValueError(f"`{name}` must be in [{low:g}, {high:g}]; got {numbers[outside][0]:g}")
+        raise ValueError(f"`{entry.name}` must be in [{entry.low:g}, {entry.high:g}]; got {numbers[outside][0]:g}")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -161,12 +158,6 @@ def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
         high=np.array([entry.high for entry in ranges]),
         confidence=confidence,
     )
-    summary = first[keys].assign(
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        seeds=found.seeds,
-        over=found.over,
-    )
+    summary = first[keys].assign(**found._asdict())
     theory = others[[*keys, "value", "low", "high"]].assign(seeds=0, over="none")
     return pd.concat([summary, theory], ignore_index=True)

@@ -80,12 +80,7 @@ def risks_of(config: BoundsConfig, n_sequences: tuple[int, ...]) -> pd.DataFrame
     Raises:
         SpecError: theory refuses the settings.
     """
-    asked = {
-        "measure": config.measures,
-        "context": config.contexts,
-        "group": config.groups,
-        "distribution": config.test_distributions,
-    }
+    asked = {"measure": config.measures, "context": config.contexts, "group": config.groups}
     with refusals():
         risks = risk_rows(
             config.distribution,
@@ -97,7 +92,9 @@ def risks_of(config: BoundsConfig, n_sequences: tuple[int, ...]) -> pd.DataFrame
             squared_distance=config.squared_distance,
             bounds=config.bounds,
         )
-    return select(make_table({"study": "bounds", **row} for row in risks), asked)
+    return select(
+        make_table({"study": "bounds", **row} for row in risks), {**asked, "distribution": config.test_distributions}
+    )
 
 
 @lru_cache(maxsize=4)  # asked for before a run, and at its end
