@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 __all__ = ["CODECS", "Description", "decode", "describe", "messages", "source_of", "strategy_complexity"]
 
 _PARSING = threading.Lock()  # Python counts the depth of trees over all threads together, and fails where two parse
-DOCUMENTED = (ast.ClassDef, ast.FunctionDef)
 
 # One type for all real tables, whatever the predictor computes in: little-endian single precision. Labels and
 # characters are bytes. Differences are taken of integers of that size, modulo their range, to be undone exactly.
@@ -131,8 +130,7 @@ def decode(message: bytes) -> NDArray[np.generic]:
         >>> decode(describe(np.array([3, 1, 2])).message).tolist()
         [3, 1, 2]
     """
-    known = len(message) >= HEADER.size and message[0] < 4 * len(CODECS)
-    if not known:
+    if len(message) < HEADER.size or message[0] >= 4 * len(CODECS):
         raise ValueError(f"`message` must begin with a header that names a codec; got {message[: HEADER.size]!r}")
     first, rows, columns = HEADER.unpack(message[: HEADER.size])
     number, delta, kind = first // 4, first // 2 % 2, first % 2
@@ -165,7 +163,7 @@ class _Bare(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         if isinstance(node, ast.arg):
             node.annotation = None

@@ -197,7 +197,6 @@ def _theory(axes: Axes, cell: pd.DataFrame, spec: FigureSpec) -> dict[str, Line2
             "color": THEORY_COLOURS.get(str(key), REFERENCE_COLOUR),
             "linestyle": THEORY_LINES[str(kind)],
             "linewidth": 1.4 if len(theory) == len(cell) else 0.9,
-            "label": name,
         }
         if x == "step" and curve["step"].isna().all():
             axes.axhline(float(curve["value"].iloc[0]), zorder=1.7, **look)

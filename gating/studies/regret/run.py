@@ -151,7 +151,7 @@ def _seed_rows(config: RegretConfig, values: Floats, **key: Any) -> Iterator[Row
 
 def _gate_rows(config: RegretConfig, name: str, loss: str, played: GatePlay) -> Iterator[Row]:
     for group, cells in _group_cells(config).items():
-        regret, bound = (
+        regret, bound = (  # record by record: over all at once numpy may add in another order
             np.stack([record[:, cells].sum(-1) for record in part]) for part in (played.regret, played.bound)
         )
         yield from _seed_rows(config, regret, system=name, measure=f"regret_{loss}", group=group)
