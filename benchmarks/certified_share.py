@@ -3,8 +3,6 @@
 Run: python -m benchmarks.certified_share
 """
 
-from __future__ import annotations
-
 import time
 from itertools import product
 

@@ -7,8 +7,6 @@ of `gating.results.intervals.mean_interval`, of Student's over seeds alone, and 
 if one seed had them all. The tables stand in `docs/intervals.md`.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass

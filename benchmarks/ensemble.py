@@ -9,8 +9,6 @@ products of one step (forward, and two backward for each) with nothing between t
 attention, and counts an input gradient of the label map that training does not need; both are small.
 """
 
-from __future__ import annotations
-
 import statistics
 import tempfile
 import time

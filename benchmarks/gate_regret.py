@@ -8,8 +8,6 @@ and the log loss of the mixed prediction of every gate beyond the better predict
 largest regret over bound of any stream and cell.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 

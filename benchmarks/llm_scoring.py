@@ -9,8 +9,6 @@ as a Markdown table, with wall time and with the processor's time, which other p
 difference between the scores of the two.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

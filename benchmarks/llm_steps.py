@@ -9,8 +9,6 @@ left out. Medians over steps and turns are printed as a Markdown table, with wal
 which other processes disturb less.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

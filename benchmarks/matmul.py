@@ -6,8 +6,6 @@ One thread. Prints Markdown: time of a 2048 x 2048 product by setting and its la
 deviations of the result; and time of attention forward and backward, fused and by products, by number of tokens.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable

@@ -9,8 +9,6 @@ the sequences, the answers included; seconds of the processor count all threads 
 shared. Prints medians, with the range in brackets, as a Markdown table.
 """
 
-from __future__ import annotations
-
 import argparse
 import resource
 import statistics

@@ -8,8 +8,6 @@ rounds, which are not themselves run. Gates and loops keep the same accounts and
 checked to play the same weights as its gate.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import statistics

@@ -7,8 +7,6 @@ classes, probabilities spread over twelve orders of magnitude, some of them 0. Q
 constraints. The second table times one solution of a larger ordinary problem.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from typing import Any

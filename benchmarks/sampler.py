@@ -7,8 +7,6 @@ batch after batch. Each measurement runs in a process of its own; memory is the 
 process which has only imported the packages. Prints medians as a Markdown table.
 """
 
-from __future__ import annotations
-
 import argparse
 import resource
 import statistics

@@ -10,8 +10,6 @@ matrix products is set for both sides alike. Prints medians, with the range in b
 to the faster plain loop, by the clock and by the processor's time, which does not grow when the machine is shared.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time

@@ -3,8 +3,6 @@
 Everything is float64 and vectorised over streams; rounds come first, so `gating.gates.online.play` replays a stream.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -8,8 +8,6 @@ noise variance / tau), and T is compared with its best mixture with the exact G:
 is left: KL in nats (urns), or R^2 (regression). Markdown.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Run on one core: OMP_NUM_THREADS=1 python -m benchmarks.theory_risk
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable

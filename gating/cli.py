@@ -1,7 +1,5 @@
 """The command ``gating``: what it does with a study is the same for all of them, and none is named here."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

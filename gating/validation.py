@@ -1,7 +1,5 @@
 """Checks of tensors, and of where and in which type they are computed; plain arguments: `theory.validation`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

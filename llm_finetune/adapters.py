@@ -1,7 +1,5 @@
 """Low-rank adapters: put around a model before training, and opened again after it."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,21 +1,18 @@
 """Which share of training prompts with a context that has to be read keeps a model's in-context accuracy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gating.results.bootstrap import moment_bootstrap
 from gating.results.columns import Measure, declare
 from gating.results.intervals import Interval, mean_interval
 from gating.results.query import select
 from llm_finetune.conditions import IN_CONTEXT
-from theory.validation import require_probability, require_scalar
+from theory.validation import Floats, require_probability, require_scalar
 
 __all__ = ["advice_rows", "advice_sentence"]
 
@@ -27,7 +24,6 @@ declare(
     Measure("advised_share", "advised share of context prompts", 0),
 )
 
-Floats = NDArray[np.float64]
 RESAMPLES = 10_000
 ENDS = ("value", "low", "high")
 

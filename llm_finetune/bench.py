@@ -1,7 +1,5 @@
 """What parts of a study share: the model as it came, the prompts of a run, and how a model is measured on them."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

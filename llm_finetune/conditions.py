@@ -1,7 +1,5 @@
 """Test conditions: what a prompt shows, what weights and context answer, which is right; and what is measured."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Settings of the study `finetune`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import field

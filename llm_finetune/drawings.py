@@ -1,7 +1,5 @@
 """Two figures of the study `finetune`: accuracy against the share of context prompts, and gates side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

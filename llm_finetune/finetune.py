@@ -4,8 +4,6 @@ A step is a pure function of the seed, the step's number and what the last step 
 started again ends with the same weights as one that was not. `accelerate launch` spreads each batch over devices.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

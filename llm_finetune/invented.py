@@ -1,7 +1,5 @@
 """Collections of any size: people with real or invented names, any frequencies, and cities for them to live in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice

@@ -1,7 +1,5 @@
 r"""What is learned from: batches of prompts and answers, and the loss on the tokens of the answers alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ frequency f about ``s B m f`` times; a model trained on N sequences saw a class 
 this axis the effective gates of both stand side by side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ into it. What is cached is read without network. Weights are read from safetenso
 is ever run.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import subprocess

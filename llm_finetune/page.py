@@ -1,7 +1,5 @@
 """Page of the study `finetune`: language models that are fine-tuned on prompt collections."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 from collections.abc import Iterator, Mapping

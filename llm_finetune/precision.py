@@ -1,7 +1,5 @@
 """Floating types of the arithmetic: weights stay in float32, products may be taken in bfloat16."""
 
-from __future__ import annotations
-
 import torch
 
 from llm_finetune.settings import Precision

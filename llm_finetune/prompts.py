@@ -1,7 +1,5 @@
 """Prompts as they reach a language model: rendered text, and the answer that belongs after it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

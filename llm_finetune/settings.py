@@ -1,7 +1,5 @@
 """How a language model is fine-tuned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

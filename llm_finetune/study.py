@@ -1,7 +1,5 @@
 """The study `finetune`; what needs torch and transformers is imported where it computes, which help does without."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Prompts and answers as tokens: encoded apart, joined, and padded on the left, so that answers end in one column."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -5,8 +5,6 @@ value, a condition, a call that is left out) and runs the tests of its package u
 with its line: each survivor wants a test, or an argument that the line may well be so.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import os

@@ -3,8 +3,6 @@
 The composed model predicts ``f = alpha g + (1 - alpha) h``, one gate learner per cell of the input space.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """What the labels of a context say about the query's label, for one query class."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -12,8 +12,6 @@ Both integrands keep one sign, so nothing cancels; they are analytic and bounded
 that grows with :math:`\ln N` alone.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import special
 

@@ -1,7 +1,5 @@
 """When in-weight overtakes in-context as training sequences grow, and which settings put a class in a phase."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace

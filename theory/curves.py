@@ -1,7 +1,5 @@
 """Risk curves over the number of training sequences, as rows of the one result table."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -4,8 +4,6 @@ A sequence is ``(x_1, y_1, ..., x_L, y_L, x)`` and the model predicts the label 
 computed from this specification, the sampler draws from it, and reports print it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What a field of a specification may hold: types with a range or a rule, and the words for them."""
 
-from __future__ import annotations
-
 import os
 import types
 from collections.abc import Callable, Mapping, Sequence

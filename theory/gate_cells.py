@@ -1,7 +1,5 @@
 """What a gate chooses between: the two predictors' probabilities of each outcome in each cell."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

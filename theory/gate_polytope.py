@@ -5,8 +5,6 @@ A gate is a vector of weights ``alpha``, one per group of cells that it cannot t
 block, one name, one vector of prices.
 """
 
-from __future__ import annotations
-
 from itertools import combinations, pairwise
 from typing import NamedTuple
 

@@ -9,8 +9,6 @@ input noise: `theory.in_context_bounds`.
 Out-of-base labels are a relabelling of context and answer alike, so each value holds there too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

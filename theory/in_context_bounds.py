@@ -7,8 +7,6 @@ do not bracket them; each function below bounds outcome by outcome. Clean inputs
 `theory.in_context_noise`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import special
 

@@ -16,8 +16,6 @@ the risk averaged over centres, each pair term averaged over the distance of two
 lower ones convex in those terms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple

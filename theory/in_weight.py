@@ -5,8 +5,6 @@ which :math:`k_y` carried label y. The class of a query is taken as known: these
 clean inputs. All functions broadcast over N and q.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """Bounds on the in-weight predictor from above, without knowing the law of the labels."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -7,8 +7,6 @@ they stand. They do not bind a predictor that knows the labelling to be one-to-o
 class by elimination.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

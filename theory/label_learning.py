@@ -6,8 +6,6 @@ the entropy of the noise. Sequences are exchangeable, so their entropy is a sum 
 of n for ``uniform`` noise, over one count for ``shift`` noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 

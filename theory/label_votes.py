@@ -1,7 +1,5 @@
 """Which label wins a weighted vote of relevant and irrelevant context labels, by generating functions."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special

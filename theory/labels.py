@@ -1,7 +1,5 @@
 """What one class teaches about labels, and what is asked about it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from theory.distribution import LABEL_NOISE_KINDS, ClassMixture

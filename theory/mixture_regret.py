@@ -5,8 +5,6 @@ logarithm of that part's weight, whatever the data. What remains is to compute t
 data by ratios of gamma functions, for the universal portfolio by the same ratios and a quadrature.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 
 import numpy as np

@@ -6,8 +6,6 @@ and the in-context predictor by ``1 - alpha``. Without constraints every cell is
 constraint costs is read from its prices (duals).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ than what the in-context predictor must pay; otherwise it is undecided. All boun
 sets; see `theory.in_weight_lower_bounds` for what "every in-weight predictor" means.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product

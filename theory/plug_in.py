@@ -11,8 +11,6 @@ not depend on the class frequency, so one table per noise level serves every N a
   most k, ties shared. Its coefficients are read off circles by the fast Fourier transform.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -7,8 +7,6 @@ regret does not grow with the range of the losses, are in :mod:`theory.mixture_r
 composed model is in :mod:`theory.composition`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special

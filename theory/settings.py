@@ -4,8 +4,6 @@ One declaration serves Python, YAML files, flags and help: pydantic compares eac
 its field, and what is wrong is said in one sentence for each field, all of them at once.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 import os

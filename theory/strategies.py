@@ -5,8 +5,6 @@ bits, and learning rate :math:`\gamma N^{-\alpha}` after N steps, on losses summ
 of the two predictors enter, so the odds are a formula: evidence that grows with training against a fixed price.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -10,8 +10,6 @@ their covariance is :math:`\sigma^2 - \sigma^2 = 0`. So given u, Q is normal, an
 integral, done by trapezoidal rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of arguments: each names the argument, the allowed set and the value got."""
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Callable, Sequence

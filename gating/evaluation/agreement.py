@@ -1,7 +1,5 @@
 """How well predicted outputs or weights agree with actual ones."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike

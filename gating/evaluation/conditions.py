@@ -4,8 +4,6 @@ Sequences are drawn for every cell (query class, context kind) in equal number, 
 cells: exact in the class frequencies, and precise for rare classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

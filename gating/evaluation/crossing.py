@@ -1,16 +1,12 @@
 """Where curves fall to their level for good, and the power law of where they do."""
 
-from __future__ import annotations
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gating.results.intervals import reals_with_gaps
-from theory.validation import require_positive, require_reals
+from theory.validation import Floats, require_positive, require_reals
 
 __all__ = ["crossing", "power_law_exponent"]
-
-Floats = NDArray[np.float64]
 
 FEWEST_POINTS = 3
 """Least number of frequencies that an exponent is fitted to."""

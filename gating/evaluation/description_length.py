@@ -4,8 +4,6 @@ The length is that of a message which :func:`decode` turns back into the data, b
 the count: a header of 9 bytes names compressor, differences, type and shape.
 """
 
-from __future__ import annotations
-
 import ast
 import bz2
 import inspect

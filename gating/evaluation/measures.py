@@ -1,7 +1,5 @@
 """Measures of answers on a test set, as rows of the result table."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 r"""Where a model lies between two predictors: 1 at the memorizing one, 0 at the generalizing one."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Gate learned by AdaHedge, which tunes its own rate."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

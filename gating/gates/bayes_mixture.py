@@ -1,7 +1,5 @@
 """Gate that is the Bayes posterior of the two predictors under log loss."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -6,8 +6,6 @@ its value, slope and curvature on a grid holds all that the fit needs of a check
 measured on.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -17,11 +15,9 @@ from scipy.special import expit
 from torch import Tensor
 
 from gating.predictors.tables import row_blocks
-from theory.validation import require_choice, require_reals
+from theory.validation import Floats, require_choice, require_reals
 
 __all__ = ["LOSSES", "DiscrepancyCurves", "OutputRows", "Slopes", "output_rows"]
-
-Floats = NDArray[np.float64]
 
 LOSSES = ("kl", "squared")
 

@@ -4,8 +4,6 @@ The only solver of mixtures: the memorizing predictor in place of g and the gene
 weight that describes a checkpoint best, and what no gate can explain of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -168,5 +166,5 @@ def _normalised(weights: Tensor | None, like: Tensor) -> Tensor:
         raise ValueError("`weights` must be finite; got NaN or an infinite weight")
     if bool((w < 0).any()) or not bool((w.sum(-1) > 0).all()):
         raise ValueError("`weights` must be >= 0 with a positive sum; got a negative weight or a zero sum")
-    w = w.double()
+    w = w.double().expand(*w.shape[:-1], shape[-1])
     return (w / w.sum(-1, keepdim=True)).expand(shape)

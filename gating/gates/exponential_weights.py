@@ -1,7 +1,5 @@
 """Gate learned by exponential weights over the two predictors, with any prior and any rate that never rises."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

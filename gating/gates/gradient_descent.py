@@ -1,7 +1,5 @@
 """Gate learned by projected gradient descent."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from numpy.typing import ArrayLike

@@ -1,7 +1,5 @@
 """Learned gate: a perceptron that reads the inputs of a sequence."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

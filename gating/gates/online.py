@@ -10,8 +10,6 @@ which for convex losses is at least what the mixed prediction pays. A :class:`Lo
 log-probabilities and pays ``-ln(alpha g + (1 - alpha) h)``, the log loss of the mixed prediction itself.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

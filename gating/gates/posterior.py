@@ -1,7 +1,5 @@
 """Gate that is the posterior over two strategies of different complexity: memorizing against generalizing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

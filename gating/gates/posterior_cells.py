@@ -1,7 +1,5 @@
 """Cells that the posterior gate is fitted to: checkpoints of models trained on different numbers of tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -12,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from gating.gates.discrepancy import REACH, DiscrepancyCurves, OutputRows
 from gating.gates.posterior import PosteriorParameters
 from theory.validation import (
+    Floats,
     require_choice,
     require_count,
     require_instances,
@@ -22,8 +21,6 @@ from theory.validation import (
 )
 
 __all__ = ["LABELS", "PosteriorCells", "best_steps", "describable"]
-
-Floats = NDArray[np.float64]
 
 LABELS = ("n_tasks", "steps", "seed", "width")
 """Fields that say which checkpoint of which model a cell is."""

@@ -1,7 +1,5 @@
 """Fit of the loss-complexity posterior to checkpoints: alpha, beta, gamma, and kappa where rows carry evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
@@ -15,11 +13,9 @@ from gating.gates.discrepancy import OutputRows
 from gating.gates.posterior import PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
 from gating.results.bootstrap import cluster_bootstrap
-from theory.validation import require_choice, require_integer, require_nonnegative
+from theory.validation import Floats, require_choice, require_integer, require_nonnegative
 
 __all__ = ["ABLATIONS", "PosteriorFit", "bootstrap_posterior", "fit_posterior"]
-
-Floats = NDArray[np.float64]
 
 ABLATIONS: dict[str, dict[str, float]] = {
     "alpha = 0": {"alpha": 0.0},

@@ -1,7 +1,5 @@
 """The stylized model: a gate between an in-weight and an in-context predictor."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid

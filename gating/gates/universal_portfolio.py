@@ -1,7 +1,5 @@
 """Gate that is as good as the best fixed mixture: the universal portfolio of the two predictors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

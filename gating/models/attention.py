@@ -1,7 +1,5 @@
 """Causal attention with rotary positions, of R replicas at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

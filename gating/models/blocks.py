@@ -1,7 +1,5 @@
 """The block that every Transformer here is made of, with R replicas computed at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Decoder-only Transformers for the task families: urns, linear regression, item labels; R replicas at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

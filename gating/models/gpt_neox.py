@@ -1,7 +1,5 @@
 """Decoders of urns as GPT-NeoX folders, which `transformers` opens, and back."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -4,8 +4,6 @@ One batched matrix product serves all replicas, and a replica's output depends o
 A single model is the case R = 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

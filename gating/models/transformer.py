@@ -1,7 +1,5 @@
 """A decoder-only Transformer on (input, label) sequences, in one file; R replicas are computed at once."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A figure in the style of all plots."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Sentences under a figure: what to look at, how its intervals were made, and what is missing."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gating.page.draw import Panels

@@ -1,7 +1,5 @@
 """Small multiples of curves, drawn from a `FigureSpec` and the summarised table, as SVG text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What a figure is: small multiples of curves, declared as queries on the summarised result table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple

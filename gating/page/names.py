@@ -1,7 +1,5 @@
 """How systems look: each has one name, one colour and one marker in every plot and table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """One HTML page and its plots, from a `Page` and the result table alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources

@@ -1,7 +1,5 @@
 """Tables of ready-made text, for a terminal and for a page."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from itertools import zip_longest

@@ -1,7 +1,5 @@
 """The words of a page, which are data: title, terms, what figures are called and say, and how systems look."""
 
-from __future__ import annotations
-
 from importlib import resources
 from typing import Any, NamedTuple
 

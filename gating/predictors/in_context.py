@@ -1,7 +1,5 @@
 """In-context predictor: it copies the labels of context tokens that look like the query."""
 
-from __future__ import annotations
-
 import math
 
 import torch

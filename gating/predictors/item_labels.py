@@ -1,7 +1,5 @@
 """Memorizing and generalizing predictor of item-label classification: the query's label from weights or context."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Memorizing and generalizing predictor of linear regression, at every position of a sequence."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

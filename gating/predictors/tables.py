@@ -1,7 +1,5 @@
 """What the Bayesian predictors share: checked tables of tasks, checked sequences, and work in blocks of rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Memorizing and generalizing predictor of draws from an urn, at every position of a sequence."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

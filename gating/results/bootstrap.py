@@ -9,20 +9,17 @@ normal quantiles stand for Student's. For a mean, `gating.results.intervals` doe
 Source: Efron and Tibshirani (1993), chapters 6, 8 and 13; Davison and Hinkley (1997), section 3.8.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gating.results.intervals import ROUNDING, reals_with_gaps
-from theory.validation import require_choice, require_integer, require_probability, require_scalar
+from gating.results.intervals import leaves, reals_with_gaps
+from theory.validation import Floats, require_choice, require_integer, require_probability, require_scalar
 
 __all__ = ["Bootstrap", "cluster_bootstrap", "moment_bootstrap", "percentile_interval"]
 
-Floats = NDArray[np.float64]
 Form = Literal["rows", "weights"]
 
 
@@ -143,7 +140,7 @@ def moment_bootstrap(
         raise ValueError(f"`values` must be those of each cluster, shape (S, ...); got shape {value.shape}")
     error = reals_with_gaps("standard_errors", standard_errors, shape=value.shape, least=0)
     least, largest = reals_with_gaps("low", low, shape=value.shape), reals_with_gaps("high", high, shape=value.shape)
-    if ((value < least - ROUNDING) | (value > largest + ROUNDING)).any():
+    if leaves(value, least, largest).any():
         raise ValueError(f"`values` must be from `low` to `high`; got {values!r}")
     n, rng = len(value), np.random.default_rng(require_integer("seed", seed))
     chosen = rng.integers(n, size=(_number_of_draws(statistic, n, n_resamples, fewest), n))

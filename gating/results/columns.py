@@ -4,8 +4,6 @@ A study declares what differs between its rows, and what it measures; one name h
 in a file ``columns.yaml`` of a package, or calls of `declare`.
 """
 
-from __future__ import annotations
-
 import math
 from importlib import resources
 from typing import Literal, NamedTuple, TypeVar

@@ -32,21 +32,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from theory.validation import require_integer, require_probability, require_scalar
+from theory.validation import Floats, require_integer, require_probability, require_scalar
 
 __all__ = [
     "Interval",
     "geometric_mean_interval",
     "grouped_intervals",
+    "leaves",
     "mean_interval",
     "reals_with_gaps",
     "sequence_interval",
 ]
 
-Floats = NDArray[np.float64]
-
 ROUNDING = 1e-9
 """Relative difference below which two values are the same."""
+
+
+def leaves(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.bool_]:
+    """Where values leave their range by more than rounding; missing values do not.
+
+    Example:
+        >>> leaves([1 + 1e-12, 1.1, np.inf, np.nan], 0.0, 1.0).tolist()
+        [False, True, True, False]
+    """
+    value, least, largest = (np.asarray(number, np.float64) for number in (values, low, high))
+    slack = ROUNDING * np.maximum(1.0, np.abs(np.clip(value, least, largest)))
+    return np.asarray((value < least - slack) | (value > largest + slack))
 
 
 class Interval(NamedTuple):
@@ -172,8 +183,7 @@ def grouped_intervals(
     least, largest = (reals_with_gaps(name, end, shape=(n_groups,)) for name, end in (("low", low), ("high", high)))
     if not (least < largest).all():
         raise ValueError(f"`low` must be less than `high`; got {low!r} and {high!r}")
-    slack = ROUNDING * np.maximum(1.0, np.abs(value))
-    outside = (value < least[of_row] - slack) | (value > largest[of_row] + slack)
+    outside = leaves(value, least[of_row], largest[of_row])
     if outside.any():
         raise ValueError(f"`values` must be from `low` to `high` of their group; got {value[outside][:8].tolist()}")
     missing = np.isnan(value)

@@ -1,7 +1,5 @@
 """Questions to the result table: which rows, at which step, for which N, over how many seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -18,13 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gating.results.columns import BASE, SCHEMA_VERSION, Column, Measure, column, columns, measure
-from gating.results.intervals import grouped_intervals
+from gating.results.intervals import grouped_intervals, leaves
 from gating.results.query import at_last_step
 
 __all__ = ["json_rows", "key_names", "make_table", "read_table", "summarise", "write_table"]
-
-ROUNDING = 1e-9
-"""How far a value may leave the range of its measure by rounding, relative to the larger of it and 1."""
 
 
 def make_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -72,8 +69,7 @@ def make_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame
 
 def _require_range(entry: Column | Measure, values: pd.Series[Any]) -> None:
     numbers = values.to_numpy(np.float64, na_value=np.nan)
-    slack = ROUNDING * np.maximum(1.0, np.abs(numbers))
-    outside = (numbers < entry.low - slack) | (numbers > entry.high + slack)
+    outside = leaves(numbers, entry.low, entry.high)
     if outside.any():
         raise ValueError(f"`{entry.name}` must be in [{entry.low:g}, {entry.high:g}]; got {numbers[outside][0]:g}")
 

@@ -1,7 +1,5 @@
 """Runs a study from its settings to its table, answers and page; nothing here knows which study it is."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """What can stop a run; the command prints each as a sentence."""
 
-from __future__ import annotations
-
 __all__ = ["Damaged", "FolderError", "Interrupted", "RunFailed"]
 
 

@@ -1,7 +1,5 @@
 """Files outside of run folders: written whole or not at all, and named where they cannot be read."""
 
-from __future__ import annotations
-
 import os
 import uuid
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ at any moment leaves each file as it was or as it shall be, and both are listed.
 never read, replaced or removed; what does not match it is named.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

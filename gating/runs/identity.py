@@ -1,7 +1,5 @@
 """What a run is: its settings, the content of its inputs, and the version of what computes it."""
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import sys

@@ -1,7 +1,5 @@
 """Where and how a study runs; nothing here changes its result."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """From options to what a run may use on this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import psutil

@@ -4,8 +4,6 @@ What settings there are, and what they may hold, is declared by their classes al
 flag, then file, then preset, then default.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping, Sequence, Set

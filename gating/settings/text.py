@@ -1,7 +1,5 @@
 """Settings as text: help, ``--print_config``, and the plain form in which they are written and compared."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import textwrap

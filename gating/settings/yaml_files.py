@@ -1,7 +1,5 @@
 """YAML of settings, read with care: what a file or a flag gives, key by key, and what is wrong with it."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

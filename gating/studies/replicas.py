@@ -1,7 +1,5 @@
 """What studies of Transformers share: shape of the model, one trained replica, and where its sequences come from."""
 
-from __future__ import annotations
-
 import math
 import tempfile
 import time

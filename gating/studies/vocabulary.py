@@ -1,7 +1,5 @@
 """Words and looks that studies of the class mixture share: systems, test conditions, groups, axes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

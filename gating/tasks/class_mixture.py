@@ -4,8 +4,6 @@ Several mixtures of one shape are sampled at once, one per replica of an ensembl
 on which others ride along.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ of 2^40 sequences is computed on its own, in any order, in any process, on any d
 Source: G. L. Steele, D. Lea, C. H. Flood. Fast splittable pseudorandom number generators. OOPSLA 2014.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Classification of noisy items, whose labels are fixed in training and shown in the context."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Linear regression in context: every sequence has the weights of one of D tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

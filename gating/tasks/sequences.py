@@ -1,7 +1,5 @@
 """The one type that predictors, gates and models read."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor

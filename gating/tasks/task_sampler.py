@@ -1,7 +1,5 @@
 """What the task families share: D training tasks per replica, fresh sequences at every step, unseen tasks for tests."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Balls and urns: every sequence is drawn with replacement from one of D urns."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """What is kept of an ensemble in training: checkpoints, the state that training goes on from, and its metrics."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A group of replicas that trains as one."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """How an ensemble is trained, and at which steps it is kept."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """Comparators in hindsight and exhaustive streams, for the claims about regret."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

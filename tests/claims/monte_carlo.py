@@ -1,7 +1,5 @@
 """How simulated means and rates are held against exact values and bounds."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats

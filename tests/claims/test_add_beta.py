@@ -1,7 +1,5 @@
 """Statements 4.9 and 4.10 of docs/theory.md: regret of add-beta predictors, exactly."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Statements 4.14 to 4.17 of docs/theory.md: sums over cells, composition, online to batch."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One test for each statement of docs/theory.md, section 5."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One test for each statement of docs/theory.md, section 1."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import mpmath

@@ -1,7 +1,5 @@
 """One test for each statement of docs/theory.md, section 3."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,8 +1,6 @@
 """One test for each statement of docs/theory.md, section 4, up to 4.13; 4.9 and 4.10 are in test_add_beta.py,
 the later ones in test_composition.py."""
 
-from __future__ import annotations
-
 import doctest
 import math
 from collections.abc import Callable

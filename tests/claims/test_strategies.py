@@ -1,7 +1,5 @@
 """One test for each statement of docs/theory.md, section 6."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """A thousand wrong calls of every public constructor: each is taken, or refused by the name of an argument."""
 
-from __future__ import annotations
-
 import dataclasses
 import decimal
 import fractions

@@ -10,8 +10,6 @@ What is meant to differ stands in this file alone, each difference with its caus
 A row that is missing today is always an error, and so is a declared difference that does not occur.
 """
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import version

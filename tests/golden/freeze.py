@@ -5,8 +5,6 @@ python -m tests.golden.freeze path/to/the/code
 A study that comes by an entry point is that of the code only if the folder holds the package's ``egg-info``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

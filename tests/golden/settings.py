@@ -4,8 +4,6 @@ Every field that decides a result is written out, so that a default may change a
 are run by the command alone, and nothing of the packages is imported before something is run.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

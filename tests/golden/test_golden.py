@@ -1,7 +1,5 @@
 """Results of every study at a small size are those that were frozen: to the last bit on the machine that made them."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -5,8 +5,6 @@ theory calls label counts ``in_weight`` and copying at a fixed temperature ``in_
 today they are ``tabular`` and ``copying``, and bounds over every in-weight predictor are ``any_in_weight``.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Every argument of every public function of risks and phases: a named error or a value, never a silent NaN."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Arguments, shapes and limits of the best gate in hindsight; its mathematics is tested in tests/claims."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Arguments, limits and precision of the regret bounds; their mathematics is tested in tests/claims."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Odds, transition times and exponents of the loss-complexity posterior: formulas, limits and bad input."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Settings of the study `bounds`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """Page of the study `bounds`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

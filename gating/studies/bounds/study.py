@@ -1,7 +1,5 @@
 """The study `bounds`: what theory says of both predictors, as a table over N."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import lru_cache, partial

@@ -1,7 +1,5 @@
 """What the comparison finds: certified phases, and where curves over N cross, predicted and measured."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Measures every system of the comparison on the same test sequences."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any

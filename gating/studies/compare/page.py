@@ -1,7 +1,5 @@
 """Page of the study `compare`: theory, stylized models and Transformers on the same data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables of the study `compare`: phases and crossings, and results at the last step."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any

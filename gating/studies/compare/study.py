@@ -1,7 +1,5 @@
 """The study `compare`: theory, stylized models and Transformers side by side on the class mixture."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """The systems that are compared: how each is built, on which data it trains, and how a checkpoint is opened."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,13 +1,10 @@
 """What the study finds: the N* of every onset, how it grows as a class gets rarer, and what theory says of the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gating.evaluation.crossing import crossing, power_law_exponent
 from gating.results.bootstrap import cluster_bootstrap
@@ -15,10 +12,10 @@ from gating.results.columns import Measure, declare
 from gating.results.intervals import geometric_mean_interval, mean_interval
 from gating.results.query import select
 from gating.studies.crossover.measure import LEVEL
+from theory.validation import Floats
 
 __all__ = ["ONSETS", "Onset", "answer_rows"]
 
-Floats = NDArray[np.float64]
 Curve = tuple[Floats, Floats]
 """Sizes N, shape (M,), and what each seed exceeds the level by, (S, M)."""
 Row = dict[str, Any]

@@ -1,7 +1,5 @@
 """Settings of the crossover study."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import field, replace
 from typing import Annotated, Literal

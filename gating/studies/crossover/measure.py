@@ -1,7 +1,5 @@
 """What is measured: risks of label counts and of copying on clean inputs, and what the Transformers answer from."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Page of the study `crossover`: predicted and measured N* against the frequency of a rare class."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The work of a crossover run in parts: counting labels, training, measuring."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The study `crossover`: predicted, counted and trained N* of rare classes, over their frequency."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Settings of the study `phases`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import field, replace

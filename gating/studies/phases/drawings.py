@@ -1,7 +1,5 @@
 """Maps of certified phases over two parameters, as SVG text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from gating.page.canvas import canvas
 from gating.page.draw import UNDECIDED
@@ -18,10 +15,9 @@ from gating.page.names import in_order
 from gating.page.words import page_words
 from gating.results.query import select
 from gating.studies.vocabulary import GROUPS
+from theory.validation import Floats
 
 __all__ = ["draw_map"]
-
-Floats = NDArray[np.float64]
 
 AXIS_NAMES = page_words("gating.studies.phases").said
 """What the fields of the data are called along an axis."""

@@ -1,7 +1,5 @@
 """Page of the study `phases`."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gating.page.figures import Drawing, Page

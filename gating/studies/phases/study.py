@@ -1,7 +1,5 @@
 """The study `phases`: certified phases of every point of a plane, and the share of points in each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Settings of the regret study."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import field

@@ -1,7 +1,5 @@
 """Page of the study `regret`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np

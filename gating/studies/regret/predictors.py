@@ -3,8 +3,6 @@
 Neither looks at the gate, so both are computed once for every gate that is played on them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import NamedTuple

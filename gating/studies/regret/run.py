@@ -1,7 +1,5 @@
 """The work of the study `regret`: play g and h once, then every gate learner on their losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -29,13 +27,13 @@ from theory.composition import composition_bound
 from theory.distribution import ClassMixture
 from theory.mixture_regret import exact_add_beta_regret, exact_worst_add_beta_regret
 from theory.regret import exponential_weights_bound
+from theory.validation import Floats
 
 __all__ = ["PREDICTORS", "ROWS", "GatePlay", "cell_place", "keep_gate", "keep_predictors", "make_gate", "play_gate"]
 
 PREDICTORS, ROWS, ROUNDS = "predictors", "rows", "rounds"
 """Names of the part that plays g and h, and of what parts keep."""
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 

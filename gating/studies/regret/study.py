@@ -1,7 +1,5 @@
 """The study `regret`: gates that learn round by round, and what their bounds allow them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """How well gates predict what Transformers answer: in cells that the fit has seen, and in held-out ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,10 +20,10 @@ from gating.evaluation.agreement import (
 from gating.results.bootstrap import cluster_bootstrap
 from gating.studies.strategies.cells import GROUPS, StudyCells
 from gating.studies.strategies.gates import PlayedGate
+from theory.validation import Floats
 
 __all__ = ["agreement_rows", "cell_measures"]
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 FEWEST_RUNS = 5

@@ -1,7 +1,5 @@
 """Checkpoints of all runs as the cells that gates are fitted to and judged on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +14,9 @@ from gating.gates.posterior_cells import PosteriorCells, describable
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.families import FAMILIES
 from gating.studies.strategies.outputs import Answers, RunOutputs
+from theory.validation import Floats
 
 __all__ = ["GROUPS", "StudyCells", "cells_of", "group_of"]
-
-Floats = NDArray[np.float64]
 
 GROUPS = ("in_fit", "held_out_tasks", "held_out_steps", "held_out_widths")
 """What the fit has seen of a cell; a cell that is held out twice counts under the last that applies."""

@@ -1,7 +1,5 @@
 """Figures of the study `strategies`: maps and paths of the strategy, transition times, losses and lengths."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +19,9 @@ from gating.page.canvas import canvas
 from gating.page.draw import PAPER, REFERENCE_COLOUR
 from gating.page.names import INK, system_of
 from gating.results.query import select
+from theory.validation import Floats
 
 __all__ = ["draw_maps", "draw_paths", "draw_predictors", "draw_transitions"]
-
-Floats = NDArray[np.float64]
 
 STRATEGY = LinearSegmentedColormap.from_list("strategy", ["#d55e00", "#f3c9a5", "#f4f4f2", "#a9cbe4", "#0072b2"])
 """From orange, generalizing in context, to blue, memorizing in weights."""

@@ -1,7 +1,5 @@
 """The Transformers of a strategies study: how they are made, sampled for, trained, and taken up from checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial

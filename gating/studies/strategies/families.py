@@ -1,7 +1,5 @@
 """The three task families: how each is sampled, modelled and scored, and its two Bayesian predictors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Fits gates to all checkpoints, judges them, and writes what needs the models' answers as rows of the result table."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import astuple

@@ -1,11 +1,8 @@
 """The gates that are compared: the loss-complexity posterior, its ablations, and controls that know less or more."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
 from gating.gates.discrepancy import REACH, OutputRows, output_rows
@@ -13,10 +10,9 @@ from gating.gates.posterior import PosteriorParameters
 from gating.gates.posterior_cells import best_steps
 from gating.gates.posterior_fit import ABLATIONS, PosteriorFit, bootstrap_posterior, fit_posterior
 from gating.studies.strategies.cells import StudyCells
+from theory.validation import Floats
 
 __all__ = ["PlayedGate", "fitted_gates"]
-
-Floats = NDArray[np.float64]
 
 CONTEXT_CELLS, CONTEXT_ROWS, CONTEXT_STARTS = 120, 128, 5
 """How much the fit of the posterior that also reads the context sees: its cost is in cells times rows."""

@@ -1,7 +1,5 @@
 """Answers of each Transformer's checkpoints beside those of M and G, and the losses and lengths of M and G."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

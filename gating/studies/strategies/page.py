@@ -1,7 +1,5 @@
 """Page of the study `strategies`: memorizing or generalizing, through training, and how well gates predict it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables of the study `strategies`: agreement of gates, their parameters, transitions, losses and lengths."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """The study `strategies`: Transformers that memorize their training tasks or generalize, and the gate between."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """When each model goes over from G to M, measured and predicted, and how that time grows with task diversity."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -19,10 +17,10 @@ from gating.results.intervals import geometric_mean_interval
 from gating.results.query import select
 from gating.studies.strategies.cells import StudyCells
 from gating.studies.strategies.config import StrategiesConfig
+from theory.validation import Floats
 
 __all__ = ["diversity_threshold", "measured_transitions", "times_over_seeds", "transience", "transition_rows"]
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 RESAMPLES = 1000

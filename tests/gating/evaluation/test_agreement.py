@@ -1,7 +1,5 @@
 """Measures of agreement against plain loops and scipy, at their extremes, and with bad input."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

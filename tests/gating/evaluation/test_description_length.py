@@ -1,7 +1,5 @@
 """Messages give their data back bit for bit, are near the entropy, and grow with the table."""
 
-from __future__ import annotations
-
 import inspect
 import threading
 import time

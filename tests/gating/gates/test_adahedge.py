@@ -1,7 +1,5 @@
 """AdaHedge gate against the algorithm written with explicit weights and mix losses."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

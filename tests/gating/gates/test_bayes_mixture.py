@@ -1,7 +1,5 @@
 """Bayes mixture gate: posterior, prior and log space."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Discrepancy of mixtures from a model: tables against direct sums, slopes against differences, bad input."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

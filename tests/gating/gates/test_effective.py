@@ -114,6 +114,12 @@ def test_squared_error_against_the_grid(rng):
     assert bool((fit.residual <= errors.amin(0) + 1e-12).all())
 
 
+def test_one_weight_for_all_sequences_is_no_weight(rng):
+    t, g, h = (torch.randn(10, N, 3, generator=rng, dtype=torch.float64) for _ in range(3))
+    for weights in (torch.ones(1), torch.full((10, 1), 0.2)):
+        assert torch.equal(effective_gate_squared(t, g, h, weights).residual, effective_gate_squared(t, g, h).residual)
+
+
 def test_bad_input_is_named(rng):
     g = log_simplex(rng, N, C)
     with pytest.raises(ValueError, match=r"`model`, `g` and `h` must have one shape"):

@@ -1,7 +1,5 @@
 """Exponential weights gate against its odds written out."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

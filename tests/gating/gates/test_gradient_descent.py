@@ -1,7 +1,5 @@
 """Gradient descent gate against a plain loop."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

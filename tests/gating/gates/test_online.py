@@ -1,7 +1,5 @@
 """What every online gate keeps to: shapes, cells, independence, state, and errors that name the argument."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The posterior gate is exponential weights, with the prior of complexity and a falling rate."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

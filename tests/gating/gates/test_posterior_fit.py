@@ -1,7 +1,5 @@
 """The fit finds the parameters that made the outputs; its slopes, invariances, intervals and nested ablations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

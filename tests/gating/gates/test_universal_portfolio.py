@@ -1,7 +1,5 @@
 """Universal portfolio gate: known posteriors, horizon, log space."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

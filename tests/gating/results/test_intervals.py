@@ -15,6 +15,7 @@ from gating.results.intervals import (
     reals_with_gaps,
     sequence_interval,
 )
+from gating.results.table import make_table
 from tests.claims.monte_carlo import assert_rate_at_most
 
 SHARES = st.lists(st.floats(0, 1).map(lambda p: round(p, 3)), min_size=2, max_size=8)
@@ -189,6 +190,14 @@ def test_seeds_that_agree_up_to_rounding_and_say_no_more_have_no_interval():
 def test_rounding_does_not_leave_the_range():
     found = mean_interval([1 + 1e-12, 1 + 1e-12], tests=10, low=0, high=1)
     assert found.value == found.high == 1
+
+
+def test_what_is_infinite_leaves_a_range_with_ends():
+    for infinite in (np.inf, -np.inf):
+        with pytest.raises(ValueError, match="`values` must be from `low` to `high`"):
+            mean_interval([0.5, infinite], low=0, high=1)
+        with pytest.raises(ValueError, match=r"`error` must be in \[0, 1\]; got -?inf"):
+            make_table([{"measure": "error", "value": infinite}])
 
 
 def test_a_single_seed_says_what_it_knows():

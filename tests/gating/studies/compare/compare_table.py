@@ -1,7 +1,5 @@
 """A made-up result table of the study `compare`, with the shapes that a real one has, and settings that suit it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A made-up result table of the study `strategies`: transitions at 40 D^1.2 steps, with the rows of a real one."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
