@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from gating.results.bootstrap import moment_bootstrap
-from gating.results.columns import Measure, declare
 from gating.results.intervals import Interval, mean_interval
 from gating.results.query import select
 from llm_finetune.conditions import IN_CONTEXT
@@ -16,13 +15,6 @@ from theory.validation import Floats, require_probability, require_scalar
 
 __all__ = ["advice_rows", "advice_sentence"]
 
-declare(
-    Measure("in_context_accuracy", "in-context accuracy", 0, 1),
-    Measure("in_context_accuracy_before", "in-context accuracy before training", 0, 1),
-    Measure("largest_in_context_accuracy", "largest in-context accuracy", 0, 1),
-    Measure("chance_accuracy", "accuracy of a uniform guess", 0, 1),
-    Measure("advised_share", "advised share of context prompts", 0),
-)
 
 RESAMPLES = 10_000
 ENDS = ("value", "low", "high")

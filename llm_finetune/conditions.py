@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gating.results.columns import Measure, declare
+from gating.results.columns import declare_from
 from llm_finetune.collection import Collection, Fact
 from llm_finetune.prompts import Prompter
 
@@ -66,22 +66,7 @@ CONDITIONS: dict[str, Condition] = {
 IN_CONTEXT = ("contradicting", "contradicting_new", "unseen", "unseen_new")
 """Conditions whose mean accuracy is the in-context accuracy: the context states the answer, about the subject."""
 
-declare(
-    Measure("accuracy", "right answer", 0, 1),
-    Measure("accuracy_per_token", "right, per token", 0, 1),
-    Measure("memorised_wins", "memorised answer", 0, 1),
-    Measure("stated_wins", "context's answer", 0, 1),
-    Measure("log_prob", "log P of the right answer (nats)", high=0),
-    Measure("softmax", "softmax of the right answer", 0, 1),
-    Measure("memorised_softmax", "softmax of the memorised answer", 0, 1),
-    Measure("stated_softmax", "softmax of the context's answer", 0, 1),
-    Measure("margin", "margin (nats)"),
-    Measure("effective_gate_remainder", "neither answer (softmax)", 0, 1),
-    Measure("generated_target", "named freely", 0, 1),
-    Measure("generated_memorised", "memorised answer named freely", 0, 1),
-    Measure("generated_stated", "context's answer named freely", 0, 1),
-    Measure("exposures", "times that training asked for one fact, or one class, with its own answer", 0),
-)
+declare_from("llm_finetune")
 
 
 def draw_records(

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from gating.results.columns import Column, declare
 from llm_finetune.collection import Collection, collection_text, load_collection
 from llm_finetune.mixtures import Mixture
 from llm_finetune.settings import FinetuneSettings
@@ -18,11 +17,6 @@ from theory.settings import SpecError, settings
 
 __all__ = ["FinetuneConfig", "Run", "step_name"]
 
-declare(
-    Column("mixture", "string", "kinds of training prompts and their shares, such as memory=0.5 reading=0.5"),
-    Column("exposure", "string", "how often training asks for facts: given by the collection, or equal"),
-    Column("share", "float64", "share of training prompts whose context has to be read", 0, 1),
-)
 
 Exposure = Literal["given", "equal"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from gating.evaluation.crossing import crossing
-from gating.results.columns import Measure, declare
 from gating.results.intervals import geometric_mean_interval
 from gating.results.query import at_last_step, select
 from gating.studies.compare.config import CompareConfig
@@ -24,13 +23,6 @@ Row = dict[str, Any]
 LOSSES = ("error", "log_loss")
 AS_TRAINED = ("ibd", "as_trained")
 GATED = ("transformer", "stylized", "stylized_frozen")
-
-declare(
-    *(
-        Measure(f"phase_{loss}", f"certified phase, {loss.replace('_', ' ')} (1 ICL, -1 IWL, 0 undecided)", -1, 1)
-        for loss in LOSSES
-    )
-)
 
 
 class Crossing(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.gates.learned import GATE_INPUTS
+from gating.results.columns import declare_from
 from gating.studies.replicas import Replica, TransformerShape, combined_seed
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings
@@ -15,6 +16,8 @@ from theory.fields import Count, Seed, Several, one_of
 from theory.settings import settings
 
 __all__ = ["CompareConfig"]
+
+declare_from("gating.studies.compare")
 
 
 @settings

@@ -11,7 +11,6 @@ from gating.evaluation.conditions import conditions, draw_test_set
 from gating.evaluation.measures import Predictor, Row, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
 from gating.gates.stylized import StylizedModel
 from gating.predictors.in_weight import TabularInWeight
-from gating.results.columns import Measure, declare
 from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place
@@ -24,10 +23,6 @@ MAX_TABULAR = 2**22
 """Largest training set that the tabular predictor is counted on."""
 
 ROWS = "rows"
-declare(
-    Measure("effective_gate_reference", "effective gate between the reference Transformers", 0, 1),
-    Measure("effective_gate_reference_residual", "gate residual between the reference Transformers (nats)", 0),
-)
 
 
 def measured_in(n: int) -> str:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from gating.evaluation.crossing import crossing, power_law_exponent
 from gating.results.bootstrap import cluster_bootstrap
-from gating.results.columns import Measure, declare
 from gating.results.intervals import geometric_mean_interval, mean_interval
 from gating.results.query import select
 from gating.studies.crossover.measure import LEVEL
@@ -48,14 +47,6 @@ ONSETS = (
     Onset("error_level", "transformer", ("ibd", "irrelevant", "error")),
 )
 """The crossovers that are measured; theory predicts an N* where it has rows of the same measure, so none of a gate."""
-
-for _key in (_onset.key for _onset in ONSETS):
-    _words = _key.replace("_", " ")
-    declare(
-        Measure(f"crossover_ratio_{_key}", f"measured over predicted N*, {_words}", 0),
-        Measure(f"exponent_{_key}", f"slope of ln N* on ln q, {_words}"),
-        Measure(f"exponent_ratio_{_key}", f"measured over predicted slope, {_words}"),
-    )
 
 
 def answer_rows(table: pd.DataFrame) -> Iterator[Row]:

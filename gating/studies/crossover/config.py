@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gating.results.columns import declare_from
 from gating.studies.replicas import Replica, TransformerShape, combined_seed
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings
@@ -14,6 +15,8 @@ from theory.fields import ASCENDING, DIFFERENT, Count, Positive, Probability, Se
 from theory.settings import settings
 
 __all__ = ["CrossoverConfig"]
+
+declare_from("gating.studies.crossover")
 
 Queries = Annotated[tuple[Annotated[float, Field(gt=0, le=MAX_SEQUENCES)], ...], Field(min_length=2), ASCENDING]
 

@@ -15,7 +15,6 @@ from gating.evaluation.conditions import Condition, conditions, draw_test_set
 from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import TabularInWeight
-from gating.results.columns import Measure, declare
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.replicas import Replica, sampler_of
 from gating.studies.vocabulary import refusals
@@ -37,8 +36,6 @@ MAX_COUNTED = 2**22
 """Largest N at which label counts are taken."""
 
 SEEDS_AT_ONCE = 250
-
-declare(Measure("query_frequency", "frequency q of one rare class", 0, 1))
 
 
 @lru_cache(maxsize=4)  # asked for before a run, for the sizes of the counts, and at its end

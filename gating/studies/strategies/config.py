@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from gating.results.columns import Column, Measure, declare
+from gating.results.columns import declare_from
 from gating.studies.replicas import combined_seed
 from gating.tasks.task_sampler import MAX_TASKS
 from gating.training.schedule import TrainSettings
@@ -19,33 +19,7 @@ Diversity = Annotated[int, Field(ge=2, le=MAX_TASKS)]
 TRAINING = TrainSettings(steps=100_000, batch_size=64, learning_rate=5e-4, checkpoints=100, warm_up=5000, clip=1.0)
 PARAMETERS = ("alpha", "beta", "gamma", "kappa")
 
-declare(
-    Column("n_tasks", "Int64", "task diversity D: number of training tasks", 1),
-    Column("mlp_factor", "float64", "hidden width of the Transformer's perceptron over its width", 0),
-    Column("fitted_to", "string", "models that parameters are fitted to: all, one seed or one width"),
-)
-declare(
-    Measure("description_bits", "description length (bits)", 0),
-    Measure("relative_distance", "relative distance: 0 at G, 1 at M", 0, 1),
-    Measure("residual", "what the best mixture of M and G leaves (nats, or squared error)", 0),
-    Measure("weight", "weight of M", 0, 1),
-    Measure("correlation", "correlation", -1, 1),
-    Measure("total_variation", "total variation", 0, 1),
-    Measure("rank_correlation", "rank correlation", -1, 1),
-    Measure("argmax_agreement", "arg-max agreement", 0, 1),
-    Measure("r_squared", "R²", high=1),
-    Measure("discrepancy", "discrepancy", 0),
-    *(Measure(name, name, 0) for name in PARAMETERS),
-    *(Measure(f"{name}_at_edge", f"{name}, at the edge of its range", 0) for name in PARAMETERS),
-    Measure("fit_loss", "loss of the fit", 0),
-    Measure("searches_agreeing", "searches that found it", 0, 1),
-    Measure("transition_time", "transition time (steps)", 0),
-    Measure("seeds_over", "seeds that go over", 0),
-    Measure("seeds_over_at_once", "seeds that were over from the start", 0),
-    Measure("transition_exponent", "exponent of the transition time in D"),
-    Measure("diversity_threshold", "largest D still memorized at the end", 0),
-    Measure("transience", "relative distance gained since the nearest to G", 0, 1),
-)
+declare_from("gating.studies.strategies")
 
 
 @settings
