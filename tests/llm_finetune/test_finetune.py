@@ -1,5 +1,7 @@
 """Fine-tuning: what is learned, what is not, and that a run which is killed and goes on ends with the same weights."""
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from peft import PeftModel
 from torch.testing import assert_close
+from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gating.runs.errors import Damaged, FolderError, Interrupted
@@ -69,6 +72,16 @@ def test_facts_are_learned(model, tokenizer, tmp_path):
     losses = pd.read_parquet(kept(tmp_path) / "losses.parquet")
     assert losses["step"].tolist() == list(range(1, 61))
     assert losses["loss"].iloc[-1] < 0.1 < losses["loss"].iloc[0]
+
+
+def test_progress_tells_the_loss(model, tokenizer, tmp_path, monkeypatch):
+    shown = io.StringIO()
+    visible = {"disable": False, "file": shown}
+    module = sys.modules["llm_finetune.finetune"]  # the function has the same name
+    monkeypatch.setattr(module, "tqdm", lambda items, **how: tqdm(items, **{**how, **visible}))
+    finetune(model, tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
+    last = pd.read_parquet(kept(tmp_path) / "losses.parquet")["loss"].iloc[-1]
+    assert f"loss {last:.3g}" in shown.getvalue()
 
 
 @pytest.mark.parametrize("lora_rank", [None, 4])

@@ -15,7 +15,7 @@ from stops import contents
 
 from gating.runs import folder as folder_module
 from gating.runs.errors import Damaged, FolderError
-from gating.runs.folder import TABLE, RunFolder, find_runs
+from gating.runs.folder import TABLE, RunFolder, digest, find_runs
 
 
 def test_every_file_of_the_manifest_has_its_checksum(run):
@@ -49,6 +49,15 @@ def test_a_file_that_is_not_as_it_was_written_is_not_read(run):
         folder.discard(["a.txt"])
     with pytest.raises(Damaged, match=rf"^`{run}/c.txt` cannot be read \(ValueError: odd\); remove it"):
         folder.read("c.txt", lambda path: (_ for _ in ()).throw(ValueError("odd\nmore")))
+
+
+def test_a_file_that_was_discarded_leaves_no_checksum_to_the_next_of_its_name(run):
+    folder = RunFolder(run)
+    with folder.locked():
+        folder.write_text("a.txt", "one")
+        folder.discard(["a.txt"])
+        folder.write_text("a.txt", "two")
+        assert folder.manifest["files"]["a.txt"] == [digest(run / "a.txt")]
 
 
 def test_a_flipped_bit_anywhere_in_the_manifest_is_refused_and_touches_nothing(run):
