@@ -86,6 +86,24 @@ def test_an_id_that_the_hub_does_not_have_is_one_sentence(monkeypatch):
     )
 
 
+def test_the_hub_is_asked_where_its_cache_has_no_copy(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+
+    def there(source, *, allow_patterns, local_files_only=False):
+        asked.append(local_files_only)
+        if local_files_only and len(asked) == 1:
+            raise OSError("not in the cache")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", there)
+    assert model_folder("some/body", say=lambda line: None) == tmp_path
+    assert asked == [True, False]
+    assert model_folder("some/body", say=lambda line: pytest.fail(line)) == tmp_path
+    assert asked == [True, False, True]
+
+
 def test_a_gguf_file_must_be_there_and_whole(tmp_path, cache):
     refused("nowhere.gguf", "`model` must be an existing .gguf file; got 'nowhere.gguf'")
     damaged = tmp_path / "damaged.gguf"

@@ -78,6 +78,15 @@ def test_a_fact_is_asked_for_by_every_prompt_with_its_own_answer():
     assert (joined.exposures, joined.value) == pytest.approx((27.0, 0.7))
 
 
+def test_gates_of_a_model_are_those_of_contradicting_contexts_after_the_first_step():
+    config = FinetuneConfig(mixtures=["memory=1"])
+    place = {"study": "finetune", "system": "llm", "seed": 0, "step": 40, "group": "all", "context": "contradicting",
+             "measure": "effective_gate", "kind": "measured", "value": 0.7, **config.runs[0].columns}  # fmt: skip
+    others = [{**place, "step": 0, "value": 0.1}, {**place, "context": "unseen", "value": 0.2}]
+    found = gates_by_exposure(summarise(make_table([place, *others, *exposure_rows(config)])))
+    assert found["value"].tolist() == [0.7]
+
+
 def test_both_are_drawn_together(compared):
     labels = labels_of(FinetuneConfig(mixtures=["memory=1"]))
     svg = draw_gates("Gates", gates_by_exposure(summarise(beside_a_model(compared))), labels)

@@ -99,6 +99,15 @@ def test_ties_are_broken_at_random():
     assert found["expected_error"].tolist() == [[0.5, 0.75]]
 
 
+def test_one_label_is_known_and_none_is_refused():
+    zero, label = torch.zeros(1, 2, 1), torch.zeros(1, 2, dtype=torch.int64)
+    assert {tuple(value.flatten().tolist()) for value in answer_measures(zero, label, zero + 1).values()} == {
+        (0.0, 0.0)
+    }
+    with pytest.raises(ValueError, match=r"`log_p` must be log-probabilities of shape \(R, B, C\) without NaN"):
+        answer_measures(zero[..., :0], label, zero[..., :0])
+
+
 @pytest.mark.parametrize("logit", [-3.0, 0.0, 2.0])
 def test_the_effective_gate_recovers_the_gate_of_a_stylized_model(logit):
     """A stylized model with a constant gate has that effective gate in every condition, with residual 0."""
