@@ -70,7 +70,7 @@ def power_law_exponent(q: ArrayLike, n: ArrayLike) -> Floats:
         raise ValueError(f"`q` must have shape (F,) and `n` (..., F); got {q.shape} and {n.shape}")
     kept = np.isfinite(n) & (n > 0)
     x, y = np.broadcast_to(np.log(q), n.shape), np.log(np.where(kept, n, 1.0))
-    count = np.maximum(kept.sum(-1, keepdims=True), 1)
+    count = np.maximum(kept.sum(-1, keepdims=True), FEWEST_POINTS)  # fewer have no slope
     x = np.where(kept, x - (x * kept).sum(-1, keepdims=True) / count, 0.0)
     spread = (x**2).sum(-1)
     enough = (kept.sum(-1) >= FEWEST_POINTS) & (spread > 1e-24)
