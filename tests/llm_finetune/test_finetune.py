@@ -74,6 +74,17 @@ def test_facts_are_learned(model, tokenizer, tmp_path):
     assert losses["loss"].iloc[-1] < 0.1 < losses["loss"].iloc[0]
 
 
+def test_a_folder_goes_on_with_the_same_settings_alone(model, make_model, tokenizer, tmp_path):
+    finetune(model, tokenizer, FACTS, QUICK, seed=0, folder=tmp_path, say=quiet)
+    for name, value in {"learning_rate": 0.02, "steps": 7, "batch_size": 2, "warm_up": 1}.items():
+        other = FinetuneSettings(**{**vars(QUICK), name: value})
+        with pytest.raises(FolderError, match=rf"its `{name}` is .*, and {value} is asked for"):
+            finetune(model, tokenizer, FACTS, other, seed=0, folder=tmp_path, say=quiet)
+    said, oftener = [], FinetuneSettings(**{**vars(QUICK), "save_every": 1})
+    finetune(model, tokenizer, FACTS, oftener, seed=0, folder=tmp_path, say=said.append)
+    assert "is finished" in said[0]
+
+
 def test_progress_tells_the_loss(model, tokenizer, tmp_path, monkeypatch):
     shown = io.StringIO()
     visible = {"disable": False, "file": shown}

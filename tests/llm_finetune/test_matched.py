@@ -93,6 +93,7 @@ def test_both_are_drawn_together(compared):
     assert "Transformer: rare classes" in svg
     assert "Stylized model, end to end: frequent classes" in svg
     assert "Language model, memory only" in svg
+    assert "<!-- 100 -->" in svg  # a number, where a scale of logarithms would write a power
 
 
 def test_a_run_without_gates_of_classes_is_refused(tmp_path, compared):
