@@ -12,9 +12,8 @@ attention, and counts an input gradient of the label map that training does not 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -23,12 +22,14 @@ from torch.nn import functional
 
 from gating.models.layers import generators
 from gating.models.transformer import Transformer, sinusoidal_positions
+from gating.runs.executor import Resources
 from gating.runs.resources import free_cores
 from gating.runs.store import Place, opened
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
+from gating.training.ensemble import Ensemble
 from gating.training.schedule import TrainSettings
-from gating.training.trainer import Trainer, n_groups
+from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
 SPEC = ClassMixture()
@@ -109,28 +110,33 @@ def on_threads(count: int, job: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def training(place: Place, size: int, workers: int) -> Callable[[int], None]:
-    trainer = Trainer(
-        place,
-        list(range(size)),
-        lambda seeds: Transformer(SPEC.dim, SPEC.n_classes, SPEC.context_length, rngs=generators(list(seeds))),
-        lambda seeds: sampler(list(seeds)),
-        TrainSettings(steps=1),
-        workers=workers,
-    )
-    trainer.start()
+    """Groups of an ensemble, as parts of a run train them."""
+
+    def trainer(place: Place, resources: Resources, seeds: Sequence[int]) -> Trainer[int]:
+        made = Trainer(
+            place,
+            seeds,
+            lambda mine: Transformer(SPEC.dim, SPEC.n_classes, SPEC.context_length, rngs=generators(list(mine))),
+            lambda mine: sampler(list(mine)),
+            TrainSettings(steps=1),
+        )
+        made.start()
+        return made
+
+    groups = [trainer(place, Resources(), group) for group in Ensemble("", range(size), trainer, {}).groups("cpu")]
     state = {"step": 0}
 
     def steps(count: int) -> None:
         state["step"] += count
-        trainer.advance(state["step"])
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(lambda group: group.advance(state["step"]), groups))
 
     return steps
 
 
 def in_groups(size: int, workers: int, work: Callable[[int], Callable[[], object]]) -> Callable[[int], None]:
     """Repeats `work(group size)` on worker threads, one group after the other on each."""
-    bounds = torch.linspace(0, size, n_groups(size, torch.device("cpu")) + 1).round().int().tolist()
-    jobs = [work(end - start) for start, end in pairwise(bounds)]
+    jobs = [work(len(group)) for group in Ensemble("", range(size), print, {}).groups("cpu")]  # type: ignore[arg-type]
 
     def steps(count: int) -> None:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:

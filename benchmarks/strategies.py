@@ -48,22 +48,25 @@ def decoder(draws: int) -> UrnDecoder:
 def trained(diversities: list[int], draws: int, batch: int, precision: MatmulPrecision) -> Steps:
     settings = TrainSettings(steps=1, batch_size=batch, learning_rate=RATE, clip=CLIP, matmul_precision=precision)
     with TemporaryDirectory() as folder, opened(folder, {}) as place:  # nothing is saved
-        trainer = Trainer(
-            place,
-            diversities,
-            lambda mine: decoder(draws),
-            lambda mine: Urns(mine, [0] * len(mine), dim=COLOURS, length=draws),
-            settings,
-            loss=every_draw_log_loss,
-            group_sizes=[1] * len(diversities),
-        )
-        trainer.start()
+        groups = [
+            Trainer(
+                place,
+                [diversity],
+                lambda mine: decoder(draws),
+                lambda mine: Urns(mine, [0], dim=COLOURS, length=draws),
+                settings,
+                loss=every_draw_log_loss,
+            )
+            for diversity in diversities
+        ]
+        for group in groups:
+            group.start()
     done = 0
 
     def steps(count: int) -> list[float]:
         nonlocal done
         done += count
-        return trainer.advance(done)[:, 0].tolist()
+        return next(group.advance(done)[:, 0].tolist() for group in groups)
 
     return steps
 

@@ -20,7 +20,7 @@ from gating.predictors.linear_regression import RegressionMemorizer
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.studies.strategies.config import StrategiesConfig
-from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
+from gating.studies.strategies.ensemble import checkpoints, sampler_of
 from gating.studies.strategies.families import FAMILIES, Family
 from gating.tasks.sequences import Sequences
 from theory.settings import build
@@ -66,14 +66,14 @@ def main() -> None:
     config = build(StrategiesConfig, folder.manifest["identity"]["config"])
     if config.task == "item_labels":
         parser.error("`run` must be of urns or linear regression; the evidence of an item is a single showing")
-    family, trained = FAMILIES[config.task], Place(folder, TRAINED)
+    family, place = FAMILIES[config.task], Place(folder, "")
     for kind in ("ibd", "oobd"):
         print(f"\n{kind}: weight of M, {'KL' if config.task == 'urns' else 'R^2'} by tau\n")
         print("| D | seed | " + " | ".join(f"{tau:.3g}" for tau in TEMPERATURES) + " |")
         print("| ---: | ---: | " + " | ".join(["---"] * len(TEMPERATURES)) + " |")
-        for index, replica in enumerate(config.replicas):
+        for replica in config.replicas:
             sampler = sampler_of(config, [replica])
-            model = at_checkpoint(config, trained, config.training.steps, index)
+            model = checkpoints(config, place, replica)[-1]
             sequences = sampler.fresh(SEED, options.sequences, unseen=kind == "oobd")
             cells = (left_over(family, sampler, model, sequences, tau) for tau in TEMPERATURES)
             print(f"| {replica.n_tasks} | {replica.seed} | " + " | ".join(cells) + " |")

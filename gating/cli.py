@@ -11,7 +11,7 @@ from gating.runs.catalogue import find_study, study_names, study_question
 from gating.runs.errors import FolderError, Interrupted, RunFailed
 from gating.runs.options import RunOptions
 from gating.settings import near, read_config, read_flags
-from gating.settings.text import help_text, print_config
+from gating.settings.text import print_config
 from theory.settings import SpecError
 
 __all__ = ["main"]
@@ -83,10 +83,10 @@ def _study(name: str, given: list[str]) -> None:
     """Runs a study from its flags and files; every bad setting is reported before anything is written."""
     study = find_study(name)
     if {"-h", "--help"} & set(given):
-        print(help_text(name, study.question(), study.config, RunOptions, study.positionals, study.presets()))
+        print(study.help(RunOptions))
         return
     rest = [token for token in given if token not in ("--print_config", "--print-config")]
-    config, options = read_flags(rest, study.config, RunOptions, study.positionals, study.presets())
+    config, options = study.from_flags(rest, RunOptions)
     if len(rest) < len(given):
         print(print_config(config), end="")
     else:

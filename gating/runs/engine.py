@@ -70,7 +70,7 @@ def run(
         study.check(config, how)
         with tempfile.TemporaryDirectory() as place, opened(Path(place) / "run", {}) as work:
             return _table(study, config, work.folder, how)
-    folder, identity = RunFolder(out), identity_of(study.name(), config, inputs)
+    folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
     _require_same(study, folder, identity, again, force)
     if again or not (folder.is_run and folder.finished):
         study.check(config, how)
@@ -81,7 +81,7 @@ def run(
         elif changed and not folder.finished:
             folder.change(identity=identity)
             folder.discard([ENVIRONMENT])
-        _mend(list(study.parts(config)), folder, how.say)
+        _mend(_parts(study, config, how), folder, how.say)
         _describe(folder, config)
         table = _table(study, config, folder, how)
         _draw(study, config, table, folder, how.say)
@@ -110,6 +110,14 @@ def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, A
         remedy = "begin anew with --again, or go on with --force; `gating report` draws a finished one as it is"
         raise FolderError(f"`{folder.path}` holds a run that something else computed ({'; '.join(computed)}); {remedy}")
     return bool(computed)
+
+
+def _parts(study: Study[Any], config: Any, how: Resources) -> list[Part]:
+    trained: list[Part] = []
+    for ensemble in study.ensembles(config):
+        first = sum(part.name.startswith(f"train/{ensemble.name}/") for part in trained)
+        trained += ensemble.parts(how.device, first)
+    return [*trained, *study.parts(config)]
 
 
 def _mend(parts: Sequence[Part], folder: RunFolder, say: Callable[[str], None]) -> None:
@@ -148,7 +156,7 @@ def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) ->
     if folder.finished:
         how.say(f"`{folder.path}` is finished; its table is used as it is")
         return folder.read(TABLE, read_table)
-    parts, work = list(study.parts(config)), Place(folder, "")
+    parts, work = _parts(study, config, how), Place(folder, "")
     run_parts(parts, folder, how)
     rows = make_table(study.rows(config, work))
     found = study.answers(config, rows)
@@ -220,7 +228,7 @@ def estimate(study: Study[Any], config: Any, resources: Resources) -> str:
     study.inputs(config, resources.say)
     study.check(config, resources)
     start = time.perf_counter()
-    found, parts = study.estimate(config, resources), list(study.parts(config))
+    found, parts = study.estimate(config, resources), _parts(study, config, resources)
     spent = time.perf_counter() - start
     takes = f"about {_time(found.seconds)}, {_size(found.memory)} of memory and {_size(found.disk)} of disk"
     where = f"{len(parts)} parts, {resources.workers} worker thread(s) on {resources.device}"

@@ -1,22 +1,28 @@
-"""Runs the parts of a run: those that share cores by themselves one at a time, the others side by side in threads."""
+"""Runs the parts of a run, each after those it reads: in threads of this process, or as tasks of Ray."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from gating.runs.errors import Interrupted
 from gating.runs.folder import RunFolder
+from gating.runs.precision import matmul_precision
 from gating.runs.store import Place
 
-__all__ = ["Part", "Resources", "progress", "run_parts"]
+__all__ = ["Executor", "Part", "Resources", "progress", "run_parts"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,18 @@ class Resources:
         workers: worker threads on the CPU, >= 1.
         keep: whether what a study drops at its end, such as fine-tuned models, is kept.
         say: receives a line about each piece of work.
+        executor: ``threads`` of this process, or ``ray``.
+        address: cluster of Ray, as `ray.init` takes it; ``local`` starts one on this machine for the run.
+        stop: set when work that goes on shall end at its next step.
     """
 
     device: str = "cpu"
     workers: int = 1
     keep: bool = False
     say: Callable[[str], None] = print
+    executor: str = "threads"
+    address: str = "local"
+    stop: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,9 +55,10 @@ class Part:
     Args:
         name: its name, and its folder below ``parts``; ``/`` stands between folders.
         work: does it, from what it keeps in its place on; the result is a function of the config alone.
-        after: names of the parts whose work it reads.
+        after: names of the parts whose work it reads, or of folders of parts.
         wide: whether it spreads itself over all workers; the others run on one core each.
         kept: whether its work stays in the folder after the table is written.
+        scope: folder of the parts that it calls by name, with a ``/`` at its end.
     """
 
     name: str
@@ -53,6 +66,23 @@ class Part:
     after: tuple[str, ...] = ()
     wide: bool = False
     kept: bool = False
+    scope: str = ""
+
+
+class Executor(Protocol):
+    """Where parts run."""
+
+    def room(self, part: Part) -> bool:
+        """Whether the part can begin now."""
+
+    def begin(self, part: Part) -> None:
+        """Begins a part."""
+
+    def ended(self) -> Iterator[str]:
+        """Names of parts that have ended well, one or more, as they end; raises the error of one that has not."""
+
+    def stop(self) -> Iterator[str]:
+        """Ends what goes on; names of those parts that came to their end yet."""
 
 
 def progress(items: Iterable[Any] | None = None, **how: Any) -> tqdm[Any]:
@@ -60,7 +90,6 @@ def progress(items: Iterable[Any] | None = None, **how: Any) -> tqdm[Any]:
     return tqdm(items, disable=None, file=sys.stderr, **how)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # small matrices wait longer for its threads than they compute
 def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) -> None:
     """Does every part that is not done, each after those that it reads.
 
@@ -68,41 +97,114 @@ def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) ->
         ValueError: two parts share a name or a folder, or wait for a part that there is not, or for each other.
         Interrupted: on Ctrl-C; what is done stays.
     """
-    names = [part.name for part in parts]
-    above = {str(folder) for name in names for folder in PurePosixPath(name).parents}
-    wanted = {name for part in parts for name in part.after}
-    if len(set(names)) < len(names) or above & set(names) or not wanted <= set(names):
-        raise ValueError(f"`parts` must have folders of their own, and wait for each other's names; got {names}")
-    left = [part for part in parts if part.name not in folder.done]
-    try:
-        while left:
-            ready = [part for part in left if set(part.after) <= set(folder.done)]
-            if not ready:
-                raise ValueError(f"`parts` must not wait for each other in a circle; got {[p.name for p in left]}")
-            wide = next((part for part in ready if part.wide), None)
-            if wide:
-                _do(wide, folder, resources)
-            else:
-                _side_by_side(ready, folder, resources)
-            left = [part for part in left if part.name not in folder.done]
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; `{folder.path}` holds what is done") from None
+    order, done = _order(parts), set(folder.done)
+    of_name = {part.name: part for part in parts}
+    if done >= of_name.keys():
+        return
+    wide, narrow = deque[Part](), deque[Part]()
 
+    def ended(names: Iterable[str]) -> None:
+        for name in names:
+            folder.finish(name)
+            order.done(name)
+            bar.update()
 
-def _do(part: Part, folder: RunFolder, resources: Resources) -> None:
-    part.work(Place(folder, part.name), resources)
-    folder.finish(part.name)
-
-
-def _side_by_side(parts: list[Part], folder: RunFolder, resources: Resources) -> None:
-    with ThreadPoolExecutor(resources.workers, initializer=_one_core) as pool:
+    with (
+        _executor(folder, resources) as work,
+        progress(total=len(parts), initial=len(done & of_name.keys()), desc="parts", unit="part") as bar,
+    ):
         try:
-            work = pool.map(lambda part: _do(part, folder, resources), parts)
-            for _ in progress(work, total=len(parts), desc=parts[0].name.split("/")[0], unit="part"):
-                pass
-        except BaseException:  # an error, or Ctrl-C, which may come outside of the map: nothing else cancels the rest
-            pool.shutdown(cancel_futures=True)
+            while order.is_active():
+                for name in order.get_ready():
+                    if name in done:
+                        order.done(name)
+                    else:
+                        (wide if of_name[name].wide else narrow).append(of_name[name])
+                while (ready := wide or narrow) and work.room(ready[0]):
+                    work.begin(ready.popleft())
+                ended(work.ended())
+        except BaseException as error:
+            ended(work.stop())
+            if isinstance(error, KeyboardInterrupt | Interrupted):
+                raise Interrupted(f"interrupted; `{folder.path}` holds what is done") from None
             raise
+
+
+def _order(parts: Sequence[Part]) -> TopologicalSorter[str]:
+    """Parts after those that they read."""
+    names = [part.name for part in parts]
+    inside: dict[str, list[str]] = {}
+    for name in names:
+        for above in map(str, PurePosixPath(name).parents):
+            inside.setdefault(above, []).append(name)
+    known = {**inside, **{name: [name] for name in names}}
+    if len(set(names)) < len(names) or inside.keys() & set(names) or any(set(p.after) - known.keys() for p in parts):
+        raise ValueError(f"`parts` must have folders of their own, and wait for each other's names; got {names}")
+    order = TopologicalSorter({part.name: [name for wanted in part.after for name in known[wanted]] for part in parts})
+    try:
+        order.prepare()
+    except CycleError as error:
+        raise ValueError(f"`parts` must not wait for each other in a circle; got {error.args[1]}") from None
+    return order
+
+
+@contextmanager
+def _executor(folder: RunFolder, resources: Resources) -> Iterator[Executor]:
+    if resources.executor == "ray":
+        from gating.runs.ray_executor import RayExecutor
+
+        with RayExecutor(folder, resources) as work:
+            yield work
+    else:
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(resources.workers, initializer=_one_core) as pool:
+            yield _Threads(pool, folder, replace(resources, stop=threading.Event()))
+
+
+class _Threads:
+    """Parts side by side in threads of this process, and wide ones alone in the thread that asks."""
+
+    def __init__(self, pool: ThreadPoolExecutor, folder: RunFolder, resources: Resources):
+        self._pool, self._resources = pool, resources
+        self._do = partial(do_part, folder=folder, resources=resources)
+        self._running: dict[Future[None], str] = {}
+        self._wide: Part | None = None
+
+    def room(self, part: Part) -> bool:
+        """Whether a thread is free; for a wide part, all of them."""
+        return self._wide is None and len(self._running) < (1 if part.wide else self._resources.workers)
+
+    def begin(self, part: Part) -> None:
+        """Begins a part; a wide one waits for `ended`."""
+        if part.wide:
+            self._wide = part
+        else:
+            self._running[self._pool.submit(self._do, part)] = part.name
+
+    def ended(self) -> Iterator[str]:
+        """Waits for the next part to end."""
+        if self._wide:
+            part, self._wide = self._wide, None
+            self._do(part)
+            yield part.name
+        else:
+            yield from self._of(wait(self._running, return_when=FIRST_COMPLETED).done)
+
+    def stop(self) -> Iterator[str]:
+        """Work ends at its next step; parts that have none come to their end."""
+        self._resources.stop.set()
+        done = wait(self._running).done
+        yield from self._of([future for future in done if future.exception() is None])
+
+    def _of(self, futures: Iterable[Future[None]]) -> Iterator[str]:
+        for future in futures:
+            future.result()
+            yield self._running.pop(future)
+
+
+def do_part(part: Part, folder: RunFolder, resources: Resources) -> None:
+    """Does a part; products of matrices are of full precision where it asks for no other."""
+    with matmul_precision("highest"):
+        part.work(Place(folder, part.name, part.scope), resources)
 
 
 def _one_core() -> None:

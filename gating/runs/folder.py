@@ -2,7 +2,8 @@
 
 A file is written as a draft inside ``.gating``, listed in the manifest, and moved into its place in one step. So a kill
 at any moment leaves each file as it was or as it shall be, and both are listed. What the manifest does not list is
-never read, replaced or removed; what does not match it is named.
+never read, replaced or removed; what does not match it is named. While a run goes on, changes of the manifest are lines
+of a journal, each as short as what it changes; `manifest.json` takes them up when the folder is let go, or held again.
 """
 
 import hashlib
@@ -12,17 +13,19 @@ import shutil
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
 from gating.runs.errors import Damaged, FolderError
 from gating.runs.files import reading
+from gating.runs.journal import LOST, Journal, change_by
 
-__all__ = ["FORMAT", "TABLE", "RunFolder", "digest", "find_runs", "is_inside"]
+__all__ = ["FORMAT", "TABLE", "PartFolder", "RunFolder", "digest", "find_runs", "is_inside"]
 
 Loaded = TypeVar("Loaded")
 
@@ -32,10 +35,9 @@ FORMAT = 1
 TABLE = "results.parquet"
 """The result table: it is written last, so a folder that has it is finished."""
 
-MANIFEST, OWN = "manifest.json", ".gating"
-LOCK_SECONDS = 1.0
+MANIFEST, OWN, JOURNAL, JOURNALS = "manifest.json", ".gating", ".gating/journal", ".gating/journals"
+LOCK_SECONDS, PART_LOCK_SECONDS = 1.0, 30.0
 MADE_AGAIN = "remove it, and the command that ran the study makes it again"
-LOST = "put it back, or remove the folder by hand: without it nothing says which files are the run's"
 
 
 def digest(path: Path) -> str:
@@ -59,6 +61,7 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(os.path.expanduser(path))
         self._held: dict[str, Any] | None = None
+        self._journal: Journal  # of the manifest that is held
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
         self._mutex = threading.RLock()
 
@@ -98,6 +101,9 @@ class RunFolder:
             raise FolderError(f"`{self.path}` must hold a run of format {FORMAT}; it holds one of format {version!r}")
         if seal != _seal(held):
             raise Damaged(f"`{file}` is not as the run wrote it; {LOST}")
+        self._journal = Journal(self.path / JOURNAL, seal)
+        for note in self._journal.notes:
+            change_by(note, held)
         return dict(held)
 
     def _former(self) -> str:
@@ -113,6 +119,15 @@ class RunFolder:
             _to_disk(draft)
             os.replace(draft, self.path / MANIFEST)
             self._held = held
+            (self.path / JOURNAL).unlink(missing_ok=True)
+            self._journal = Journal(self.path / JOURNAL, _seal(held))
+
+    def _note(self, **note: Any) -> None:
+        """Writes a change of the manifest to the journal."""
+        with self._mutex, self._writing(JOURNAL):
+            held = self.manifest
+            self._journal.append(note)
+            change_by(note, held)
 
     # Life of a run.
 
@@ -138,7 +153,11 @@ class RunFolder:
             with self._writing(OWN):
                 self._clean()
                 (own / "holder").write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-            yield
+            try:
+                yield
+            finally:
+                with suppress(FolderError):  # where it cannot be taken up, the journal stays
+                    self._take_up()
         finally:
             with suppress(OSError):
                 (own / "holder").unlink()
@@ -194,8 +213,7 @@ class RunFolder:
 
     def finish(self, part: str) -> None:
         """Lists a part as done."""
-        with self._mutex:
-            self.change(done=[*self.done, part])
+        self._note(done=part)
 
     def forget(self, parts: Sequence[str]) -> None:
         """Removes the files of parts and their marks, so that they are made again."""
@@ -226,11 +244,9 @@ class RunFolder:
                 with self._mutex:
                     self._require_free(name)
                     (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-                    files = dict(self.manifest["files"])
-                    old = files.pop(name, [])  # several where writing it was killed before
+                    old = self.manifest["files"].get(name, [])  # several where writing it was killed before
                     there = [self._known[name][1]] if name in self._known else old
-                    files[name] = [new, *(other for other in there if other != new)]
-                    self.change(files=files)
+                    self._note(files={name: [new, *(other for other in there if other != new)]})
                     os.replace(draft, self.path / name)
                     self._known[name] = ((), new)
             finally:
@@ -276,10 +292,10 @@ class RunFolder:
         with self._mutex:
             for name in names:
                 self._unlink(name)
-            files = {name: known for name, known in self.manifest["files"].items() if name not in names}
-            done = [part for part in self.done if part not in parts]
-            if (files, done) != (self.manifest["files"], self.done):
-                self.change(files=files, done=done)
+            gone = [name for name in names if name in self.manifest["files"]]
+            undone = [part for part in parts if part in self.manifest["done"]]
+            if gone or undone:
+                self._note(gone=gone, undone=undone)
 
     def damaged(self) -> dict[str, str]:
         """What is wrong with each listed file that is missing or not as it was written, by its name."""
@@ -321,12 +337,48 @@ class RunFolder:
             raise FolderError(f"`{target}` is in the way and not the run's; move it, or choose another folder")
 
     def _clean(self) -> None:
-        """Removes what killed processes left: drafts, and the mark of a file that did not come into its place."""
+        """Takes journals up, and removes the drafts that killed processes left."""
+        if self.is_run:
+            self._forget_last()
+            for journal in sorted((self.path / JOURNALS).glob("*.part")):
+                part = unquote(journal.stem)
+                with PartFolder(self.path, part, self.files_of([part])) as left:
+                    left._forget_last()
+                    self.adopt(part, left.manifest["files"])
+            self._take_up()
         for draft in (self.path / OWN / "drafts").iterdir():
             shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
-        last = next(reversed(self.manifest["files"]), None) if self.is_run else None
+
+    def _forget_last(self) -> None:
+        """Removes the mark of a file that was killed before it came into its place."""
+        last = next(reversed(self.manifest["files"]), None)
         if last and not os.path.lexists(self.path / last) and not any(is_inside(last, part) for part in self.done):
             self.discard([last])
+
+    def _take_up(self) -> None:
+        """Writes what the journal holds into the manifest."""
+        if os.path.lexists(self.path / JOURNAL) and self.is_run:
+            self.change()
+
+    # Parts that other processes do.
+
+    def files_of(self, parts: Sequence[str]) -> dict[str, list[str]]:
+        """Files of parts, with their checksums."""
+        files = self.manifest["files"]
+        return {name: known for name, known in files.items() if any(is_inside(name, part) for part in parts)}
+
+    def adopt(self, part: str, files: Mapping[str, list[str]], *, done: bool = False) -> None:
+        """Lists what another process wrote for a part, and that the part is done.
+
+        Args:
+            part: name of the part.
+            files: all of its files, with their checksums.
+            done: whether it is done.
+        """
+        gone = [name for name in self.files_of([part]) if name not in files]
+        self._note(files=dict(files), gone=gone, **({"done": part} if done else {}))
+        for ending in (".part", ".lock"):
+            _journal_of(self.path, part).with_suffix(ending).unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -342,6 +394,46 @@ class RunFolder:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         saved = "what is saved stays, and the same command goes on from it"
         return FolderError(f"`{self.path / name}` cannot be written ({reason}); {saved}")
+
+
+class PartFolder(RunFolder):
+    """The folder of a run for a process that does one part of it, while another one holds the folder.
+
+    What it writes is listed in a journal of the part, which the holder takes up by `adopt`, at the latest when the
+    folder is held again. One process at a time has a part; others wait.
+
+    Args:
+        path: the folder.
+        part: name of the part.
+        files: files of the part and of those that it reads, with their checksums.
+    """
+
+    def __init__(self, path: str | Path, part: str, files: Mapping[str, list[str]]):
+        super().__init__(path)
+        self._part, self._files, self._file = part, files, _journal_of(self.path, part)
+        self._lock = FileLock(self._file.with_suffix(".lock"), timeout=PART_LOCK_SECONDS)
+
+    def __enter__(self) -> Self:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise FolderError(f"part `{self._part}` of `{self.path}` is being done by another process") from None
+        except OSError as error:
+            raise self._unwritable(error, JOURNALS) from error
+        own = {name: known for name, known in sorted(self._files.items()) if is_inside(name, self._part)}
+        self._held = {"files": dict(self._files), "done": []}
+        self._journal = Journal(self._file, _seal(own))
+        for note in self._journal.notes:
+            change_by(note, self._held)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
+def _journal_of(path: Path, part: str) -> Path:
+    return path / JOURNALS / f"{quote(part, safe='')}.part"
 
 
 def _to_disk(path: Path) -> None:

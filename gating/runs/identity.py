@@ -41,13 +41,14 @@ def _version(name: str) -> str:
         return "none"
 
 
-def identity_of(study: str, config: Any, inputs: Mapping[str, Path | bytes]) -> dict[str, Any]:
+def identity_of(study: str, config: Any, inputs: Mapping[str, Path | bytes], device: str) -> dict[str, Any]:
     """Identity of a run, as its manifest keeps it: ``config``, digests of ``inputs`` and ``source``, and versions.
 
     Args:
         study: name of the study.
         config: its settings.
         inputs: files, folders or bytes, by what a user calls them.
+        device: where models train.
 
     Raises:
         FolderError: an input cannot be read.
@@ -58,7 +59,7 @@ def identity_of(study: str, config: Any, inputs: Mapping[str, Path | bytes]) -> 
         "inputs": contents(inputs),
         "source": {package: _source(package) for package in sorted({"theory", "gating", module.partition(".")[0]})},
         "version": {distribution: number, "icl-gating": _version("icl-gating")},
-        "environment": environment(),
+        "environment": environment() | {"device": device},
     }
 
 
@@ -117,7 +118,7 @@ def what_changed(old: Mapping[str, Any], new: Mapping[str, Any], *, finished: bo
     asked += [f"the content of {name} is not the one that the run began with"
               for name in inputs if old["inputs"].get(name) != new["inputs"].get(name)]  # fmt: skip
     before, now = (
-        each["version"] | ({} if finished else {name: each["environment"].get(name) for name in LIBRARIES})
+        each["version"] | ({} if finished else {name: each["environment"].get(name) for name in (*LIBRARIES, "device")})
         for each in (old, new)
     )
     computed = [f"{name} is {before.get(name)} there, {value} here"

@@ -18,6 +18,8 @@ class RunOptions:
     Args:
         out: folder of the run, from which the same command goes on; ``auto`` is ``runs/`` and the name of the study,
             or no folder for a study that takes seconds; ``none`` is no folder.
+        executor: ``threads`` of this process, or tasks of ``ray`` (extra ``ray``), on this machine or on several.
+        address: cluster of Ray: ``auto`` is the one that runs on this machine, ``local`` a new one for this run.
         device: where models train; ``auto`` takes a GPU when there is one.
         workers: worker threads on the CPU; 0 takes the cores that are free.
         json: print settings, rows of the last step and answers as JSON in place of a text table.
@@ -28,6 +30,8 @@ class RunOptions:
     """
 
     out: PathText = "auto"
+    executor: Literal["threads", "ray"] = "threads"
+    address: str = "local"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Field(ge=0, le=4096)] = 0
     json: bool = False
@@ -38,5 +42,7 @@ class RunOptions:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the options together."""
+        if self.address != "local" and self.executor != "ray":
+            yield f"`address` must be left out where `executor` is 'threads'; got {self.address!r}"
         if self.again and self.out == "none":
             yield "`again` must be left out where `out` is none; got both"

@@ -21,7 +21,8 @@ def resources_of(options: RunOptions, say: Callable[[str], None]) -> Resources:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SpecError(["`device` must be one of 'auto' or 'cpu' on a machine without a CUDA device; got 'cuda'"])
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    return Resources(device, options.workers or free_cores(), options.keep, say)
+    workers = options.workers or free_cores()
+    return Resources(device, workers, options.keep, say, options.executor, options.address)
 
 
 def free_cores(sample_seconds: float = 0.3) -> int:

@@ -28,6 +28,7 @@ class Place:
     Args:
         folder: folder of the run, which this process holds.
         part: name of the part.
+        scope: folder of the parts that go by their names here, with a ``/`` at its end; by default that of all parts.
 
     Example:
         >>> import tempfile
@@ -39,10 +40,11 @@ class Place:
 
     folder: RunFolder
     part: str
+    scope: str = ""
 
     def of(self, part: str) -> Place:
         """The place of another part of the same run."""
-        return Place(self.folder, part)
+        return Place(self.folder, f"{self.scope}{part}", self.scope)
 
     @property
     def path(self) -> Path:
@@ -109,6 +111,10 @@ class Place:
                 return read(file)
 
         return self.folder.read(self._file(name, "safetensors"), load)
+
+    def has_records(self, name: str) -> bool:
+        """Whether records are kept."""
+        return self.folder.has(self._file(name, "jsonl"))
 
     def save_records(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Keeps records that JSON can hold, one a line."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
+from gating.settings import read_flags
+from gating.settings.text import help_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gating.page.figures import Page
+    from gating.training.ensemble import Ensemble
 
 __all__ = ["Estimate", "Study"]
 
 Config = TypeVar("Config")
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,18 @@ class Study(Generic[Config]):
         found = sorted(Path(str(resources.files(package) / "presets")).glob("*.yaml")) if package else []
         return {file.stem: file for file in found}
 
+    def from_flags(self, arguments: Sequence[str], options: type[Options]) -> tuple[Config, Options]:
+        """Settings and options from a command line.
+
+        Raises:
+            SpecError: with a sentence for each thing that is wrong with them.
+        """
+        return read_flags(arguments, self.config, options, self.positionals, self.presets())
+
+    def help(self, options: type[Any]) -> str:
+        """What ``--help`` prints."""
+        return help_text(self.name(), self.question(), self.config, options, self.positionals, self.presets())
+
     def inputs(self, config: Config, say: Any) -> Mapping[str, Path | bytes]:
         """Content that decides the result beside the settings: files, folders or bytes, by what a user calls them.
 
@@ -93,8 +109,12 @@ class Study(Generic[Config]):
         """What a run will take; may compute for some seconds."""
         return Estimate(float("nan"), self.memory(config), float("nan"))
 
+    def ensembles(self, config: Config) -> Iterator[Ensemble[Any]]:
+        """What is trained before, or between, the parts; in a sweep, models of several settings train together."""
+        return iter(())
+
     def parts(self, config: Config) -> Iterator[Part]:
-        """The pieces of the work; nothing is computed here."""
+        """The other pieces of the work; nothing is computed here. Those of an ensemble are called ``train/NAME``."""
         raise NotImplementedError
 
     def rows(self, config: Config, work: Place) -> pd.DataFrame:

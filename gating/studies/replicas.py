@@ -3,27 +3,26 @@
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from gating.runs.store import Place, opened
+from gating.runs.executor import Resources
+from gating.runs.store import opened
 from gating.tasks.class_mixture import ClassMixtureSampler
-from gating.training.trainer import Trainer
+from gating.training.ensemble import Ensemble
 from theory.distribution import ClassMixture
 from theory.fields import Count, Positive
 from theory.settings import settings
 
-__all__ = ["Replica", "TransformerShape", "combined_seed", "sampler_of", "seconds_per_step"]
-
-Trained = TypeVar("Trained")
+__all__ = ["Replica", "TransformerShape", "combined_seed", "input_shape", "sampler_of", "seconds_per_step"]
 
 FIRST_STEPS, TIMED_STEPS, TIMED_REPLICAS = 2, 8, 16
-"""Steps that are timed, after the first, which are slower; and replicas, as many as a core trains together."""
+"""Steps that are timed, after the first, which are slower; and replicas that a core trains together, about."""
 
 
 @settings
@@ -80,6 +79,12 @@ def combined_seed(*seeds: int) -> int:
     return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> 1)
 
 
+def input_shape(replica: Replica) -> tuple[int, int, int]:
+    """Dimension, classes and context length, which replicas that train together have in common."""
+    spec = replica.distribution
+    return spec.dim, spec.n_classes, spec.context_length
+
+
 def sampler_of(replicas: Sequence[Replica], *, cover_classes: bool, device: torch.device) -> ClassMixtureSampler:
     """Sampler of the replicas' training sets and of fresh sequences."""
     return ClassMixtureSampler(
@@ -91,19 +96,12 @@ def sampler_of(replicas: Sequence[Replica], *, cover_classes: bool, device: torc
     )
 
 
-def seconds_per_step(
-    trainer: Callable[[Place, Sequence[Trained]], Trainer[Trained]], replicas: Sequence[Trained], device: str
-) -> float:
-    """Seconds that a training step of one replica takes, from a few real ones; nothing of them is kept.
-
-    Args:
-        trainer: makes what trains replicas, given a place for its work.
-        replicas: all that are trained; some of them are timed, on one core, or all together on a GPU.
-        device: ``cpu`` or ``cuda``.
-    """
-    timed = replicas if device == "cuda" else replicas[:TIMED_REPLICAS]
+def seconds_per_step(ensemble: Ensemble[Any], resources: Resources) -> float:
+    """Seconds that a training step of one replica takes, from a few real ones of the last, and as a rule largest,
+    group; nothing of them is kept."""
+    timed = ensemble.groups(resources.device)[-1]
     with tempfile.TemporaryDirectory() as root, opened(Path(root) / "run", {}) as place:
-        made = trainer(place, timed)
+        made = ensemble.trainer(place, resources, timed)
         made.start()
         made.advance(FIRST_STEPS)
         start = time.perf_counter()

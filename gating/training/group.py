@@ -2,16 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gating.tasks.sequences import Sequences
 from gating.training.schedule import TrainSettings
-from theory.validation import require_instances
+from theory.validation import require_instances, require_integer
 
-__all__ = ["BatchSource", "Loss", "ReplicaGroup", "clip_norms", "narrowed", "target_log_loss", "widened"]
+__all__ = ["BatchSource", "Loss", "ReplicaGroup", "clip_norms", "target_log_loss"]
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What Adam keeps of each parameter beside the step."""
@@ -47,17 +47,17 @@ def clip_norms(gradients: list[Tensor], largest: float) -> list[Tensor]:
 
 
 class ReplicaGroup:
-    """Some replicas of an ensemble: their model, optimizer and batches.
+    """Replicas that advance together: their model, optimizer and batches.
 
     Args:
-        rows: which replicas of the ensemble these are.
+        n_replicas: how many they are.
         model: their model, whose parameters have a leading replica dimension.
         source: their training batches.
         settings: how to train.
         loss: what is minimised.
 
     Attributes:
-        n_replicas: how many replicas the group has.
+        n_replicas: how many replicas there are.
         step: how many steps they have taken.
 
     Raises:
@@ -65,19 +65,29 @@ class ReplicaGroup:
     """
 
     def __init__(
-        self, rows: slice, model: nn.Module, source: BatchSource, settings: TrainSettings, loss: Loss = target_log_loss
+        self,
+        n_replicas: int,
+        model: nn.Module,
+        source: BatchSource,
+        settings: TrainSettings,
+        loss: Loss = target_log_loss,
     ):
-        require_instances(rows=(rows, slice), model=(model, nn.Module), source=(source, BatchSource))
+        require_integer("n_replicas", n_replicas, least=1)
+        require_instances(model=(model, nn.Module), source=(source, BatchSource))
         require_instances(settings=(settings, TrainSettings), loss=(loss, Callable))
-        self.rows, self.model, self.source, self.settings, self.loss = rows, model, source, settings, loss
+        self.n_replicas, self.model, self.source, self.settings, self.loss = n_replicas, model, source, settings, loss
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trained:
             raise ValueError(f"`model` must have parameters that are trained; got {model!r}")
         self.optimizer = torch.optim.Adam(self.trained.values(), lr=settings.learning_rate, fused=True)
-        self.n_replicas, self.step = rows.stop - rows.start, 0
+        self.step = 0
 
-    def advance(self, last: int, stop: threading.Event) -> Tensor:
-        """Trains up to step `last`; returns the losses of the steps taken, shape (steps, R)."""
+    def advance(self, last: int, stop: threading.Event, tick: Callable[[int], Any] | None = None) -> Tensor:
+        """Trains up to step `last`, or to the one at which `stop` is set; tells `tick` of the replica-steps taken.
+
+        Returns:
+            Losses of the steps taken, shape (steps, R).
+        """
         losses: list[Tensor] = []
         per_draw, size = max(1, 16 // self.n_replicas), self.settings.batch_size
         while self.step < last and not stop.is_set():
@@ -86,7 +96,9 @@ class ReplicaGroup:
             for batch in zip(*(field.split(size, dim=1) for field in block), strict=True):
                 losses.append(self._update(Sequences(*batch)))
                 self.step += 1
-        return torch.stack(losses)
+            if tick:
+                tick(count * self.n_replicas)
+        return torch.stack(losses) if losses else torch.zeros(0, self.n_replicas)
 
     def _update(self, batch: Sequences) -> Tensor:
         loss = self.loss(self.model(batch), batch)
@@ -109,31 +121,11 @@ class ReplicaGroup:
         return tensors
 
     def restore(self, step: int, tensors: dict[str, Tensor]) -> None:
-        """Takes up the state of `step`: this group's rows of the whole ensemble's tensors."""
-        mine = {key: value[self.rows] for key, value in tensors.items()}
+        """Takes up the state of `step`."""
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.copy_(narrowed(mine[f"parameters.{name}"], parameter))
+                parameter.copy_(tensors[f"parameters.{name}"])
         for name, leaf in self.trained.items():
-            moments = {key: narrowed(mine[f"{key}.{name}"], leaf).to(leaf.device).clone() for key in MOMENTS}
+            moments = {key: tensors[f"{key}.{name}"].to(leaf.device).clone() for key in MOMENTS}
             self.optimizer.state[leaf] = {"step": torch.tensor(float(step), device=leaf.device), **moments}
         self.step = step
-
-
-def widened(parts: list[Tensor]) -> Tensor:
-    """Replicas of several groups in one tensor; those of narrower models are filled up with zeros.
-
-    Hidden units whose weights are zero answer zero and stay zero, so the wider model is the same model.
-    """
-    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-    whole = parts[0].new_zeros(sum(len(part) for part in parts), *shape)
-    first = 0
-    for part in parts:
-        narrowed(whole[first : first + len(part)], part).copy_(part)
-        first += len(part)
-    return whole
-
-
-def narrowed(whole: Tensor, like: Tensor) -> Tensor:
-    """The part of a tensor that a narrower model has: the first entries along each dimension but the replicas'."""
-    return whole[(slice(None), *(slice(size) for size in like.shape[1:]))]

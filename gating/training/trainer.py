@@ -1,16 +1,14 @@
-"""Trains an ensemble: groups of replicas advance on worker threads from one save to the next.
+"""Trains replicas that advance together, from one save to the next.
 
-Each group runs on one thread with one core, so its arithmetic does not depend on how many workers there are: a run
-that is killed and resumed ends with the same bits as one that was not.
+They train on one core, so their arithmetic does not depend on what else the machine does: a run that is killed and
+resumed ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from itertools import accumulate, pairwise
 from typing import Generic, TypeVar
 
 import pandas as pd
@@ -20,14 +18,15 @@ from tqdm import tqdm
 
 from gating.runs.errors import FolderError, Interrupted, RunFailed
 from gating.runs.executor import progress
+from gating.runs.precision import matmul_precision
 from gating.runs.store import Place
 from gating.training.checkpoints import Checkpoints
-from gating.training.group import BatchSource, Loss, ReplicaGroup, target_log_loss, widened
+from gating.training.group import BatchSource, Loss, ReplicaGroup, target_log_loss
 from gating.training.schedule import TrainSettings
 from gating.validation import require_device, require_dtype
-from theory.validation import require_instances, require_integer, require_integers
+from theory.validation import require_instances
 
-__all__ = ["Trainer", "TrainingDiverged", "n_groups"]
+__all__ = ["Trainer", "TrainingDiverged"]
 
 Replica = TypeVar("Replica")
 
@@ -36,14 +35,8 @@ class TrainingDiverged(RunFailed):
     """A training loss stopped being a finite number."""
 
 
-def n_groups(n_replicas: int, device: torch.device) -> int:
-    """How many groups an ensemble is split into: about 16 replicas each, whose work fits a core's cache, and an even
-    number of groups, so that two workers finish together; one group on a GPU."""
-    return 1 if device.type == "cuda" else max(1, 2 * round(n_replicas / 32))
-
-
 class Trainer(Generic[Replica]):
-    """Trains one ensemble, or goes on with what is kept of it.
+    """Trains replicas as one, or goes on with what is kept of them.
 
     Args:
         place: where checkpoints, state and metrics are kept.
@@ -53,10 +46,7 @@ class Trainer(Generic[Replica]):
         settings: how to train.
         device: ``cpu`` or ``cuda``.
         dtype: floating type of the parameters; `source` makes inputs of the same.
-        workers: worker threads on the CPU, in 1 .. 4096; they change the speed, not the result.
         loss: what is minimised; the log loss of the query's label by default.
-        group_sizes: how many consecutive replicas train as one group; models of one group have one shape. About 16
-            each by default, whose short sequences fit a core's cache together; 1 suits models of many tokens.
 
     Raises:
         ValueError: naming the argument, the allowed set and the value.
@@ -72,41 +62,39 @@ class Trainer(Generic[Replica]):
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        workers: int = 1,
         loss: Loss = target_log_loss,
-        group_sizes: Sequence[int] | None = None,
     ):
         require_instances(place=(place, Place), replicas=(replicas, Sequence), settings=(settings, TrainSettings))
         require_instances(build=(build, Callable), source=(source, Callable), loss=(loss, Callable))
+        if not replicas:
+            raise ValueError("`replicas` must be one or more; got none")
         self.kept, self.settings, self._loss = Checkpoints(place), settings, loss
-        self.workers = require_integer("workers", workers, least=1, most=2**12)
         self._replicas, self._build, self._source = replicas, build, source
         self._device, self._dtype = require_device(device), require_dtype(dtype)
-        n = len(replicas)
-        if group_sizes is None:
-            self._bounds = torch.linspace(0, n, n_groups(n, self._device) + 1).round().int().tolist()
-        else:
-            self._bounds = [0, *accumulate(require_integers("group_sizes", group_sizes, least=1))]
-        if self._bounds[-1] != n or not n:
-            raise ValueError(f"`group_sizes` must add up to the number of `replicas`, {n} >= 1; got {self._bounds[-1]}")
-        self._groups: list[ReplicaGroup] = []
+        self._group: ReplicaGroup | None = None
 
-    def run(self, label: str = "training") -> None:
+    def run(self, label: str = "training", stop: threading.Event | None = None) -> None:
         """Trains to the last step; shows progress on a terminal.
 
+        Args:
+            label: stands before the bar.
+            stop: ends the training at its next step when it is set.
+
         Raises:
-            Interrupted: on Ctrl-C; the run goes on from its last save when started again.
+            Interrupted: on Ctrl-C or `stop`; the run goes on from its last save when started again.
             TrainingDiverged: naming step, replica and last checkpoint, when a loss is not finite.
         """
         try:
             step, metrics = self.start()
             n = len(self._replicas)
             bar = progress(total=n * self.settings.steps, initial=n * step, desc=label, unit="replica-step",
-                           unit_scale=True, smoothing=0.05)  # fmt: skip
+                           unit_scale=True, smoothing=0.05, leave=False)  # fmt: skip
             with bar:
                 ends = {*self.settings.checkpoint_steps, *range(0, self.settings.steps, self.settings.save_every)}
                 for last in sorted(end for end in ends if end > step):
-                    losses = self.advance(last, bar)
+                    losses = self.advance(last, bar, stop)
+                    if stop and stop.is_set():
+                        raise KeyboardInterrupt
                     self._check(losses, step)
                     means = losses.double().mean(0).tolist()
                     metrics.append(pd.DataFrame({"step": last, "replica": range(n), "train_loss": means}))
@@ -126,35 +114,21 @@ class Trainer(Generic[Replica]):
         if held != {n}:
             wanted = f"{n} replicas, as many as are trained; it holds {max(held)}"
             raise FolderError(f"`{self.kept.place.path}` must hold {wanted}")
-        self._groups = []
-        for start, end in pairwise(self._bounds):
-            mine = self._replicas[start:end]
-            model = self._build(mine).to(self._device, self._dtype)
-            self._groups.append(ReplicaGroup(slice(start, end), model, self._source(mine), self.settings, self._loss))
+        model = self._build(self._replicas).to(self._device, self._dtype)
+        self._group = ReplicaGroup(n, model, self._source(self._replicas), self.settings, self._loss)
         if saved is None:
             return 0, []
         step, tensors, metrics = saved
-        for group in self._groups:
-            group.restore(step, tensors)
+        self._group.restore(step, tensors)
         return step, [metrics]
 
-    def advance(self, last: int, bar: tqdm[None] | None = None) -> Tensor:
+    def advance(self, last: int, bar: tqdm[None] | None = None, stop: threading.Event | None = None) -> Tensor:
         """Trains what `start` built up to step `last` without saving; returns the losses, shape (steps, R)."""
-        stop = threading.Event()
-        workers = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,))
-        with _matmul_precision(self.settings.matmul_precision), workers as pool:
-            futures = [pool.submit(group.advance, last, stop) for group in self._groups]
-            try:
-                pending = set(futures)
-                while pending:
-                    done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()  # the first error of a group ends the wait
-                    if bar is not None:
-                        bar.update(sum(group.step * group.n_replicas for group in self._groups) - bar.n)
-            finally:
-                stop.set()
-        return torch.cat([future.result() for future in futures], dim=1).cpu()
+        if self._group is None:
+            self.start()
+        assert self._group is not None
+        with _one_core(), matmul_precision(self.settings.matmul_precision):
+            return self._group.advance(last, stop or threading.Event(), bar.update if bar else None).cpu()
 
     def _check(self, losses: Tensor, first_step: int) -> None:
         bad = (~losses.isfinite()).nonzero()
@@ -162,13 +136,11 @@ class Trainer(Generic[Replica]):
             step, replica = bad[0].tolist()
             loss, step = losses[step, replica].item(), first_step + step + 1
             raise TrainingDiverged(f"the training loss of replica {replica} is {loss:g} at step {step}; {self._last}")
-        for group in self._groups:
-            for parameter in group.trained.values():
-                bad = (~parameter.detach().flatten(1).isfinite().all(1)).nonzero()
-                if len(bad):
-                    replica, step = group.rows.start + int(bad[0]), first_step + len(losses)
-                    said = f"the parameters of replica {replica} are not finite after step {step}"
-                    raise TrainingDiverged(f"{said}; {self._last}")
+        for parameter in self._group.trained.values() if self._group else ():
+            bad = (~parameter.detach().flatten(1).isfinite().all(1)).nonzero()
+            if len(bad):
+                said = f"the parameters of replica {int(bad[0])} are not finite after step {first_step + len(losses)}"
+                raise TrainingDiverged(f"{said}; {self._last}")
 
     @property
     def _last(self) -> str:
@@ -176,8 +148,7 @@ class Trainer(Generic[Replica]):
         return f"last checkpoint in `{self.kept.place.path}`: {f'step {steps[-1]}' if steps else 'none'}"
 
     def _save(self, step: int, metrics: pd.DataFrame) -> None:
-        states = [group.state() for group in self._groups]
-        tensors = {key: widened([state[key] for state in states]) for key in states[0]}
+        tensors = self._group.state() if self._group else {}
         if step in self.settings.checkpoint_steps:
             prefix = "parameters."
             parameters = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -186,10 +157,12 @@ class Trainer(Generic[Replica]):
 
 
 @contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
+def _one_core() -> Iterator[None]:
+    before = torch.get_num_threads()
+    if before > 1:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        if before > 1:
+            torch.set_num_threads(before)

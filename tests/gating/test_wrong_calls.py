@@ -162,13 +162,13 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     ItemLabels: {**TASKS, "within_variance": 0.5},
     LinearRegression: {**TASKS, "noise_variance": 0.5},
     ReplicaGroup: {
-        "rows": slice(0, 1), "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
+        "n_replicas": 1, "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
         "loss": target_log_loss,
     },
     Trainer: {
         "place": Place(RunFolder("nowhere"), "train/a"), "replicas": [1, 2, 3], "build": lambda replicas: MLP,
         "source": lambda replicas: None, "settings": TrainSettings(5), "device": "cpu", "dtype": torch.float32,
-        "workers": 1, "loss": target_log_loss, "group_sizes": [1, 2],
+        "loss": target_log_loss,
     },
     collection.Collection: vars(PEOPLE),
     mixtures.Mixture: {"memory": 0.5, "reading": 0.5, "agreeing": 0.0, "irrelevant": 0.0, "sentences": 2},

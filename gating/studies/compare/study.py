@@ -18,8 +18,9 @@ from gating.studies.compare.answers import crossing_rows, phase_rows, predicted_
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.measure import ROWS, keep_rows, measured_in
 from gating.studies.compare.page import compare_page, compare_text
-from gating.studies.replicas import TIMED_REPLICAS, seconds_per_step
+from gating.studies.replicas import TIMED_REPLICAS, Replica, seconds_per_step
 from gating.studies.vocabulary import refusals
+from gating.training.ensemble import Ensemble
 
 __all__ = ["Compare"]
 
@@ -35,14 +36,15 @@ class Compare(Study[CompareConfig]):
             theory_rows(config)
             predicted_rows(config)
 
+    def ensembles(self, config: CompareConfig) -> Iterator[Ensemble[Replica]]:
+        """Predictors, stylized models and Transformers."""
+        for name in systems.ENSEMBLES:
+            yield systems.ensemble(config, name)
+
     def parts(self, config: CompareConfig) -> Iterator[Part]:
-        """Ensembles, the gate over frozen predictors after these; then each training-set size."""
-        trained = tuple(map(systems.trained_in, systems.ENSEMBLES))
-        for ensemble, needed in systems.ENSEMBLES.items():
-            work, after = partial(systems.keep_trained, config, ensemble), tuple(map(systems.trained_in, needed))
-            yield Part(systems.trained_in(ensemble), work, after=after, wide=True, kept=True)
+        """Measures of each training-set size."""
         for n in config.n_sequences:
-            yield Part(measured_in(n), partial(keep_rows, config, n), after=trained)
+            yield Part(measured_in(n), partial(keep_rows, config, n), after=("train",))
 
     def rows(self, config: CompareConfig, work: Place) -> pd.DataFrame:
         """Measures of every system, step and seed, and exact risks and bounds."""
@@ -73,11 +75,11 @@ class Compare(Study[CompareConfig]):
         checkpoints = len(config.transformer_training.checkpoint_steps)
         seconds, disk = base * checkpoints * tests * (1.2e-4 + 1e-5 * n_classes), 0.0  # effective gates
         for ensemble, parameters in _parameters(config).items():
-            settings, replicas = systems.settings_of(config, ensemble), systems.replicas_of(config, ensemble)
-            step = seconds_per_step(partial(systems.trainer, config, ensemble, resources), replicas, resources.device)
+            settings, trained = systems.settings_of(config, ensemble), systems.ensemble(config, ensemble)
+            step = seconds_per_step(trained, resources)
             models = 2 if ensemble == "stylized" else 1
             answered = 2 * tests * checkpoints / settings.batch_size / 3
-            seconds += models * step * len(replicas) * (settings.steps + answered)
+            seconds += models * step * len(trained.replicas) * (settings.steps + answered)
             disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
         return Estimate(seconds / resources.workers, self.memory(config), disk + 1e4 * base * checkpoints + 2e6)
 

@@ -1,9 +1,8 @@
 """The systems that are compared: how each is built, on which data it trains, and how a checkpoint is opened."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import nn
@@ -16,45 +15,44 @@ from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
 from gating.runs.executor import Resources
 from gating.runs.store import Place
+from gating.settings.text import as_plain
 from gating.studies.compare.config import CompareConfig
-from gating.studies.replicas import Replica, sampler_of
+from gating.studies.replicas import Replica, input_shape, sampler_of
 from gating.tasks.class_mixture import ClassMixtureSampler
-from gating.training.checkpoints import Checkpoints
+from gating.training.ensemble import Ensemble, Trained
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer
 
-__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "keep_trained", "replicas_of", "settings_of", "trained_in", "trainer"]
+__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "ensemble", "replicas_of", "settings_of"]
 
-ENSEMBLES = {"in_weight": (), "in_context": (), "stylized": (), "stylized_frozen": ("in_weight", "in_context"),
-             "transformer": ()}  # fmt: skip
+ENSEMBLES: dict[str, tuple[str, ...]] = {
+    "in_weight": (), "in_context": (), "stylized": (), "stylized_frozen": ("in_weight", "in_context"), "transformer": ()
+}  # fmt: skip
 """Ensembles in the order of training, and those whose trained models each is built from."""
+
+STYLIZED = ("hidden", "gate_inputs", "stylized_training")
+"""Settings of the predictors and the stylized models."""
 
 REFERENCES = {"transformer": None, "transformer_iw": 0.0, "transformer_ic": 1.0}
 """Transformers trained on the study's data, and the references trained with `p_relevant` 0 and 1."""
 
 
-def trained_in(ensemble: str) -> str:
-    """The part that trains an ensemble."""
-    return f"train/{ensemble}"
+def ensemble(config: CompareConfig, name: str) -> Ensemble[Replica]:
+    """An ensemble of the study."""
+    names = ("transformer", "transformer_training") if name == "transformer" else STYLIZED
+    names = ("cover_classes", *names)
+    shared = {key: value for key, value in as_plain(config).items() if key in names}
+    return Ensemble(
+        name, replicas_of(config, name), partial(_trainer, config, name), shared, ENSEMBLES[name], shape=input_shape
+    )
 
 
-def keep_trained(config: CompareConfig, ensemble: str, place: Place, resources: Resources) -> None:
-    """Trains an ensemble from its last saved step on."""
-    replicas, start = replicas_of(config, ensemble), time.perf_counter()
-    trained = trainer(config, ensemble, resources, place, replicas)
-    left = trained.settings.steps - trained.kept.step
-    trained.run(ensemble)
-    resources.say(f"trained {ensemble}: {len(replicas)} replicas, {left} steps in {time.perf_counter() - start:.0f} s")
-
-
-def trainer(
-    config: CompareConfig, ensemble: str, resources: Resources, place: Place, replicas: Sequence[Replica]
+def _trainer(
+    config: CompareConfig, name: str, place: Place, resources: Resources, replicas: Sequence[Replica]
 ) -> Trainer[Replica]:
-    """What trains replicas of an ensemble, in the run that a place is of."""
     systems = Systems(config, place, torch.device(resources.device))
-    kept, settings = place.of(trained_in(ensemble)), settings_of(config, ensemble)
-    build = partial(systems.build, ensemble)
-    return Trainer(kept, replicas, build, systems.source, settings, device=systems.device, workers=resources.workers)
+    build, settings = partial(systems.build, name), settings_of(config, name)
+    return Trainer(place, replicas, build, systems.source, settings, device=systems.device)
 
 
 def settings_of(config: CompareConfig, system: str) -> TrainSettings:
@@ -67,8 +65,11 @@ def replicas_of(config: CompareConfig, ensemble: str) -> list[Replica]:
     base = config.replicas
     if ensemble != "transformer":
         return base
-    shares = [config.distribution.p_relevant if p is None else p for p in REFERENCES.values()]
-    return [replace(r, distribution=replace(r.distribution, p_relevant=p)) for p in shares for r in base]
+    return [r if share is None else _with_share(r, share) for share in REFERENCES.values() for r in base]
+
+
+def _with_share(replica: Replica, p_relevant: float) -> Replica:
+    return replace(replica, distribution=replace(replica.distribution, p_relevant=p_relevant))
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,9 @@ class Systems:
     place: Place
     device: torch.device
 
-    def kept(self, ensemble: str) -> Checkpoints:
-        """What is kept of an ensemble."""
-        return Checkpoints(self.place.of(trained_in(ensemble)))
-
     def build(self, ensemble: str, replicas: Sequence[Replica]) -> nn.Module:
         """Models of consecutive replicas with their initial values; frozen predictors as last kept."""
-        spec, hidden = self.config.distribution, self.config.hidden
+        spec, hidden = replicas[0].distribution, self.config.hidden
         rngs = generators([r.init_seed for r in replicas])
         if ensemble == "transformer":
             shape = vars(self.config.transformer)
@@ -116,10 +113,14 @@ class Systems:
 
     def _opened(self, system: str, step: int, replicas: Sequence[Replica], model: nn.Module) -> nn.Module:
         """A model of these replicas with the values of a checkpoint, which no gradient changes."""
-        base = self.config.replicas
-        first = base.index(replicas[0]) + len(base) * (list(REFERENCES).index(system) if system in REFERENCES else 0)
-        model.load_state_dict(self.kept(_ensemble_of(system)).load(step, slice(first, first + len(replicas))))
+        if (p_relevant := REFERENCES.get(system)) is not None:
+            replicas = [_with_share(replica, p_relevant) for replica in replicas]
+        model.load_state_dict(self._trained[_ensemble_of(system)].load(step, replicas))
         return model.requires_grad_(False)
+
+    @cached_property
+    def _trained(self) -> dict[str, Trained[Replica]]:
+        return {name: Trained(self.place, ensemble(self.config, name)) for name in ENSEMBLES}
 
 
 def _ensemble_of(system: str) -> str:

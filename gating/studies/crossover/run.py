@@ -11,16 +11,23 @@ from gating.models.transformer import Transformer
 from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place
+from gating.settings.text import as_plain
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import count_rows, transformer_rows
-from gating.studies.replicas import Replica, sampler_of
-from gating.training.checkpoints import Checkpoints
+from gating.studies.replicas import Replica, input_shape, sampler_of
+from gating.training.ensemble import Ensemble, Trained
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
-__all__ = ["ROWS", "TRAINED", "keep_counts", "keep_measures", "train", "trainer"]
+__all__ = ["ROWS", "TRAINED", "ensemble", "keep_counts", "keep_measures"]
 
 TRAINED, ROWS = "train/transformer", "rows"
+
+
+def ensemble(config: CrossoverConfig) -> Ensemble[Replica]:
+    """All Transformers of the study."""
+    shared = {"transformer": as_plain(config.transformer), "training": as_plain(config.transformer_training)}
+    return Ensemble("transformer", config.replicas, partial(_trainer, config), shared, shape=input_shape)
 
 
 def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resources: Resources) -> None:
@@ -30,35 +37,27 @@ def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resou
 
 def build(config: CrossoverConfig, replicas: Sequence[Replica]) -> nn.Module:
     """Transformers with their initial values."""
-    spec, rngs = config.distribution, generators([r.init_seed for r in replicas])
+    spec, rngs = replicas[0].distribution, generators([r.init_seed for r in replicas])
     return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(config.transformer))
 
 
-def trainer(
-    config: CrossoverConfig, resources: Resources, place: Place, replicas: Sequence[Replica]
+def _trainer(
+    config: CrossoverConfig, place: Place, resources: Resources, replicas: Sequence[Replica]
 ) -> Trainer[Replica]:
     """What trains some replicas."""
     device, settings = torch.device(resources.device), config.transformer_training
     source = partial(sampler_of, cover_classes=False, device=device)
-    return Trainer(place, replicas, partial(build, config), source, settings, device=device, workers=resources.workers)
-
-
-def train(config: CrossoverConfig, place: Place, resources: Resources) -> None:
-    """Trains all replicas."""
-    replicas = config.replicas
-    trainer(config, resources, place, replicas).run("transformers")
-    resources.say(f"trained {len(replicas)} Transformers for {config.transformer_training.steps:,} steps")
+    return Trainer(place, replicas, partial(build, config), source, settings, device=device)
 
 
 def keep_measures(config: CrossoverConfig, first: int, place: Place, resources: Resources) -> None:
     """Keeps errors and gates of the replicas of one `p_high` and one N at every checkpoint."""
-    rows = slice(first, first + config.n_seeds)
-    mine, kept = config.replicas[rows], Checkpoints(place.of(TRAINED))
+    mine, trained = config.replicas[first : first + config.n_seeds], Trained(place, ensemble(config))
 
     def checkpoints() -> Iterator[tuple[int, nn.Module]]:
         for step in config.transformer_training.checkpoint_steps:
             model = build(config, mine).requires_grad_(False)
-            model.load_state_dict(kept.load(step, rows))
+            model.load_state_dict(trained.load(step, mine))
             yield step, model
 
     place.save_table(ROWS, make_table(transformer_rows(config, mine, checkpoints())))

@@ -17,7 +17,8 @@ from gating.studies.crossover.answers import answer_rows
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import SEEDS_AT_ONCE, counted_sizes, theory_rows
 from gating.studies.crossover.page import crossover_page, crossover_text
-from gating.studies.replicas import seconds_per_step
+from gating.studies.replicas import Replica, seconds_per_step
+from gating.training.ensemble import Ensemble
 
 __all__ = ["Crossover"]
 
@@ -34,9 +35,12 @@ class Crossover(Study[CrossoverConfig]):
         """Asks theory first, so that nothing is trained where it refuses."""
         theory_rows(config)
 
+    def ensembles(self, config: CrossoverConfig) -> Iterator[Ensemble[Replica]]:
+        """The Transformers."""
+        yield run.ensemble(config)
+
     def parts(self, config: CrossoverConfig) -> Iterator[Part]:
-        """All Transformers at once, labels counted for each `p_high`, and measures of each `p_high` and N."""
-        yield Part(run.TRAINED, partial(run.train, config), wide=True, kept=True)
+        """Labels counted for each `p_high`, and measures of each `p_high` and N."""
         for spec in config.settings:
             yield Part(f"count/{spec.p_high}", partial(run.keep_counts, config, spec))
         for first, replica in list(enumerate(config.replicas))[:: config.n_seeds]:
@@ -45,7 +49,7 @@ class Crossover(Study[CrossoverConfig]):
 
     def rows(self, config: CrossoverConfig, work: Place) -> pd.DataFrame:
         """Predicted N*, and the measured curves that cross."""
-        names = [part.name for part in self.parts(config) if not part.kept]
+        names = [part.name for part in self.parts(config)]
         return pd.concat([make_table(theory_rows(config)), *(work.of(name).table(run.ROWS) for name in names)])
 
     def answers(self, config: CrossoverConfig, table: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +70,7 @@ class Crossover(Study[CrossoverConfig]):
     def estimate(self, config: CrossoverConfig, resources: Resources) -> Estimate:
         """Time from a few steps of one group, where a test sequence takes a third of one in training."""
         (counted, parameters, tests), settings, replicas = _sizes(config), config.transformer_training, config.replicas
-        step = seconds_per_step(partial(run.trainer, config, resources), replicas, resources.device)
+        step = seconds_per_step(run.ensemble(config), resources)
         checkpoints = len(settings.checkpoint_steps)
         training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
         labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)

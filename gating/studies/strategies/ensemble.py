@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -12,16 +12,16 @@ from gating.models.decoder import Decoder
 from gating.models.layers import generators
 from gating.runs.executor import Resources
 from gating.runs.store import Place
+from gating.settings.text import as_plain
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.families import FAMILIES
-from gating.training.checkpoints import Checkpoints
-from gating.training.group import narrowed
+from gating.training.ensemble import Ensemble, Trained
 from gating.training.trainer import Trainer
 
-__all__ = ["TRAINED", "at_checkpoint", "build", "sampler_of", "train", "trainer"]
+__all__ = ["TRAINED", "build", "checkpoints", "ensemble", "sampler_of"]
 
 TRAINED = "train/transformer"
-"""The part that keeps the Transformers, one tensor of all replicas for each parameter."""
+"""The parts that keep the Transformers."""
 
 
 def sampler_of(
@@ -39,11 +39,17 @@ def build(config: StrategiesConfig, replicas: Sequence[StrategyReplica]) -> Deco
     return FAMILIES[config.task].decoder(config.dim, config.length, **shape, rngs=rngs)
 
 
-def trainer(
-    config: StrategiesConfig, resources: Resources, place: Place, replicas: Sequence[StrategyReplica]
+def ensemble(config: StrategiesConfig) -> Ensemble[StrategyReplica]:
+    """All Transformers: one fills the cache of a core; on a GPU those of one MLP factor train together."""
+    names = ("task", "dim", "length", "transformer", "training")
+    shared = {name: value for name, value in as_plain(config).items() if name in names}
+    return Ensemble("transformer", config.replicas, partial(_trainer, config), shared, per_group=1,
+                    shape=attrgetter("mlp_factor"))  # fmt: skip
+
+
+def _trainer(
+    config: StrategiesConfig, place: Place, resources: Resources, replicas: Sequence[StrategyReplica]
 ) -> Trainer[StrategyReplica]:
-    """What trains replicas: one at a time on each core, whose cache it fills; on a GPU, each MLP factor at once."""
-    by_factor = [len(list(same)) for _, same in groupby(replicas, lambda replica: replica.mlp_factor)]
     return Trainer(
         place,
         replicas,
@@ -51,34 +57,24 @@ def trainer(
         partial(sampler_of, config, device=resources.device),
         config.training,
         device=resources.device,
-        workers=resources.workers,
         loss=FAMILIES[config.task].objective,
-        group_sizes=by_factor if resources.device == "cuda" else [1] * len(replicas),
     )
 
 
-def train(config: StrategiesConfig, place: Place, resources: Resources) -> None:
-    """Trains all replicas."""
-    replicas = config.replicas
-    trainer(config, resources, place, replicas).run()
-    resources.say(f"trained {len(replicas)} Transformers for {config.training.steps:,} steps")
-
-
-def at_checkpoint(config: StrategiesConfig, trained: Place, step: int, replica: int) -> Decoder:
-    """One replica as it was at a checkpoint, on the CPU.
+def checkpoints(config: StrategiesConfig, place: Place, replica: StrategyReplica) -> list[Decoder]:
+    """One replica as it was at each checkpoint, on the CPU.
 
     Args:
         config: settings of the study.
-        trained: place of the part `TRAINED`.
-        step: step of the checkpoint.
+        place: a place of the run, whatever its part.
         replica: which replica.
 
     Raises:
-        Damaged: the checkpoint is missing, or not as it was written.
+        Damaged: a checkpoint is missing, or not as it was written.
     """
-    model = build(config, [config.replicas[replica]])
-    saved = Checkpoints(trained).load(step, slice(replica, replica + 1))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(narrowed(saved[name], parameter))
-    return model.requires_grad_(False)
+    trained, found = Trained(place, ensemble(config)), []
+    for step in config.training.checkpoint_steps:
+        model = build(config, [replica])
+        model.load_state_dict(trained.load(step, [replica]))
+        found.append(model.requires_grad_(False))
+    return found

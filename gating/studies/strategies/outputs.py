@@ -12,7 +12,7 @@ from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.studies.strategies.config import StrategiesConfig
-from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
+from gating.studies.strategies.ensemble import checkpoints, sampler_of
 from gating.studies.strategies.families import FAMILIES
 from gating.tasks.sequences import Sequences
 
@@ -78,19 +78,19 @@ def median_of_means(values: Tensor, groups: int, *, seed: int) -> float:
     return values[order[: size * groups]].double().view(groups, size).mean(1).quantile(0.5).item()
 
 
-def measure_run(config: StrategiesConfig, trained: Place, index: int) -> RunOutputs:
+def measure_run(config: StrategiesConfig, place: Place, index: int) -> RunOutputs:
     """Answers of one model at its checkpoints, and losses and lengths of its M and G.
 
     Args:
         config: settings of the study.
-        trained: where the trained ensemble is kept.
+        place: a place of the run, whatever its part.
         index: which replica.
     """
     family, replica = FAMILIES[config.task], config.replicas[index]
     sampler = sampler_of(config, [replica])
     (m, tables), g = family.memorizer(sampler, 0), family.generalizer(sampler)
     seed = combined_seed(config.evaluation_seed, replica.seed)
-    models = [at_checkpoint(config, trained, step, index) for step in config.training.checkpoint_steps]
+    models = checkpoints(config, place, replica)
 
     def answers_to(sequences: Sequences) -> Answers:
         """Rows are positions drawn without replacement; all kinds of sequences of one run have the same ones."""
@@ -140,7 +140,7 @@ def _as_rows(answers: Tensor, distance: str) -> Tensor:
 
 def keep_outputs(config: StrategiesConfig, index: int, place: Place, resources: Resources) -> None:
     """Keeps the outputs of one model."""
-    run = measure_run(config, place.of(TRAINED), index)
+    run = measure_run(config, place, index)
     tensors = {f"{kind}.{name}": part for kind, answers in run.answers.items()
                for name, part in answers._asdict().items()}  # fmt: skip
     place.save_tensors(OUTPUTS, {**tensors, "numbers": torch.tensor(run[1:], dtype=torch.float64)})

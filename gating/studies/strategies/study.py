@@ -14,14 +14,15 @@ from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
 from gating.studies.replicas import seconds_per_step
-from gating.studies.strategies.config import StrategiesConfig
-from gating.studies.strategies.ensemble import TRAINED, train, trainer
+from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
+from gating.studies.strategies.ensemble import TRAINED, ensemble
 from gating.studies.strategies.families import FAMILIES
 from gating.studies.strategies.fit import FIT, keep_fit, measured_in
 from gating.studies.strategies.outputs import keep_outputs
 from gating.studies.strategies.page import strategies_page
 from gating.studies.strategies.page_tables import strategies_text
 from gating.studies.strategies.transitions import times_over_seeds
+from gating.training.ensemble import Ensemble
 
 __all__ = ["Strategies"]
 
@@ -35,9 +36,12 @@ class Strategies(Study[StrategiesConfig]):
 
     config = StrategiesConfig
 
+    def ensembles(self, config: StrategiesConfig) -> Iterator[Ensemble[StrategyReplica]]:
+        """The Transformers."""
+        yield ensemble(config)
+
     def parts(self, config: StrategiesConfig) -> Iterator[Part]:
-        """All Transformers, then the answers of each, then the gates between M and G."""
-        yield Part(TRAINED, partial(train, config), wide=True, kept=True)
+        """The answers of each Transformer, then the gates between M and G."""
         measuring = [measured_in(index) for index in range(len(config.replicas))]
         for index, name in enumerate(measuring):
             yield Part(name, partial(keep_outputs, config, index), after=(TRAINED,))
@@ -69,7 +73,7 @@ class Strategies(Study[StrategiesConfig]):
         memory, disk, settings = self.memory(config), 4 * models * parameters * (checkpoints + 3), config.training
         if memory > psutil.virtual_memory().total:
             return Estimate(float("nan"), memory, disk)  # a step might not fit
-        step = seconds_per_step(partial(trainer, config, resources), config.replicas[-1:], resources.device)
+        step = seconds_per_step(ensemble(config), resources)
         asked = config.evaluation_sequences * len(FAMILIES[config.task].kinds) * checkpoints
         training = models * step * (settings.steps + asked / settings.batch_size / 3) / min(resources.workers, models)
         searches = 5 * (50 + 3 * config.bootstrap)  # of the posterior and its ablations, each over all cells

@@ -3,6 +3,7 @@
 ``pytest tests/gating/runs/test_kills.py -m kill --kills 15`` kills each of the studies fifteen times.
 """
 
+import contextlib
 import random
 import shutil
 import time
@@ -27,21 +28,21 @@ STUDIES = {
 
 
 class Watched:
-    """A process of a command; how often its manifest was written anew."""
+    """A process of a command; how often its manifest or the journal of it was written."""
 
     def __init__(self, command, out):
-        self.process, self.manifest, self.writes, self._last = started([*command, "--out", str(out)]), out, 0, None
+        self.process, self.out, self.writes, self._last = started([*command, "--out", str(out)]), out, 0, None
 
     def look(self):
         """Whether it goes on."""
-        try:
-            now = (self.manifest / "manifest.json").stat()
-        except FileNotFoundError:
-            now = None
-        if now and (now.st_ino, now.st_mtime_ns) != self._last:
-            self._last, self.writes = (now.st_ino, now.st_mtime_ns), self.writes + 1
+        now = []
+        for name in ("manifest.json", ".gating/journal"):
+            with contextlib.suppress(FileNotFoundError):
+                now.append((self.out / name).stat().st_mtime_ns)
+        if now and max(now) != self._last:
+            self._last, self.writes = max(now), self.writes + 1
         time.sleep(0.001)
-        return self.process.poll() is None and not (self.manifest / TABLE).exists()
+        return self.process.poll() is None and not (self.out / TABLE).exists()
 
 
 def _killed(command, out, kills, writes, rng):

@@ -17,7 +17,7 @@ from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
 DIM, LENGTH = 8, 2
-N_REPLICAS = 18  # two groups
+N_REPLICAS = 12
 
 
 def _transformer(seeds):
@@ -48,16 +48,16 @@ def place_in(path):
         return held
 
 
-def trainer(path, seeds=range(N_REPLICAS), *, model="transformer", dtype=torch.float32, workers=1, **settings):
+def trainer(path, seeds=range(N_REPLICAS), *, model="transformer", dtype=torch.float32, **settings):
     """A trainer of the ensemble into `path`, whose `source` may be replaced."""
     make = settings.pop("source", lambda mine: source(mine, dtype))
     settings = TrainSettings(**{"steps": 50, "batch_size": 8, "learning_rate": 3e-3, "checkpoints": 4} | settings)
-    return Trainer(place_in(path), list(seeds), BUILDERS[model], make, settings, dtype=dtype, workers=workers)
+    return Trainer(place_in(path), list(seeds), BUILDERS[model], make, settings, dtype=dtype)
 
 
 def long_run(path):
     """Saves every fifth step, so that a kill falls into computing as well as into writing."""
-    return trainer(path, workers=2, steps=200, save_every=5)
+    return trainer(path, steps=200, save_every=5)
 
 
 if __name__ == "__main__":

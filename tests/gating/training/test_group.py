@@ -1,4 +1,4 @@
-"""What a group does with gradients and step sizes, and ensembles whose models differ in width."""
+"""What a group does with gradients, step sizes and the precision of products."""
 
 import threading
 
@@ -11,7 +11,7 @@ from gating.models.layers import generators
 from gating.studies.strategies.families import every_draw_log_loss
 from gating.tasks.urns import Urns
 from gating.training.checkpoints import Checkpoints
-from gating.training.group import ReplicaGroup, clip_norms, narrowed, widened
+from gating.training.group import ReplicaGroup, clip_norms
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer, TrainingDiverged
 
@@ -35,15 +35,12 @@ def _source(replicas):
 REPLICAS = list(enumerate(WIDTHS))
 
 
-def _trainer(path, replicas=REPLICAS, *, build=_build, source=_source, sizes=(2, 1, 1), workers=1, **settings):
+def _trainer(path, replicas, *, build=_build, source=_source, **settings):
     settings = TrainSettings(
         **{"steps": 30, "batch_size": 8, "learning_rate": 0.01, "checkpoints": 2, "clip": 0.5, "save_every": 15}
         | settings
     )
-    return Trainer(
-        place_in(path), replicas, build, source, settings,
-        loss=every_draw_log_loss, group_sizes=list(sizes), workers=workers,
-    )  # fmt: skip
+    return Trainer(place_in(path), replicas, build, source, settings, loss=every_draw_log_loss)
 
 
 @pytest.mark.parametrize("scale", [1e-20, 0.01, 1.0, 100.0])
@@ -78,9 +75,7 @@ def test_training_is_adam_with_scheduled_steps_on_clipped_gradients(annealing):
     settings = TrainSettings(steps=25, batch_size=4, learning_rate=0.02, warm_up=6, annealing=annealing, clip=0.3)
     replicas = [(0, 1.0), (1, 1.0)]
     model = _build(replicas).double()
-    losses = ReplicaGroup(slice(0, 2), model, _source(replicas), settings, every_draw_log_loss).advance(
-        25, threading.Event()
-    )
+    losses = ReplicaGroup(2, model, _source(replicas), settings, every_draw_log_loss).advance(25, threading.Event())
     for place, replica in enumerate(replicas):
         alone, source, clipped = _build([replica]).double(), _source([replica]), 0
         adam = torch.optim.AdamW(alone.parameters(), weight_decay=0.0, fused=False, foreach=False)
@@ -98,48 +93,14 @@ def test_training_is_adam_with_scheduled_steps_on_clipped_gradients(annealing):
             torch.testing.assert_close(parameter[place], dict(alone.named_parameters())[name][0], rtol=1e-4, atol=1e-5)
 
 
-def test_narrow_models_fill_a_wide_tensor_and_come_back():
-    parts = [_normal(2, 3, 4), _normal(1, 3, 6, seed=1), _normal(1, 3, 1, seed=2)]
-    whole = widened(parts)
-    assert whole.shape == (4, 3, 6)
-    for rows, part in zip((slice(0, 2), slice(2, 3), slice(3, 4)), parts, strict=True):
-        assert torch.equal(narrowed(whole[rows], part), part)
-    assert (whole[:2, :, 4:] == 0).all()
-    assert (whole[3:, :, 1:] == 0).all()
-
-
-def test_models_of_several_widths_train_together_as_each_does_alone(tmp_path):
-    """Bits of parameters and moments, whatever the workers, and after a stop and a resume at a save."""
-    together = _trainer(tmp_path / "together", sizes=[1] * 4)
-    together.run()
-    held = together.kept.load_state()[1]
-    assert held["parameters.blocks.0.up.weight"].shape == (4, 8, 16)
-    for number, replica in enumerate(REPLICAS):
-        alone = _trainer(tmp_path / str(number), [replica], sizes=[1])
-        alone.run()
-        for name, value in alone.kept.load_state()[1].items():
-            mine = held[name][number : number + 1]
-            assert torch.equal(narrowed(mine, value), value), name
-            assert mine.count_nonzero() == value.count_nonzero(), name
-    _trainer(tmp_path / "twice", sizes=[1] * 4, workers=2, steps=15, checkpoints=1).run()
-    place_in(tmp_path / "twice").discard("step-00000015.safetensors")
-    _trainer(tmp_path / "twice", sizes=[1] * 4, workers=2).run()
-    for name in ("state.safetensors", "step-00000030.safetensors"):
-        assert (place_in(tmp_path / "twice").path / name).read_bytes() == (together.kept.place.path / name).read_bytes()
-
-
-def test_groups_of_equal_width_train_as_single_models_do(tmp_path):
-    _trainer(tmp_path / "pairs").run()
-    _trainer(tmp_path / "single", sizes=[1] * 4).run()
-    pairs, single = (Checkpoints(place_in(tmp_path / name)).load(30) for name in ("pairs", "single"))
-    for name in pairs:
-        torch.testing.assert_close(pairs[name], single[name], rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("sizes", [[2, 1], [2, 2, 1], [4, 0], [5, -1], []])
-def test_group_sizes_that_do_not_add_up_are_refused(tmp_path, sizes):
-    with pytest.raises(ValueError, match=r"^`group_sizes` must (add up to|be one or more integers >= 1; got)"):
-        _trainer(tmp_path, sizes=sizes)
+def test_replicas_of_a_group_train_as_single_models_do(tmp_path):
+    replicas = [(number, 0.5) for number in range(3)]
+    _trainer(tmp_path / "together", replicas).run()
+    together = Checkpoints(place_in(tmp_path / "together")).load(30)
+    for number, replica in enumerate(replicas):
+        _trainer(tmp_path / str(number), [replica]).run()
+        for name, value in Checkpoints(place_in(tmp_path / str(number))).load(30).items():
+            torch.testing.assert_close(together[name][[number]], value, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -156,7 +117,6 @@ def test_the_precision_of_matrix_products_is_that_of_the_settings_and_restored_a
     run = _trainer(
         tmp_path,
         REPLICAS[:1],
-        sizes=[1],
         source=lambda mine: Watched([4], [0], dim=3, length=20),
         matmul_precision="medium",
         steps=2,
@@ -171,26 +131,31 @@ def test_the_precision_of_matrix_products_is_that_of_the_settings_and_restored_a
 
 
 def test_a_replica_that_diverges_is_named_with_its_step_and_the_last_checkpoint(tmp_path):
-    """Replica 2, the wide one alone in its group, answers NaN in its 23rd step; nothing of that segment is kept."""
+    """The second replica answers NaN in its 23rd step; nothing of that segment is kept."""
+    two = REPLICAS[:2]
 
     def build(mine):
         model = _build(mine)
-        if mine[0][0] == 2:
-            forward, calls = model.forward, []
+        forward, calls = model.forward, []
 
-            def spoiled(sequences):
-                calls.append(1)
-                out = forward(sequences)
-                return out * float("nan") if len(calls) == 23 else out
+        def spoiled(sequences):
+            calls.append(1)
+            out = forward(sequences)
+            return out * torch.tensor([1, float("nan")])[:, None, None, None] if len(calls) == 23 else out
 
-            model.forward = spoiled
+        model.forward = spoiled
         return model
 
     sentence = (
-        rf"^the training loss of replica 2 is nan at step 23; last checkpoint in `{tmp_path}/parts/training`: step 20$"
+        rf"^the training loss of replica 1 is nan at step 23; last checkpoint in `{tmp_path}/parts/training`: step 20$"
     )
     with pytest.raises(TrainingDiverged, match=sentence):
-        _trainer(tmp_path, build=build).run()
+        _trainer(tmp_path, two, build=build).run()
     assert Checkpoints(place_in(tmp_path)).step == 20
-    _trainer(tmp_path).run()
+    _trainer(tmp_path, two).run()
     assert Checkpoints(place_in(tmp_path)).steps == [20, 30]
+
+
+def test_no_replicas_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^`replicas` must be one or more; got none$"):
+        _trainer(tmp_path, [])

@@ -1,7 +1,8 @@
-"""The trainer: replicas do not see each other, workers do not change bits, every stop can be gone on from."""
+"""The trainer: replicas do not see each other, every stop can be gone on from."""
 
 import os
 import signal
+import threading
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from gating.runs.errors import FolderError, Interrupted
 from gating.runs.folder import RunFolder
 from gating.training.checkpoints import Checkpoints
 from gating.training.schedule import TrainSettings
-from gating.training.trainer import Trainer, TrainingDiverged, n_groups
+from gating.training.trainer import Trainer, TrainingDiverged
 
 
 class _Source:
@@ -38,16 +39,6 @@ def _kept(path):
     return Checkpoints(place_in(path))
 
 
-def test_groups_hold_about_sixteen_replicas_and_are_even_in_number():
-    cpu = torch.device("cpu")
-    for n in range(17, 600):
-        assert n_groups(n, cpu) % 2 == 0
-        assert 8 <= n / n_groups(n, cpu) <= 24
-    assert {n_groups(n, cpu) for n in range(1, 17)} == {1}
-    assert n_groups(600, torch.device("cuda")) == 1
-    assert n_groups(N_REPLICAS, cpu) == 2  # the ensembles of this file span two groups
-
-
 @pytest.mark.parametrize("model", BUILDERS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
 def test_a_replica_alone_equals_the_same_replica_in_an_ensemble(tmp_path, model, dtype, tolerance):
@@ -56,7 +47,7 @@ def test_a_replica_alone_equals_the_same_replica_in_an_ensemble(tmp_path, model,
     ensemble.run()
     together = ensemble.kept.load(50)
     losses = _metrics(tmp_path / "ensemble")
-    for seed in (0, 8, 9, N_REPLICAS - 1):
+    for seed in (0, 5, N_REPLICAS - 1):
         single = trainer(tmp_path / f"alone-{seed}", [seed], model=model, dtype=dtype)
         single.run()
         alone = single.kept.load(50)
@@ -111,11 +102,30 @@ def test_frozen_parameters_stay_and_the_others_learn(tmp_path):
         assert torch.equal(value, first[name]) == name.startswith("g."), name
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_the_number_of_workers_does_not_change_the_bits(tmp_path, model):
-    for workers in (1, 2, 3):
-        trainer(tmp_path / str(workers), model=model, workers=workers).run()
-    assert _contents(tmp_path / "1") == _contents(tmp_path / "2") == _contents(tmp_path / "3")
+def test_the_number_of_threads_does_not_change_the_bits(tmp_path):
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            trainer(tmp_path / str(threads)).run()
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert _contents(tmp_path / "1") == _contents(tmp_path / "2")
+
+
+def test_an_event_ends_training_at_its_next_step(tmp_path):
+    stop = threading.Event()
+
+    def at(first_step, n_steps, batch):
+        if first_step >= 30:
+            stop.set()
+
+    with pytest.raises(Interrupted, match=r"holds step 28$"):
+        trainer(tmp_path / "a", source=lambda seeds: _Source(seeds, at)).run(stop=stop)
+    for name in "ab":
+        trainer(tmp_path / name).run()
+    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -257,5 +267,5 @@ def test_an_error_of_a_group_stops_the_run_and_reaches_the_caller(tmp_path):
             raise RuntimeError("no batch")
 
     with pytest.raises(RuntimeError, match=r"^no batch$"):
-        trainer(tmp_path, source=lambda seeds: _Source(seeds, fail), workers=2).run()
+        trainer(tmp_path, source=lambda seeds: _Source(seeds, fail)).run()
     assert _kept(tmp_path).step == 20

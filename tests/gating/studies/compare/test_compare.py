@@ -33,7 +33,7 @@ from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.measure import keep_rows
 from gating.studies.compare.page_tables import crossing_tables
 from gating.studies.compare.study import Compare
-from gating.studies.compare.systems import ENSEMBLES, REFERENCES, Systems, replicas_of, trained_in
+from gating.studies.compare.systems import ENSEMBLES, REFERENCES, Systems, replicas_of
 from gating.studies.replicas import TransformerShape
 from gating.training.checkpoints import Checkpoints
 from gating.training.schedule import TrainSettings
@@ -126,7 +126,7 @@ def test_each_system_is_its_own_model_at_its_own_rows(whole):
     for place, system in enumerate(["in_weight", "stylized_frozen", *REFERENCES]):
         ensemble = "transformer" if system in REFERENCES else system
         skipped = list(REFERENCES).index(system) * len(base) if system in REFERENCES else 0
-        kept = Checkpoints(systems.place.of(trained_in(ensemble))).load(60)
+        kept = Checkpoints(systems.place.of(f"train/{ensemble}/0")).load(60)
         assert {len(value) for value in kept.values()} == {(3 if system in REFERENCES else 1) * len(base)}, place
         for first in (0, 2):  # two seeds of each N
             mine = base[first : first + 2]
@@ -135,9 +135,11 @@ def test_each_system_is_its_own_model_at_its_own_rows(whole):
                 assert torch.equal(value, kept[name][skipped + first : skipped + first + 2]), (system, name)
             rows = type(everything)(*(part[first : first + 2] for part in everything))
             assert model(rows).shape == (2, 4, 4)
-    frozen, g = (systems.kept(name).load(60) for name in ("stylized_frozen", "in_weight"))
+    frozen, g = (Checkpoints(systems.place.of(f"train/{name}/0")).load(60) for name in ("stylized_frozen", "in_weight"))
     assert torch.equal(frozen["g.layers.0.weight"], g["layers.0.weight"])
-    assert not torch.equal(systems.kept("stylized").load(60)["g.layers.0.weight"], g["layers.0.weight"])
+    assert not torch.equal(
+        Checkpoints(systems.place.of("train/stylized/0")).load(60)["g.layers.0.weight"], g["layers.0.weight"]
+    )
 
 
 def test_rows_are_what_the_kept_models_answer(whole):
@@ -262,8 +264,9 @@ def test_killed_at_random_moments_the_run_ends_with_the_same_bits(whole, tmp_pat
         process.wait(timeout=60)
     _run(tiny(), out)
     for ensemble in ENSEMBLES:
-        for file in sorted((whole[0] / "parts" / trained_in(ensemble)).iterdir()):
-            assert (out / "parts" / trained_in(ensemble) / file.name).read_bytes() == file.read_bytes(), file
+        trained = sorted((whole[0] / "parts/train" / ensemble / "0").iterdir())
+        for file in trained:
+            assert (out / file.relative_to(whole[0])).read_bytes() == file.read_bytes(), file
     assert (out / "results.parquet").read_bytes() == (whole[0] / "results.parquet").read_bytes()
 
 

@@ -29,7 +29,7 @@ from gating.studies.replicas import combined_seed
 from gating.studies.strategies import study
 from gating.studies.strategies.cells import GROUPS, group_of
 from gating.studies.strategies.config import DecoderShape, HeldOut, StrategiesConfig
-from gating.studies.strategies.ensemble import TRAINED, at_checkpoint, sampler_of
+from gating.studies.strategies.ensemble import TRAINED, checkpoints, sampler_of
 from gating.studies.strategies.families import FAMILIES
 from gating.studies.strategies.fit import measured_in
 from gating.studies.strategies.outputs import keep_outputs, measure_run
@@ -217,9 +217,9 @@ def test_losses_and_answers_are_those_of_the_trained_model_on_fresh_sequences(fa
     config, out, _ = family
     folder = RunFolder(out)
     index = next(k for k, replica in enumerate(config.replicas) if replica.mlp_factor == 2.0)
-    held_of, again = (measure_run(config, Place(folder, TRAINED), index).answers for _ in range(2))
+    held_of, again = (measure_run(config, Place(folder, ""), index).answers for _ in range(2))
     replica, family_of = config.replicas[index], FAMILIES[config.task]
-    sampler, model = sampler_of(config, [replica]), at_checkpoint(config, Place(folder, TRAINED), 56, index)
+    sampler, model = sampler_of(config, [replica]), checkpoints(config, Place(folder, ""), replica)[-1]
     predictors = [family_of.memorizer(sampler, 0)[0], family_of.generalizer(sampler)]
     seed = combined_seed(config.evaluation_seed, replica.seed)
     for number, (kind, arguments) in enumerate(family_of.kinds.items()):
@@ -277,8 +277,10 @@ def test_killed_at_random_moments_the_run_ends_with_the_same_bits(small, tmp_pat
         process.kill()
         process.wait(timeout=60)
     _run(small[0], out)
-    for file in sorted((small[1] / "parts" / TRAINED).iterdir()):
-        assert (out / "parts" / TRAINED / file.name).read_bytes() == file.read_bytes(), file
+    trained = sorted((small[1] / "parts" / TRAINED).glob("*/*"))
+    assert len(trained) > len(small[0].replicas)
+    for file in trained:
+        assert (out / file.relative_to(small[1])).read_bytes() == file.read_bytes(), file
     assert (out / "results.parquet").read_bytes() == (small[1] / "results.parquet").read_bytes()
 
 
@@ -297,7 +299,7 @@ def unmeasured(small, tmp_path) -> Path:
     shutil.copytree(small[1], out)
     folder = RunFolder(out)
     config = small[0]
-    folder.forget([part.name for part in Strategies().parts(config) if part.name != TRAINED])
+    folder.forget([part.name for part in Strategies().parts(config)])
     folder.discard(["results.parquet"])
     return out
 
@@ -324,7 +326,7 @@ def test_ctrl_c_while_measuring_keeps_what_is_done_and_the_same_call_goes_on(sma
 
 
 @pytest.mark.parametrize(
-    "damaged", ["parts/measure/replica-1/outputs.safetensors", f"parts/{TRAINED}/step-00000032.safetensors"]
+    "damaged", ["parts/measure/replica-1/outputs.safetensors", f"parts/{TRAINED}/1/step-00000032.safetensors"]
 )
 @pytest.mark.long
 def test_what_is_damaged_is_named_and_made_again(small, unmeasured, monkeypatch, damaged):
@@ -345,7 +347,7 @@ def test_what_is_damaged_is_named_and_made_again(small, unmeasured, monkeypatch,
 
 
 def test_a_checkpoint_that_goes_in_the_middle_is_named(small, unmeasured, monkeypatch):
-    file = unmeasured / "parts" / TRAINED / "step-00000032.safetensors"
+    file = unmeasured / "parts" / TRAINED / "0" / "step-00000032.safetensors"
 
     def removing(config, index, place, resources):
         file.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""The precision of float32 matrix products, which torch keeps for the process: threads that share it take turns."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["matmul_precision"]
+
+_turn = threading.Condition()
+_holders: dict[str, int] = {}
+_mine = threading.local()
+
+
+@contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Computes in a precision; waits while other threads compute in another.
+
+    Inside of a block of another precision, the outer one is laid down and taken up again.
+
+    Args:
+        precision: ``highest``, ``high`` or ``medium``, as `torch.set_float32_matmul_precision` takes it.
+
+    Example:
+        >>> import torch
+        >>> with matmul_precision("highest"), matmul_precision("medium"):
+        ...     torch.get_float32_matmul_precision()
+        'medium'
+        >>> torch.get_float32_matmul_precision()
+        'highest'
+    """
+    outer: str | None = getattr(_mine, "precision", None)
+    _hold(precision, outer)
+    try:
+        yield
+    finally:
+        _hold(outer, precision)
+
+
+def _hold(wanted: str | None, held: str | None) -> None:
+    """Lays down one precision and takes up another."""
+    with _turn:
+        if held:
+            _holders[held] -= 1
+            if not _holders[held]:
+                del _holders[held]
+                _set("highest")
+            _turn.notify_all()
+        _mine.precision = None
+        if wanted:
+            _turn.wait_for(lambda: _holders.keys() <= {wanted})
+            _holders[wanted] = _holders.get(wanted, 0) + 1
+            _mine.precision = wanted
+            _set(wanted)
+
+
+def _set(precision: str) -> None:
+    if "torch" in sys.modules:  # what does not import it has no use for it
+        torch = sys.modules["torch"]
+        if torch.get_float32_matmul_precision() != precision:
+            torch.set_float32_matmul_precision(precision)

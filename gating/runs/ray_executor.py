@@ -1,0 +1,167 @@
+"""Parts of a run as tasks of Ray, on this machine or on a cluster whose nodes share the run's folder."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from threadpoolctl import threadpool_limits
+
+from gating.runs.errors import FolderError, RunFailed
+from gating.runs.executor import Part, Resources, do_part
+from gating.runs.folder import PartFolder, RunFolder
+from gating.runs.identity import LIBRARIES, environment
+from theory.settings import SpecError
+
+for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}.items():
+    os.environ.setdefault(_name, _value)  # nothing is reported; and the second is what Ray warns to set
+
+try:
+    import ray
+    from ray.exceptions import RayTaskError
+except ModuleNotFoundError as missing:
+    needs = "`executor` 'ray' needs the package 'ray', which is not installed; `pip install 'icl-gating[ray]'` does"
+    raise SpecError([needs]) from missing
+
+__all__ = ["RayExecutor"]
+
+MOST_RETRIES = 10
+"""How often a part is begun again, from its last save, whose worker or node died, or whose disk refused."""
+
+STOP_SECONDS = 30.0
+"""How long parts may take to stop."""
+
+ERRORS = logging.ERROR
+Files = dict[str, list[str]]
+
+
+class RayExecutor:
+    """Parts as tasks; the folder's holder takes up what each has written when it ends.
+
+    A part takes one core, and a wide one `workers` of them; on a GPU each takes one.
+
+    Args:
+        folder: folder of the run, which this process holds, and which every node sees under the same path.
+        resources: what the run may use.
+
+    Raises:
+        SpecError: there is no such cluster.
+    """
+
+    def __init__(self, folder: RunFolder, resources: Resources):
+        self._folder, self._resources = folder, resources
+        self._running: dict[Any, Part] = {}
+
+    def __enter__(self) -> Self:
+        self._owned = not ray.is_initialized()
+        if self._owned:
+            how: dict[str, Any] = {"address": self._resources.address, "log_to_driver": False, "logging_level": ERRORS}
+            if self._resources.address == "local":
+                how |= {"num_cpus": self._resources.workers, "include_dashboard": False}
+            try:
+                ray.init(**how)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                said = str(error).split("\n")[0]
+                asked = f"the address of a running cluster of Ray, 'auto' or 'local'; got {self._resources.address!r}"
+                raise SpecError([f"`address` must be {asked} ({said})"]) from error
+        self._cores = int(ray.cluster_resources().get("CPU", 1))
+        self._settings = ray.put((str(self._folder.path.resolve()), _computes(), self._resources.device,
+                                  self._resources.workers, self._resources.keep))  # fmt: skip
+        self._files: dict[str, Files] = {}
+        for name, known in self._folder.manifest["files"].items():
+            for above in PurePosixPath(name).parents:
+                self._files.setdefault(str(above), {})[name] = known
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._owned:
+            ray.shutdown()
+
+    def room(self, part: Part) -> bool:
+        """Whether as many parts wait for a core as run; more would take memory and gain nothing."""
+        return len(self._running) < 2 * self._cores
+
+    def begin(self, part: Part) -> None:
+        """Hands a part to the cluster."""
+        files: Files = {}
+        for name in (part.name, *part.after):
+            files |= self._files.get(f"parts/{name}", {}) | self._files.get(f"parts/{part.scope}{name}", {})
+        cores = min(self._resources.workers, self._cores) if part.wide else 1
+        needs = {"num_cpus": cores, "num_gpus": 1 if self._resources.device == "cuda" else 0}
+        self._running[_do.options(**needs).remote(part, files, self._settings)] = part
+
+    def ended(self) -> Iterator[str]:
+        """Waits for the next part to end."""
+        yield from self._of(ray.wait(list(self._running), num_returns=1)[0])
+
+    def stop(self) -> Iterator[str]:
+        """Interrupts parts, which end at their last save."""
+        for task in self._running:
+            ray.cancel(task, force=False)
+        ready, _ = (
+            ray.wait(list(self._running), num_returns=len(self._running), timeout=STOP_SECONDS)
+            if (self._running)
+            else ([], [])
+        )
+        for task in ready:
+            try:
+                yield from self._of([task])
+            except Exception:  # the run has its error already
+                continue
+
+    def _of(self, tasks: Iterable[Any]) -> Iterator[str]:
+        for task in tasks:
+            part = self._running[task]
+            try:
+                files, said = ray.get(task)
+            except RayTaskError as error:
+                raise (error.cause if isinstance(error.cause, Exception) else error) from None
+            except ray.exceptions.RayError as error:
+                said = str(error).split("\n")[0]
+                raise RunFailed(
+                    f"part `{part.name}` was begun {MOST_RETRIES + 1} times and not ended: {said}"
+                ) from None
+            del self._running[task]
+            for line in said:
+                self._resources.say(line)
+            self._folder.adopt(part.name, files)
+            for name, known in files.items():
+                for above in PurePosixPath(name).parents:
+                    self._files.setdefault(str(above), {})[name] = known
+            yield part.name
+
+
+@cache
+def _computes() -> dict[str, str]:
+    """What the numbers come from, which must be the same on every node."""
+    here = environment()
+    return {name: here[name] for name in ("icl-gating", "python", "processor", *LIBRARIES)}
+
+
+def _do_in_worker(
+    part: Part, files: Files, settings: tuple[str, dict[str, str], str, int, bool]
+) -> tuple[Files, list[str]]:
+    """Does a part on some node; returns its files, with their checksums, and the lines that it said."""
+    path, computes, device, workers, keep = settings
+    if computes != _computes():
+        differ = {name: (value, _computes()[name]) for name, value in computes.items() if value != _computes()[name]}
+        raise RunFailed(f"every node must have the same software and processor; there and here differ: {differ}")
+    if not Path(path).is_dir():
+        raise RunFailed(f"`out` must be a folder that every node sees; a node has no `{path}`")
+    said: list[str] = []
+    how = Resources(device, workers if part.wide else 1, keep, said.append)
+    with PartFolder(path, part.name, files) as folder, threadpool_limits(1, "blas"):
+        _set_threads(how.workers)
+        do_part(part, folder, how)
+        return folder.files_of([part.name]), said
+
+
+def _set_threads(count: int) -> None:
+    import torch
+
+    torch.set_num_threads(count)
+
+
+_do: Any = ray.remote(max_retries=MOST_RETRIES, retry_exceptions=[OSError, FolderError])(_do_in_worker)  # type: ignore[call-overload]

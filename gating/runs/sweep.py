@@ -1,0 +1,313 @@
+"""A sweep: one study at every combination of some settings, as one run with one table."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from gating.results.columns import Column, Kind, declare
+from gating.results.table import make_table
+from gating.runs.catalogue import find_study
+from gating.runs.executor import Part, Resources
+from gating.runs.store import Place
+from gating.runs.study import Estimate, Study
+from gating.settings import near
+from gating.settings.text import as_plain, help_text
+from gating.settings.yaml_files import parse_value
+from theory.fields import parted, section_of
+from theory.settings import SpecError, build, field_types, settings
+
+if TYPE_CHECKING:
+    from gating.page.figures import Page
+    from gating.training.ensemble import Ensemble
+
+__all__ = ["Sweep", "SweepConfig"]
+
+ROWS = "rows"
+MOST_SETTINGS = 10_000
+
+
+@settings
+class SweepConfig:
+    """Settings of a sweep.
+
+    Args:
+        study: that it is a sweep.
+        of: name of the study that is run.
+        base: settings of that study, which all runs share.
+        over: values of each setting that differs, by its dotted name; runs are all combinations, the last the fastest.
+    """
+
+    of: str
+    base: dict[str, Any]
+    over: dict[str, Any]
+    study: Literal["sweep"] = "sweep"
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        yield from _over_problems(self)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One combination of values: its number, its values by column, and the settings that they make."""
+
+    number: int
+    values: dict[str, Any]
+    config: Any
+
+    @property
+    def scope(self) -> str:
+        return f"setting-{self.number}/"
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.values.items())
+
+
+class Sweep(Study[SweepConfig]):
+    """How does a study's answer depend on some of its settings?
+
+    Models of several settings that share an architecture and a training train in the same ensembles.
+    """
+
+    config = SweepConfig
+
+    def from_flags(self, arguments: Sequence[str], options: type[Any]) -> tuple[SweepConfig, Any]:
+        """Settings and options from ``STUDY --over name=[...] ...`` and the flags of that study."""
+        name, *rest = [*arguments, ""][:1] + list(arguments[1:])
+        if not name or name.startswith("-"):
+            if "--config" in arguments or any(token.startswith("--config=") for token in arguments):
+                return super().from_flags(arguments, options)
+            raise SpecError([f"`sweep` must have the name of a study first; got {name or 'nothing'}"])
+        study, over, flags = find_study(name), dict[str, Any](), []
+        while rest:
+            token = rest.pop(0)
+            if token == "--over" or token.startswith("--over="):
+                given = token.partition("=")[2] if "=" in token else rest.pop(0) if rest else ""
+                over |= _parsed(given)
+            else:
+                flags.append(token)
+        base, chosen = study.from_flags(flags, options)
+        return SweepConfig(of=name, base=as_plain(base), over=over), chosen
+
+    def help(self, options: type[Any]) -> str:
+        """Usage; the settings are those of the study."""
+        usage = "usage: gating sweep STUDY --over NAME=[VALUE, ...] [--over ...] [flags of the study]"
+        end = "Flags are those of the study: `gating STUDY --help`. --config takes the file of a sweep as well."
+        text = help_text("sweep", self.question(), self.config, options)
+        return "\n".join([usage, *text.split("\n")[1:], "", end])
+
+    def inputs(self, config: SweepConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
+        """Inputs of all settings; those that differ between them go by their setting."""
+        study, found = _study(config), dict[str, Path | bytes]()
+        for point in _points(config):
+            for name, given in study.inputs(point.config, say).items():
+                found[name if found.get(name, given) == given else f"{name} of {point.label}"] = given
+        return found
+
+    def check(self, config: SweepConfig, resources: Resources) -> None:
+        """Every setting, as the study checks it."""
+        study, problems = _study(config), list[str]()
+        for point in _points(config):
+            try:
+                study.check(point.config, resources)
+            except SpecError as error:
+                problems += [f"{problem} ({point.label})" for problem in error.problems]
+        if problems:
+            raise SpecError(problems)
+
+    def memory(self, config: SweepConfig) -> float:
+        """That of the largest setting: groups that train together are no larger."""
+        return max(_study(config).memory(point.config) for point in _points(config))
+
+    def estimate(self, config: SweepConfig, resources: Resources) -> Estimate:
+        """The sum over settings; those that train together take less."""
+        found = [_study(config).estimate(point.config, resources) for point in _points(config)]
+        disk, seconds = sum(each.disk for each in found), sum(each.seconds for each in found)
+        return Estimate(seconds, max(each.memory for each in found), disk)
+
+    def ensembles(self, config: SweepConfig) -> Iterator[Ensemble[Any]]:
+        """Those of all settings; of one name that share the same, one with the models of all, each once."""
+        together: dict[tuple[str, str], list[Ensemble[Any]]] = {}
+        for point in _points(config):
+            for ensemble in _study(config).ensembles(point.config):
+                key = ensemble.name, json.dumps(ensemble.shared, sort_keys=True)
+                together.setdefault(key, []).append(ensemble)
+        for alike in together.values():
+            replicas = dict.fromkeys(replica for ensemble in alike for replica in ensemble.replicas)
+            yield replace(alike[0], replicas=list(replicas))
+
+    def parts(self, config: SweepConfig) -> Iterator[Part]:
+        """The parts of every setting in a folder of their own, and one more that keeps the setting's rows."""
+        study = _study(config)
+        for point in _points(config):
+            own = list(study.parts(point.config))
+            names = {part.name for part in own}
+            inside = names | {str(above) for name in names for above in Path(name).parents}
+            for part in own:
+                after = tuple(f"{point.scope}{name}" if name in inside else name for name in part.after)
+                yield replace(part, name=point.scope + part.name, after=after, scope=point.scope)
+            trained = [f"train/{ensemble.name}" for ensemble in study.ensembles(point.config)]
+            after = tuple(point.scope + part.name for part in own) or tuple(trained)
+            yield Part(point.scope + ROWS, partial(_keep_rows, config, point.number), after, scope=point.scope)
+
+    def rows(self, config: SweepConfig, work: Place) -> pd.DataFrame:
+        """Rows and answers of every setting, with the values of what differs."""
+        _declare(config)
+        return pd.concat([work.of(point.scope + ROWS).table(ROWS) for point in _points(config)], ignore_index=True)
+
+    def beside(self, config: SweepConfig, work: Place) -> Mapping[str, str]:
+        """Files of every setting, by its number."""
+        study = _study(config)
+        return {
+            f"setting-{point.number}-{name}": text
+            for point in _points(config)
+            for name, text in study.beside(point.config, Place(work.folder, "", point.scope)).items()
+        }
+
+    def page(self, config: SweepConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
+        """Answers of all settings side by side, and the first figure of each."""
+        from gating.page.sweep import sweep_page
+
+        _declare(config)
+        pages = []
+        for point in _points(config):
+            own = {name.removeprefix(f"setting-{point.number}-"): text for name, text in beside.items()
+                   if name.startswith(f"setting-{point.number}-")}  # fmt: skip
+            pages.append((point.values, _study(config).page(point.config, self._of(table, point), own)))
+        return sweep_page(self._question(config), pages, table)
+
+    def text(self, config: SweepConfig, table: pd.DataFrame) -> str:
+        """Answers of all settings side by side."""
+        from gating.page.sweep import answer_blocks
+
+        blocks = answer_blocks([point.values for point in _points(config)], table)
+        if not blocks:
+            study = _study(config)
+            texts = ((point.label, study.text(point.config, self._of(table, point))) for point in _points(config))
+            return "\n\n".join(f"{label}\n\n{text}" for label, text in texts)
+        return "\n\n".join(f"{block.title}\n\n{found}" for block in blocks for _, found in block.tables)
+
+    def _of(self, table: pd.DataFrame, point: _Point) -> pd.DataFrame:
+        """Rows of a setting, as its study knows them."""
+        mine = pd.Series(True, index=table.index)
+        for name, value in point.values.items():
+            mine &= (table[name] == value).fillna(False)
+        return make_table(table[mine].drop(columns=list(point.values)))
+
+    def _question(self, config: SweepConfig) -> str:
+        over = " and ".join(f"`{name}`" for name in _flat(config.over))
+        return f"{_study(config).question()} Asked of every combination of {over}."
+
+
+def _keep_rows(config: SweepConfig, number: int, place: Place, resources: Resources) -> None:
+    """Keeps the rows and the answers of a setting."""
+    study, point, work = _study(config), _points(config)[number], Place(place.folder, "", place.scope)
+    rows = make_table(study.rows(point.config, work))
+    found = study.answers(point.config, rows)
+    _declare(config)
+    answers = [] if found is None else [make_table(found).assign(answer=True)]
+    place.save_table(ROWS, make_table(pd.concat([rows, *answers], ignore_index=True).assign(**point.values)))
+
+
+def _study(config: SweepConfig) -> Study[Any]:
+    return find_study(config.of)
+
+
+def _points(config: SweepConfig) -> list[_Point]:
+    """Every combination of values, with the settings that it makes.
+
+    Raises:
+        SpecError: some of them make none.
+    """
+    cls, over = _study(config).config, _flat(config.over)
+    found, problems = [], list[str]()
+    for number, values in enumerate(product(*over.values())):
+        nested = copy.deepcopy(config.base)
+        for path, value in zip(over, values, strict=True):
+            *sections, name = path.split(".")
+            inside = nested
+            for section in sections:
+                inside = inside[section]
+            inside[name] = value
+        columns = dict(zip((column.name for column in _columns(config)), map(_cell, values), strict=True))
+        try:
+            found.append(_Point(number, columns, build(cls, nested)))
+        except SpecError as error:
+            problems += [f"{problem} (with {dict(zip(over, values, strict=True))})" for problem in error.problems]
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _over_problems(config: SweepConfig) -> Iterator[str]:
+    types = field_types(_study(config).config)
+    for path, values in _flat(config.over).items():
+        known = [name for name, hint in types.items() if not section_of(hint) and name != "study"]
+        if path not in known:
+            yield f"`over` must name a setting of `{config.of}`; got '{path}'{near(path, known)}"
+        elif (
+            not isinstance(values, list | tuple)
+            or not values
+            or len({_as_json(value) for value in values}) < len(values)
+        ):
+            yield f"`over` must give `{path}` a list of different values, such as [1, 2]; got {values!r}"
+    if not config.over:
+        yield "`over` must name one or more settings with their values; got none"
+    size = 1
+    for values in _flat(config.over).values():
+        size *= max(1, len(values)) if isinstance(values, list | tuple) else 1
+    if size > MOST_SETTINGS:
+        yield f"`over` must make at most {MOST_SETTINGS:,} combinations; got {size:,}"
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(as_plain(value), sort_keys=True, default=str)
+
+
+def _columns(config: SweepConfig) -> list[Column]:
+    """A column for each setting that differs: by its dotted name, or after its study's where it has no dot."""
+    types = field_types(_study(config).config)
+    names = {path: path if "." in path else f"{config.of}.{path}" for path in _flat(config.over)}
+    return [Column(name, _kind(types[path]), f"setting `{path}` of `{config.of}`") for path, name in names.items()]
+
+
+def _declare(config: SweepConfig) -> None:
+    declare(*_columns(config))
+
+
+def _kind(hint: Any) -> Kind:
+    kinds: dict[Any, Kind] = {bool: "boolean", int: "Int64", float: "float64"}
+    return kinds.get(parted(hint)[0], "string")
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell of the table; lists and sections as JSON."""
+    return value if isinstance(value, bool | int | float | str) else _as_json(value)
+
+
+def _flat(over: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted name, also where a file nests them."""
+    found: dict[str, Any] = {}
+    for name, values in over.items():
+        found |= _flat(values, f"{prefix}{name}.") if isinstance(values, Mapping) else {f"{prefix}{name}": values}
+    return found
+
+
+def _parsed(given: str) -> dict[str, Any]:
+    """What ``NAME=[VALUE, ...]`` says."""
+    path, equals, text = given.partition("=")
+    entries, problems = parse_value(path, text, set())
+    if not equals or problems or len(entries) != 1:
+        said = problems or [f"`over` must look like NAME=[VALUE, ...]; got {given!r}"]
+        raise SpecError(said)
+    return {path.replace("-", "_"): entries[0].value}

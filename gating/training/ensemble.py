@@ -1,0 +1,137 @@
+"""Ensembles: models that differ in their data and seeds alone, trained in groups, each a part of a run of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cached_property, partial
+from itertools import groupby, pairwise
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from gating.runs.executor import Part, Resources
+from gating.runs.store import Place
+from gating.training.checkpoints import Checkpoints
+from gating.training.trainer import Trainer
+
+__all__ = ["Ensemble", "Trained"]
+
+Replica = TypeVar("Replica", bound=Hashable)
+
+REPLICAS = "replicas"
+"""What a group keeps beside its checkpoints: a record of each of its replicas, by which they are found."""
+
+
+@dataclass(frozen=True)
+class Ensemble(Generic[Replica]):
+    """Models that are trained alike.
+
+    Args:
+        name: its name; its groups are the parts ``train/NAME/0``, ``train/NAME/1`` ...
+        replicas: what differs between the models, one value each: a dataclass or a named tuple.
+        trainer: makes what trains some of the replicas: a function of place, resources and replicas.
+        shared: all else that decides what they learn, as JSON takes it. Ensembles of one name that share the same may
+            be trained together, whichever settings they are of.
+        after: ensembles whose trained models these are built from.
+        per_group: how many replicas train together on a core: about 16 share its cache well where sequences are short.
+        shape: replicas of one group have the same; by default all may train together.
+    """
+
+    name: str
+    replicas: Sequence[Replica]
+    trainer: Callable[[Place, Resources, Sequence[Replica]], Trainer[Replica]]
+    shared: Mapping[str, Any]
+    after: tuple[str, ...] = ()
+    per_group: int = 16
+    shape: Callable[[Replica], Hashable] = type
+
+    def groups(self, device: str) -> list[Sequence[Replica]]:
+        """Consecutive replicas that train as one.
+
+        On a GPU all of one shape; on a CPU at most about `per_group`, in an even number of groups where there are
+        several, so that two workers finish together.
+
+        Example:
+            >>> sixty = Ensemble("e", range(60), print, {})
+            >>> [len(group) for group in sixty.groups("cpu")], len(sixty.groups("cuda"))
+            ([15, 15, 15, 15], 1)
+        """
+        found: list[Sequence[Replica]] = []
+        for _, same in groupby(self.replicas, self.shape):
+            alike = list(same)
+            n = 1 if device == "cuda" else max(1, 2 * round(len(alike) / (2 * self.per_group)))
+            n = len(alike) if self.per_group == 1 and device != "cuda" else n
+            bounds = torch.linspace(0, len(alike), n + 1).round().int().tolist()
+            found += [alike[first:last] for first, last in pairwise(bounds)]
+        return found
+
+    def parts(self, device: str, first: int = 0) -> Iterator[Part]:
+        """A part for each group, numbered from `first` on."""
+        after = tuple(f"train/{name}" for name in self.after)
+        for number, group in enumerate(self.groups(device), first):
+            work = partial(_train, self, group)
+            yield Part(f"train/{self.name}/{number}", work, after=after, kept=True)
+
+    def record(self, replica: Replica) -> str:
+        """What a replica is, as JSON: two models with the same are the same model."""
+        described = asdict(replica) if is_dataclass(replica) else replica._asdict()  # type: ignore[call-overload,attr-defined]
+        return json.dumps({"shared": self.shared, "replica": described}, sort_keys=True)
+
+
+def _train(ensemble: Ensemble[Replica], group: Sequence[Replica], place: Place, resources: Resources) -> None:
+    """Trains a group from its last saved step on."""
+    records, start = [json.loads(ensemble.record(replica)) for replica in group], time.perf_counter()
+    if place.names and place.records(REPLICAS) != records:  # of another device, whose groups are others
+        place.discard(*place.names)
+    if not place.names:
+        place.save_records(REPLICAS, records)
+    trainer = ensemble.trainer(place, resources, group)
+    left = trainer.settings.steps - trainer.kept.step
+    trainer.run(place.part.removeprefix("train/"), resources.stop)
+    seconds = time.perf_counter() - start
+    resources.say(f"{place.part}: {len(group)} replicas, {left} steps in {seconds:.0f} s")
+
+
+class Trained(Generic[Replica]):
+    """Trained models of an ensemble, found by what they are.
+
+    Args:
+        place: a place of the run, whatever its part.
+        ensemble: the ensemble; the run may have trained it together with others.
+    """
+
+    def __init__(self, place: Place, ensemble: Ensemble[Replica]):
+        self._place, self._ensemble = place, ensemble
+
+    def load(self, step: int, replicas: Sequence[Replica]) -> dict[str, Tensor]:
+        """Parameters of replicas at a checkpoint, each stacked in the order of `replicas`.
+
+        Raises:
+            KeyError: one of them is not of the ensemble.
+            Damaged: a checkpoint is missing, or not as it was written.
+        """
+        where = [self._where[self._ensemble.record(replica)] for replica in replicas]
+        read = []
+        for part, rows in groupby(where, lambda found: found[0]):
+            numbers = [row for _, row in rows]
+            first = min(numbers)
+            kept = Checkpoints(self._group(part)).load(step, slice(first, max(numbers) + 1))
+            read.append({name: value[[row - first for row in numbers]] for name, value in kept.items()})
+        return {name: torch.cat([part[name] for part in read]) for name in read[0]}
+
+    @cached_property
+    def _where(self) -> dict[str, tuple[int, int]]:
+        """Group and row of each replica, by its record."""
+        found, number = {}, 0
+        while (group := self._group(number)).has_records(REPLICAS):
+            for row, record in enumerate(group.records(REPLICAS)):
+                found[json.dumps(record, sort_keys=True)] = (number, row)
+            number += 1
+        return found
+
+    def _group(self, number: int) -> Place:
+        return Place(self._place.folder, f"train/{self._ensemble.name}/{number}")
