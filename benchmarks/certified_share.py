@@ -19,7 +19,7 @@ RANDOM_CENTRES = squared_distance_bounds(10, 64, 1e-6)
 
 def shares(spec: ClassMixture, compare: Comparison) -> list[float]:
     """Shares of (point, group) pairs certified ICL, certified IWL and undecided; groups high and low."""
-    diagrams = phase_diagram(spec, "n", SIZES, "p_high", P_HIGH, compare=compare)
+    diagrams = phase_diagram(spec, "n_sequences", SIZES, "p_high", P_HIGH, compare=compare)
     phases = np.stack([diagrams[group].phases for group in ("high", "low")])
     return [float((phases == code).mean()) for code in (ICL, IWL, UNDECIDED)]
 
@@ -33,7 +33,7 @@ def main() -> None:
         spec = ClassMixture(context_length=length, label_noise=0.05, input_noise=noise)
         start = time.perf_counter()
         simple, tight, best = (
-            shares(spec, Comparison(measure=measure, squared_distances=ends, bounds=bounds, beta=beta))
+            shares(spec, Comparison(measure=measure, squared_distance=ends, bounds=bounds, beta=beta))
             for bounds, beta in (("simple", 1.0), ("tight", 1.0), ("tight", 0.02))
         )
         cells = [f"{value:.4f}" for value in (simple[2], tight[2], best[2], best[0], best[1])]

@@ -60,7 +60,7 @@ def main() -> None:
     for n_classes in (100, 1000):
         cells = ordinary(1, n_classes)
         for constraints in constraint_sets(cells):
-            for loss in ("log", "linear"):
+            for loss in ("log_loss", "linear_loss"):
                 start = time.perf_counter()
                 oracle_gate(cells, loss=loss, **constraints)
                 print(

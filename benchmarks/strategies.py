@@ -46,7 +46,9 @@ def decoder(draws: int) -> UrnDecoder:
 
 
 def trained(diversities: list[int], draws: int, batch: int, precision: MatmulPrecision) -> Steps:
-    settings = TrainSettings(steps=1, batch_size=batch, learning_rate=RATE, clip=CLIP, matmul_precision=precision)
+    settings = TrainSettings(
+        steps=1, batch_size=batch, learning_rate=RATE, max_grad_norm=CLIP, matmul_precision=precision
+    )
     with TemporaryDirectory() as folder, opened(folder, {}) as place:  # nothing is saved
         groups = [
             Trainer(

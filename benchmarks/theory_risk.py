@@ -45,7 +45,7 @@ def main() -> None:
             spec = ClassMixture(label_noise=0.05, context_length=length, input_noise=0.0)
             compare = Comparison(measure=measure)
             seconds = median_seconds(
-                lambda s=spec, c=compare: phase_diagram(s, "n", sizes, "p_high", p_high, compare=c)
+                lambda s=spec, c=compare: phase_diagram(s, "n_sequences", sizes, "p_high", p_high, compare=c)
             )
             print(f"| 100 x {len(sizes)} certified phases, {measure}, L = {length}, 3 groups | {1e3 * seconds:.0f} |")
 

@@ -64,7 +64,7 @@ class Bench:
         return draw_records(
             config.facts.paired(seed),
             self.prompter,
-            per_fact=config.prompts_per_fact,
+            prompts_per_fact=config.prompts_per_fact,
             facts_per_group=config.facts_per_group,
             seed=combined_seed(config.evaluation_seed, seed, 2),
         )

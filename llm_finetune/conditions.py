@@ -70,7 +70,7 @@ declare_from("llm_finetune")
 
 
 def draw_records(
-    collection: Collection, prompter: Prompter, *, per_fact: int, facts_per_group: int, seed: int
+    collection: Collection, prompter: Prompter, *, prompts_per_fact: int, facts_per_group: int, seed: int
 ) -> list[Record]:
     """Test prompts of every condition.
 
@@ -79,14 +79,14 @@ def draw_records(
     Args:
         collection: the facts, paired.
         prompter: renders the prompts.
-        per_fact: prompts for each subject of a condition, >= 1; conditions without context have one.
+        prompts_per_fact: prompts for each subject of a condition, >= 1; conditions without context have one.
         facts_per_group: most trained facts that are asked for in each group, the first ones, >= 1.
         seed: seed of every draw, an integer >= 0.
     """
     records: list[Record] = []
     for place, (name, condition) in enumerate(CONDITIONS.items()):
         rng = np.random.default_rng([seed, place])
-        repeats = 1 if condition.stated == "nothing" else per_fact
+        repeats = 1 if condition.stated == "nothing" else prompts_per_fact
         for fact in _asked(collection, condition.subject, facts_per_group):
             records += [_record(collection, prompter, name, fact, rng) for _ in range(repeats)]
     return list(dict.fromkeys(records))

@@ -68,7 +68,7 @@ def _encoded(model: Any, tokenizer: Any, examples: Sequence[Example]) -> tuple[l
     return prompts, answers
 
 
-def shuffled(model: Any, tokenizer: Any, examples: Sequence[Example], size: int, seed: int) -> BatchSource:
+def shuffled(model: Any, tokenizer: Any, examples: Sequence[Example], batch_size: int, seed: int) -> BatchSource:
     """Batches of a size from a list, each pass in an order of its own; the list is checked as a whole.
 
     Raises:
@@ -78,7 +78,7 @@ def shuffled(model: Any, tokenizer: Any, examples: Sequence[Example], size: int,
 
     def batch(step: int) -> list[Example]:
         drawn = []
-        for index in range(step * size, (step + 1) * size):
+        for index in range(step * batch_size, (step + 1) * batch_size):
             turn, place = divmod(index, len(examples))
             order = np.random.default_rng([seed, turn]).permutation(len(examples))
             drawn.append(examples[order[place]])

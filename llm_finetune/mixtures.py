@@ -22,7 +22,7 @@ from pydantic import Field
 
 from llm_finetune.collection import Collection
 from llm_finetune.prompts import Example, Prompter
-from theory.fields import Count
+from theory.fields import Count, shown
 from theory.settings import SpecError, settings
 from theory.validation import require_instances, require_integer
 
@@ -85,7 +85,7 @@ class Mixture:
         if not numbers or not set(names) <= {*KINDS, "sentences"} or len(set(names)) < len(names):
             raise SpecError(
                 [f"`mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among"
-                 f" {(*KINDS, 'sentences')}; got '{text}'"]
+                 f" {(*KINDS, 'sentences')}; got {shown(text)}"]
             )  # fmt: skip
         return cls(**numbers)  # type: ignore[arg-type]  # sentences is the one integer
 
@@ -157,9 +157,9 @@ class PromptStream:
         self._offset = np.random.default_rng([self.seed, 0]).random()
         self._round = lru_cache(maxsize=4)(self._draw_round)
 
-    def batch(self, step: int, size: int) -> list[Example]:
+    def batch(self, step: int, batch_size: int) -> list[Example]:
         """The prompts of a step, counted from 0."""
-        return [self.example(step * size + k) for k in range(size)]
+        return [self.example(step * batch_size + k) for k in range(batch_size)]
 
     def kind(self, index: int) -> str:
         """Kind of a prompt."""

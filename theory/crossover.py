@@ -191,7 +191,7 @@ def _smallest(
     def reached(sizes: Floats) -> NDArray[np.bool_]:
         return holds(risk_bounds([spec], sizes, compare)[group])[0]
 
-    least = spec.n_classes if compare.covered else 0
+    least = spec.n_classes if compare.cover_classes else 0
     grid = np.unique(np.floor(np.geomspace(max(least, 1), LARGEST_WHOLE, 128)))
     grid = np.concatenate([[float(least)], grid[grid > least]])
     hits = np.flatnonzero(reached(grid))

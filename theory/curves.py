@@ -19,33 +19,39 @@ Row = dict[str, Any]
 
 
 def in_weight_risk(
-    spec: ClassMixture, n_sequences: ArrayLike, measure: str, distribution: str, *, covered: bool, beta: float = 1.0
+    spec: ClassMixture,
+    n_sequences: ArrayLike,
+    measure: str,
+    test_distribution: str,
+    *,
+    cover_classes: bool,
+    beta: float = 1.0,
 ) -> Floats:
     """Exact risk of the tabular in-weight predictor for each class, shape ``n_sequences.shape + (K,)``.
 
-    With ``covered``, K of the N training queries show every class once and the others are i.i.d.
+    With ``cover_classes``, K of the N training queries show every class once and the others are i.i.d.
 
     Example:
-        >>> in_weight_risk(ClassMixture(), [10, 1000], "error", "ibd", covered=False)[:, 9].round(4).tolist()
+        >>> in_weight_risk(ClassMixture(), [10, 1000], "error", "ibd", cover_classes=False)[:, 9].round(4).tolist()
         [0.7354, 0.0]
     """
-    n = require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0)
+    n = require_count("n_sequences", n_sequences, least=spec.n_classes if cover_classes else 0)
     require_choice("measure", measure, MEASURES)
-    draws, sure = (n - spec.n_classes, 1) if covered else (n, 0)
+    draws, sure = (n - spec.n_classes, 1) if cover_classes else (n, 0)
 
     @functools.cache
     def risk(q: float, law: LabelLaw) -> Floats:
         return in_weight.tabular_risk(measure, draws, q, law, beta=beta, n_sure=sure)
 
     frequencies = enumerate(spec.frequencies)
-    return np.stack([risk(q, class_label_law(spec, label, distribution)) for label, q in frequencies], axis=-1)
+    return np.stack([risk(q, class_label_law(spec, label, test_distribution)) for label, q in frequencies], axis=-1)
 
 
 def risk_rows(
     spec: ClassMixture,
     n_sequences: ArrayLike,
     *,
-    covered: bool,
+    cover_classes: bool,
     beta: float = 1.0,
     temperature: float = 0.1,
     clip: float = 1e-7,
@@ -65,8 +71,8 @@ def risk_rows(
 
     Args:
         spec: the data.
-        n_sequences: N, whole numbers >= 0 (>= K when ``covered``), shape () or (M,).
-        covered: whether K of the training queries show every class once.
+        n_sequences: N, whole numbers >= 0 (>= K when ``cover_classes``), shape () or (M,).
+        cover_classes: whether K of the training queries show every class once.
         beta: pseudo-count of each label, > 0.
         temperature: tau > 0 of the similarity.
         clip: least probability that h gives a label, in (0, 1).
@@ -83,17 +89,19 @@ def risk_rows(
         ValueError: an argument outside its set.
 
     Example:
-        >>> rows = risk_rows(ClassMixture(), [10, 100], covered=True)
+        >>> rows = risk_rows(ClassMixture(), [10, 100], cover_classes=True)
         >>> len(rows), rows[0]["system"], rows[0]["group"]
         (432, 'tabular', 'high')
     """
-    sizes = np.atleast_1d(require_count("n_sequences", n_sequences, least=spec.n_classes if covered else 0))
+    sizes = np.atleast_1d(require_count("n_sequences", n_sequences, least=spec.n_classes if cover_classes else 0))
     require_choice("bounds", bounds, BOUNDS)
     groups = [group for group in GROUPS if len(spec.group(group))]
     singles = any(len(spec.group(group)) == 1 for group in ("high", "low"))
     distributions = ("ibd",) if singles else ("ibd", "oobd")
     weights: dict[tuple[str, str], Floats] = {
-        (measure, distribution): in_weight_risk(spec, sizes, measure, distribution, covered=covered, beta=beta)
+        (measure, distribution): in_weight_risk(
+            spec, sizes, measure, distribution, cover_classes=cover_classes, beta=beta
+        )
         for measure in MEASURES
         for distribution in distributions
     }
@@ -108,9 +116,7 @@ def risk_rows(
                 key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
                 curves += [({**key, "group": g, "kind": "exact"}, spec.group_mean(risks, g)) for g in groups]
         for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
-            compare = Comparison(
-                measure, context, temperature, clip, (squared_distance, squared_distance), covered, beta, bounds
-            )
+            compare = Comparison(measure, context, temperature, clip, squared_distance, cover_classes, beta, bounds)
             for group, ends in risk_bounds([spec], sizes, compare).items():
                 key = {"distribution": "ibd", "context": context, "measure": measure, "group": group}
                 curves += [

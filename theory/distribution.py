@@ -30,7 +30,7 @@ SMALLEST_FREQUENCY = 1e-300
 
 @settings
 class ClassMixture:
-    r"""A mixture of frequent and rare classes shown with, or without, a relevant context.
+    r"""Frequent classes (group ``high``) and rare ones (group ``low``), shown with a relevant context or without.
 
     The query class is :math:`c` with probability :math:`q_c`. Each token of class :math:`c` is the centre of the
     class (uniform on the unit sphere of R^d) plus :math:`N(0, \sigma^2 I)`; its label is drawn from

@@ -7,7 +7,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
@@ -74,8 +74,14 @@ def one_of(choices: Sequence[str]) -> Rule:
 
 DIFFERENT = Rule("different", lambda values: len(set(values)) == len(values))
 ASCENDING = Rule("ascending", lambda values: list(values) == sorted(set(values)))
-Several = Annotated[tuple[Value, ...], Field(min_length=1), DIFFERENT]
-"""One or more different values."""
+
+
+def _listed(given: Any) -> Any:
+    return given if isinstance(given, (tuple, list)) else (given,)
+
+
+Several = Annotated[tuple[Value, ...], BeforeValidator(_listed), Field(min_length=1), DIFFERENT]
+"""One or more different values; one alone stands for a list of one."""
 EXACT = Rule("", lambda number: abs(number) <= LARGEST_WHOLE)
 """Integers that float64 holds exactly, up to 2^53."""
 Whole = Annotated[int, Field(ge=0), EXACT]

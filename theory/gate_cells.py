@@ -11,7 +11,7 @@ from theory.validation import Floats, require_choice, require_nonnegative, requi
 __all__ = ["GATE_LOSSES", "GateCells"]
 
 
-GATE_LOSSES = ("log", "linear")
+GATE_LOSSES = ("log_loss", "linear_loss")
 _TABLES = ("probability", "p_in_weight", "p_in_context")
 
 
@@ -74,32 +74,32 @@ class GateCells:
         mass: Floats = self._arrays["probability"].sum(axis=1)
         return np.bincount(self._arrays["query"], weights=mass).astype(np.float64)
 
-    def losses(self, alpha: ArrayLike, *, loss: str = "log") -> Floats:
+    def losses(self, alpha: ArrayLike, *, loss: str = "log_loss") -> Floats:
         r"""(cells,) expected loss of a gate in each cell, times the cell's probability; the sum is the risk.
 
-        ``loss="log"``: :math:`-\sum_o p_o \ln(\alpha g_o + (1-\alpha) h_o)` in nats; ``"linear"``: the probability
-        :math:`\sum_o p_o (1 - \alpha g_o - (1-\alpha) h_o)` of not naming the outcome. ``alpha`` is (cells,) or a
-        number.
+        ``loss="log_loss"``: :math:`-\sum_o p_o \ln(\alpha g_o + (1-\alpha) h_o)` in nats; ``"linear_loss"``: the
+        probability :math:`\sum_o p_o (1 - \alpha g_o - (1-\alpha) h_o)` of not naming the outcome. ``alpha`` is
+        (cells,) or a number.
 
         Example:
-            >>> GateCells([[1.0]], [[0.9]], [[0.5]]).losses(0.5, loss="linear").round(3).tolist()
+            >>> GateCells([[1.0]], [[0.9]], [[0.5]]).losses(0.5, loss="linear_loss").round(3).tolist()
             [0.3]
         """
         p, _, _, mixture = self._mixed(alpha, loss)
-        if loss == "linear":
+        if loss == "linear_loss":
             return (p * (1 - mixture)).sum(axis=1)
         with np.errstate(divide="ignore"):
             return -np.where(p > 0, p * np.log(np.where(p > 0, mixture, 1.0)), 0.0).sum(axis=1)
 
-    def slopes(self, alpha: ArrayLike, *, loss: str = "log") -> Floats:
+    def slopes(self, alpha: ArrayLike, *, loss: str = "log_loss") -> Floats:
         """(cells,) derivative of each entry of :meth:`losses` in its own weight.
 
         Example:
-            >>> GateCells([[1.0]], [[0.9]], [[0.5]]).slopes(0.5, loss="linear").round(3).tolist()
+            >>> GateCells([[1.0]], [[0.9]], [[0.5]]).slopes(0.5, loss="linear_loss").round(3).tolist()
             [-0.4]
         """
         p, g, h, mixture = self._mixed(alpha, loss)
-        divisor = 1.0 if loss == "linear" else np.where(p > 0, mixture, 1.0)
+        divisor = 1.0 if loss == "linear_loss" else np.where(p > 0, mixture, 1.0)
         return -(p * (g - h) / divisor).sum(axis=1)
 
     def _mixed(self, alpha: ArrayLike, loss: str) -> tuple[Floats, Floats, Floats, Floats]:

@@ -62,7 +62,7 @@ def squared_distance_bounds(n_classes: int, dim: int, delta: float) -> Interval:
 
 
 def linear_loss_bounds(
-    spec: ClassMixture, *, temperature: float, squared_distances: Interval, context: str = "relevant"
+    spec: ClassMixture, *, temperature: float, squared_distance: float | Interval, context: str = "relevant"
 ) -> tuple[Floats, Floats]:
     r"""Bounds on the linear loss of h for each query class.
 
@@ -74,7 +74,7 @@ def linear_loss_bounds(
     Args:
         spec: the data; any context length.
         temperature: tau > 0.
-        squared_distances: least and largest squared distance between two centres.
+        squared_distance: D >= 0 between two centres; a number, or the least and the largest.
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
 
     Returns:
@@ -85,12 +85,12 @@ def linear_loss_bounds(
 
     Example:
         >>> spec = ClassMixture(context_length=4)
-        >>> [b[9].round(4).item() for b in linear_loss_bounds(spec, temperature=0.5, squared_distances=(1.5, 2.5))]
+        >>> [b[9].round(4).item() for b in linear_loss_bounds(spec, temperature=0.5, squared_distance=(1.5, 2.5))]
         [0.0194, 0.1275]
 
     Source: linearity of expectation.
     """
-    large, small = _ratios(temperature, squared_distances)
+    large, small = _ratios(temperature, squared_distance)
     collisions = foreign_collisions(spec)
 
     def risk(law: ContextLaw, r: int, k: int, ratio: float, foreign: float) -> float:
@@ -107,7 +107,7 @@ def log_loss_bounds(
     spec: ClassMixture,
     *,
     temperature: float,
-    squared_distances: Interval,
+    squared_distance: float | Interval,
     context: str = "relevant",
     clip: float = 1e-7,
 ) -> tuple[Floats, Floats]:
@@ -123,7 +123,7 @@ def log_loss_bounds(
     Args:
         spec: the data.
         temperature: tau > 0.
-        squared_distances: least and largest squared distance between two centres.
+        squared_distance: D >= 0 between two centres; a number, or the least and the largest.
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
         clip: least probability that h gives a label, in (0, 1).
 
@@ -135,12 +135,12 @@ def log_loss_bounds(
 
     Example:
         >>> spec = ClassMixture(context_length=4)
-        >>> [b[9].round(4).item() for b in log_loss_bounds(spec, temperature=0.5, squared_distances=(1.5, 2.5))]
+        >>> [b[9].round(4).item() for b in log_loss_bounds(spec, temperature=0.5, squared_distance=(1.5, 2.5))]
         [0.0196, 0.1365]
 
     Source: monotonicity of h in each weight.
     """
-    large, small = _ratios(temperature, squared_distances)
+    large, small = _ratios(temperature, squared_distance)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
 
     def risk(law: ContextLaw, r: int, k: int, own: float, other: float) -> float:
@@ -159,7 +159,7 @@ def log_loss_bounds(
 
 
 def error_bounds(
-    spec: ClassMixture, *, temperature: float, squared_distances: Interval, context: str = "relevant"
+    spec: ClassMixture, *, temperature: float, squared_distance: float | Interval, context: str = "relevant"
 ) -> tuple[Floats, Floats]:
     r"""Bounds on the 0-1 risk of the arg-max of h for each query class.
 
@@ -171,7 +171,7 @@ def error_bounds(
     Args:
         spec: the data.
         temperature: tau > 0.
-        squared_distances: least and largest squared distance between two centres.
+        squared_distance: D >= 0 between two centres; a number, or the least and the largest.
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
 
     Returns:
@@ -182,12 +182,12 @@ def error_bounds(
 
     Example:
         >>> spec = ClassMixture(context_length=4, label_noise=0.1)
-        >>> [b[9].round(4).item() for b in error_bounds(spec, temperature=0.1, squared_distances=(1.5, 2.5))]
+        >>> [b[9].round(4).item() for b in error_bounds(spec, temperature=0.1, squared_distance=(1.5, 2.5))]
         [0.1893, 0.1893]
 
     Source: bivariate generating functions of label counts.
     """
-    large, small = _ratios(temperature, squared_distances)
+    large, small = _ratios(temperature, squared_distance)
     if spec.context_length > LONGEST_EXACT_CONTEXT:
         raise ValueError(
             f"`context_length` must be at most {LONGEST_EXACT_CONTEXT} to enumerate votes; got {spec.context_length}"
@@ -199,17 +199,23 @@ def error_bounds(
     return lower, upper
 
 
-def distance_interval(squared_distances: Interval) -> Interval:
-    """The two ends, checked."""
-    ends = require_nonnegative("squared_distances", squared_distances)
-    if ends.shape != (2,) or ends[0] > ends[1]:
-        raise ValueError(f"`squared_distances` must be two numbers, the smaller first; got {squared_distances!r}")
-    return float(ends[0]), float(ends[1])
+def distance_interval(squared_distance: float | Interval) -> Interval:
+    """The least and the largest squared distance, checked; a number is both.
+
+    Example:
+        >>> distance_interval(2), distance_interval((1.5, 2.5))
+        ((2.0, 2.0), (1.5, 2.5))
+    """
+    ends = require_nonnegative("squared_distance", squared_distance)
+    if ends.shape not in ((), (2,)) or ends.min() != ends.flat[0]:
+        allowed = "a number, or two numbers, the smaller first"
+        raise ValueError(f"`squared_distance` must be {allowed}; got {squared_distance!r}")
+    return float(ends.min()), float(ends.max())
 
 
-def _ratios(temperature: float, squared_distances: Interval) -> Interval:
+def _ratios(temperature: float, squared_distance: float | Interval) -> Interval:
     """Weight of the nearest and of the farthest irrelevant token."""
-    near, far = distance_interval(squared_distances)
+    near, far = distance_interval(squared_distance)
     return similarity_ratio(temperature, near), similarity_ratio(temperature, far)
 
 

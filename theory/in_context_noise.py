@@ -45,7 +45,7 @@ def risk_bounds(
     measure: str,
     *,
     temperature: float,
-    squared_distances: Interval | None,
+    squared_distance: float | Interval | None,
     context: str = "relevant",
     clip: float = 1e-7,
 ) -> tuple[Floats, Floats]:
@@ -61,8 +61,8 @@ def risk_bounds(
         spec: the data; context length from 1 to 1000.
         measure: ``error`` (0-1), ``log_loss`` (nats) or ``linear_loss``.
         temperature: tau > 0.
-        squared_distances: least and largest squared distance between two centres; None averages the risk over centres
-            drawn independently and uniformly on the sphere.
+        squared_distance: D >= 0 between two centres; a number, or the least and the largest. None averages the risk
+            over centres drawn independently and uniformly on the sphere.
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
         clip: least probability that h gives a label, in (0, 1); of no concern to the other two losses.
 
@@ -74,24 +74,24 @@ def risk_bounds(
 
     Example:
         >>> noisy = ClassMixture(context_length=4, label_noise=0.05)
-        >>> lower, upper = risk_bounds(noisy, "linear_loss", temperature=0.1, squared_distances=(2.0, 2.0))
+        >>> lower, upper = risk_bounds(noisy, "linear_loss", temperature=0.1, squared_distance=2.0)
         >>> lower[9].round(3).item(), upper[9].round(3).item()
         (0.097, 0.284)
 
     Source: exchangeability, union bounds and Jensen's inequality.
     """
     require_choice("measure", measure, MEASURES)
-    if spec.context_length == 1 and squared_distances is None:
-        return _clean(spec, measure, temperature, (2.0, 2.0), context, clip)
-    if spec.input_noise == 0 and squared_distances is None:
+    if spec.context_length == 1 and squared_distance is None:
+        return _clean(spec, measure, temperature, 2.0, context, clip)
+    if spec.input_noise == 0 and squared_distance is None:
         ends = squared_distance_bounds(spec.n_classes, spec.dim, _RARE_CENTRES)
         lower, upper = _clean(spec, measure, temperature, ends, context, clip)
         worst = -np.log(clip) if measure == "log_loss" else 1.0
         return lower * (1 - _RARE_CENTRES), upper + _RARE_CENTRES * worst
-    if squared_distances is not None and (spec.input_noise == 0 or spec.context_length == 1):
-        return _clean(spec, measure, temperature, squared_distances, context, clip)
+    if squared_distance is not None and (spec.input_noise == 0 or spec.context_length == 1):
+        return _clean(spec, measure, temperature, squared_distance, context, clip)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
-    noise = _pair_noise_of(spec, float(require_positive("temperature", temperature)), squared_distances)
+    noise = _pair_noise_of(spec, float(require_positive("temperature", temperature)), squared_distance)
     if measure == "log_loss":
         entropy = noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
         risk = partial(_log_loss, noise=noise, cap=-np.log(least), entropy=entropy)
@@ -102,9 +102,14 @@ def risk_bounds(
 
 
 def _clean(
-    spec: ClassMixture, measure: str, temperature: float, squared_distances: Interval, context: str, clip: float
+    spec: ClassMixture,
+    measure: str,
+    temperature: float,
+    squared_distance: float | Interval,
+    context: str,
+    clip: float,
 ) -> tuple[Floats, Floats]:
-    how: dict[str, Any] = {"temperature": temperature, "squared_distances": squared_distances, "context": context}
+    how: dict[str, Any] = {"temperature": temperature, "squared_distance": squared_distance, "context": context}
     if measure == "log_loss":
         return in_context_bounds.log_loss_bounds(spec, clip=clip, **how)
     if measure == "error" and spec.context_length <= LONGEST_EXACT_CONTEXT:
@@ -126,12 +131,12 @@ class _PairNoise(NamedTuple):
     outweighed: Callable[[int], float]  # bounds how likely k irrelevant tokens outweigh one given relevant token
 
 
-def _pair_noise_of(spec: ClassMixture, temperature: float, squared_distances: Interval | None) -> _PairNoise:
-    if squared_distances is None:  # Gauss nodes and weights for the squared distance of two random unit vectors
+def _pair_noise_of(spec: ClassMixture, temperature: float, squared_distance: float | Interval | None) -> _PairNoise:
+    if squared_distance is None:  # Gauss nodes and weights for the squared distance of two random unit vectors
         cosines, weights = special.roots_jacobi(16, (spec.dim - 3) / 2, (spec.dim - 3) / 2)
         distances, shares = tuple((2 - 2 * cosines).tolist()), tuple((weights / weights.sum()).tolist())
         return _pair_noise(distances, shares, False, spec.input_noise, spec.dim, temperature)
-    nearest, farthest = distance_interval(squared_distances)
+    nearest, farthest = distance_interval(squared_distance)
     return _pair_noise((nearest,), (1.0,), farthest > nearest, spec.input_noise, spec.dim, temperature)
 
 

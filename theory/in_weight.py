@@ -130,7 +130,7 @@ def exact_error(n_sequences: ArrayLike, frequency: ArrayLike, labels: LabelLaw, 
     """
     n, q, _, s = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
     largest = min(float(n.max() + s), LONGEST_TABLE["shift"] + 1.0)
-    table, limit = miss_table(labels.n_labels, labels.label_noise, labels.kind, largest)
+    table, limit = miss_table(labels.n_labels, labels.label_noise, labels.label_noise_kind, largest)
     never_seen = mean_over_counts(np.ones(1), 0.0, n, q, n_sure)
     seen = table.copy()
     seen[0] = 0.0

@@ -20,7 +20,13 @@ __all__ = ["error_lower_bound", "log_loss_lower_bound", "unseen_error_lower_boun
 
 
 def unseen_log_loss_lower_bound(
-    n_sequences: ArrayLike, frequency: ArrayLike, n_labels: int, *, label_noise: float, kind: str, n_sure: int = 0
+    n_sequences: ArrayLike,
+    frequency: ArrayLike,
+    n_labels: int,
+    *,
+    label_noise: float,
+    label_noise_kind: str,
+    n_sure: int = 0,
 ) -> Floats:
     r"""Log loss of every in-weight predictor, from classes never seen alone.
 
@@ -33,7 +39,7 @@ def unseen_log_loss_lower_bound(
         frequency: q in [0, 1], broadcast against N.
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         n_sure: s, queries of the class besides the N random ones.
 
     Returns:
@@ -43,19 +49,26 @@ def unseen_log_loss_lower_bound(
         ValueError: an argument outside its set.
 
     Example:
-        >>> unseen_log_loss_lower_bound([0, 100], 0.02, 10, label_noise=0.0, kind="uniform").round(4).tolist()
+        >>> bound = unseen_log_loss_lower_bound([0, 100], 0.02, 10, label_noise=0.0, label_noise_kind="uniform")
+        >>> bound.round(4).tolist()
         [2.3026, 0.3054]
 
     Source: entropy of an unknown uniform label.
     """
     n, q, _, _ = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
-    law = label_law(n_labels, label_noise, kind)
+    law = label_law(n_labels, label_noise, label_noise_kind)
     unseen = np.log([law.n_labels])
-    return mean_over_counts(unseen, noise_entropy(law.n_labels, law.label_noise, kind), n, q, n_sure)
+    return mean_over_counts(unseen, noise_entropy(law.n_labels, law.label_noise, label_noise_kind), n, q, n_sure)
 
 
 def log_loss_lower_bound(
-    n_sequences: ArrayLike, frequency: ArrayLike, n_labels: int, *, label_noise: float, kind: str, n_sure: int = 0
+    n_sequences: ArrayLike,
+    frequency: ArrayLike,
+    n_labels: int,
+    *,
+    label_noise: float,
+    label_noise_kind: str,
+    n_sure: int = 0,
 ) -> Floats:
     r"""Log loss of every in-weight predictor: the Bayes risk of an unknown label seen n times.
 
@@ -70,7 +83,7 @@ def log_loss_lower_bound(
         frequency: q in [0, 1], broadcast against N.
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         n_sure: s, queries of the class besides the N random ones.
 
     Returns:
@@ -80,19 +93,25 @@ def log_loss_lower_bound(
         ValueError: an argument outside its set.
 
     Example:
-        >>> log_loss_lower_bound([0, 100], 0.02, 10, label_noise=0.05, kind="uniform").round(4).tolist()
+        >>> log_loss_lower_bound([0, 100], 0.02, 10, label_noise=0.05, label_noise_kind="uniform").round(4).tolist()
         [2.3026, 0.6551]
 
     Source: Bayes risk under log loss is conditional entropy, Cover and Thomas (2006), section 2.
     """
     n, q, _, _ = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
-    law = label_law(n_labels, label_noise, kind)
-    table, entropy = bayes_log_loss_table(law.n_labels, law.label_noise, kind)
+    law = label_law(n_labels, label_noise, label_noise_kind)
+    table, entropy = bayes_log_loss_table(law.n_labels, law.label_noise, label_noise_kind)
     return mean_over_counts(table, entropy, n, q, n_sure)
 
 
 def unseen_error_lower_bound(
-    n_sequences: ArrayLike, frequency: ArrayLike, n_labels: int, *, label_noise: float, kind: str, n_sure: int = 0
+    n_sequences: ArrayLike,
+    frequency: ArrayLike,
+    n_labels: int,
+    *,
+    label_noise: float,
+    label_noise_kind: str,
+    n_sure: int = 0,
 ) -> Floats:
     r"""0-1 risk, or linear loss, of every in-weight predictor, from classes never seen alone.
 
@@ -105,7 +124,7 @@ def unseen_error_lower_bound(
         frequency: q in [0, 1], broadcast against N.
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         n_sure: s, queries of the class besides the N random ones.
 
     Returns:
@@ -115,19 +134,25 @@ def unseen_error_lower_bound(
         ValueError: an argument outside its set.
 
     Example:
-        >>> unseen_error_lower_bound([0, 100], 0.02, 10, label_noise=0.05, kind="uniform").round(4).tolist()
+        >>> unseen_error_lower_bound([0, 100], 0.02, 10, label_noise=0.05, label_noise_kind="uniform").round(4).tolist()
         [0.9, 0.1627]
 
     Source: a uniform unknown label is guessed with probability 1/C.
     """
     n, q, _, _ = broadcast_inputs(n_sequences, frequency, 1.0, n_sure)
-    law = label_law(n_labels, label_noise, kind)
+    law = label_law(n_labels, label_noise, label_noise_kind)
     bayes = min(law.label_noise, 1 - law.asked_rival)
     return mean_over_counts(np.array([1 - 1 / law.n_labels]), bayes, n, q, n_sure)
 
 
 def error_lower_bound(
-    n_sequences: ArrayLike, frequency: ArrayLike, n_labels: int, *, label_noise: float, kind: str, n_sure: int = 0
+    n_sequences: ArrayLike,
+    frequency: ArrayLike,
+    n_labels: int,
+    *,
+    label_noise: float,
+    label_noise_kind: str,
+    n_sure: int = 0,
 ) -> Floats:
     r"""0-1 risk, or linear loss, of every in-weight predictor.
 
@@ -142,7 +167,7 @@ def error_lower_bound(
         frequency: q in [0, 1], broadcast against N.
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         n_sure: s, queries of the class besides the N random ones.
 
     Returns:
@@ -152,13 +177,15 @@ def error_lower_bound(
         ValueError: an argument outside its set.
 
     Example:
-        >>> error_lower_bound([0, 100], 0.02, 10, label_noise=0.05, kind="uniform").round(4).tolist()
+        >>> error_lower_bound([0, 100], 0.02, 10, label_noise=0.05, label_noise_kind="uniform").round(4).tolist()
         [0.9, 0.1894]
 
     Source: with :math:`r = \nu/(C-1)` and posterior :math:`\pi_y \propto ((1-\nu)/r)^{k_y}` of the true label, the
     answer is y with probability :math:`r + (1 - \nu - r) \pi_y`, which never falls as :math:`k_y` grows.
     """
-    law = label_law(n_labels, label_noise, kind)
-    if kind == "uniform":
+    law = label_law(n_labels, label_noise, label_noise_kind)
+    if label_noise_kind == "uniform":
         return exact_error(n_sequences, frequency, law, n_sure=n_sure)
-    return unseen_error_lower_bound(n_sequences, frequency, n_labels, label_noise=label_noise, kind=kind, n_sure=n_sure)
+    return unseen_error_lower_bound(
+        n_sequences, frequency, n_labels, label_noise=label_noise, label_noise_kind=label_noise_kind, n_sure=n_sure
+    )

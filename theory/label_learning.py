@@ -21,7 +21,7 @@ _LONGEST_UNIFORM, _LONGEST_SHIFT = 24, 200
 _CONVERGED = 1e-13
 
 
-def noise_entropy(n_labels: int, label_noise: float, kind: str) -> float:
+def noise_entropy(n_labels: int, label_noise: float, label_noise_kind: str) -> float:
     r"""Entropy of the label of a known class, in nats: the least log loss of any predictor.
 
     :math:`-(1-\nu)\ln(1-\nu) - \nu\ln\nu`, plus :math:`\nu\ln(C-1)` for ``uniform`` noise.
@@ -31,7 +31,7 @@ def noise_entropy(n_labels: int, label_noise: float, kind: str) -> float:
     Args:
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
 
     Returns:
         The entropy.
@@ -40,14 +40,14 @@ def noise_entropy(n_labels: int, label_noise: float, kind: str) -> float:
         >>> round(float(noise_entropy(4, 0.75, "uniform") / np.log(4)), 12)
         1.0
     """
-    spread = np.log(n_labels - 1) if kind == "uniform" else 0.0
+    spread = np.log(n_labels - 1) if label_noise_kind == "uniform" else 0.0
     return float(-special.xlogy(label_noise, label_noise) - special.xlog1py(1 - label_noise, -label_noise)) + float(
         label_noise * spread
     )
 
 
 @lru_cache(maxsize=4096)
-def bayes_log_loss_table(n_labels: int, label_noise: float, kind: str) -> tuple[Floats, float]:
+def bayes_log_loss_table(n_labels: int, label_noise: float, label_noise_kind: str) -> tuple[Floats, float]:
     r"""``R_0, ..., R_m`` and the entropy of the noise, which bounds every later ``R_n`` from below.
 
     Exact to 1e-12 absolute up to the last entry; m is where the excess over the entropy has fallen below 1e-13, at
@@ -56,7 +56,7 @@ def bayes_log_loss_table(n_labels: int, label_noise: float, kind: str) -> tuple[
     Args:
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
 
     Returns:
         The table and the entropy.
@@ -66,9 +66,9 @@ def bayes_log_loss_table(n_labels: int, label_noise: float, kind: str) -> tuple[
         >>> table[:3].round(4).tolist(), round(entropy, 4)
         ([2.3026, 0.5326, 0.3797], 0.3084)
     """
-    floor = noise_entropy(n_labels, label_noise, kind)
-    longest = _LONGEST_SHIFT if kind == "shift" and n_labels > 2 else _LONGEST_UNIFORM
-    entropy = _entropy_shift if kind == "shift" and n_labels > 2 else _entropy_uniform
+    floor = noise_entropy(n_labels, label_noise, label_noise_kind)
+    longest = _LONGEST_SHIFT if label_noise_kind == "shift" and n_labels > 2 else _LONGEST_UNIFORM
+    entropy = _entropy_shift if label_noise_kind == "shift" and n_labels > 2 else _entropy_uniform
     table, before = [], 0.0
     for n in range(longest + 1):
         after = entropy(n + 1, n_labels, label_noise)

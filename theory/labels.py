@@ -24,7 +24,7 @@ class LabelLaw(NamedTuple):
     Args:
         n_labels: C, integer >= 2.
         label_noise: nu, in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         shares: the labels asked for, merged by their training probability; ``asked`` sums to 1.
         asked_true: how often the test asks for the true label.
         asked_rival: how often it asks for a rival: for ``uniform`` noise the mean over the other labels, for ``shift``
@@ -33,13 +33,15 @@ class LabelLaw(NamedTuple):
 
     n_labels: int
     label_noise: float
-    kind: str
+    label_noise_kind: str
     shares: tuple[LabelShare, ...]
     asked_true: float
     asked_rival: float
 
 
-def label_law(n_labels: int, label_noise: float = 0.0, kind: str = "uniform", *, remapped: bool = False) -> LabelLaw:
+def label_law(
+    n_labels: int, label_noise: float = 0.0, label_noise_kind: str = "uniform", *, remapped: bool = False
+) -> LabelLaw:
     r"""The law of a class under in-base labels, or under labels remapped without a fixed point.
 
     With ``remapped`` the test relabels every class :math:`c` as :math:`s(c) \ne c` (out-of-base) where, for ``shift``
@@ -49,7 +51,7 @@ def label_law(n_labels: int, label_noise: float = 0.0, kind: str = "uniform", *,
     Args:
         n_labels: C, integer >= 2 (>= 3 for remapped ``shift`` noise).
         label_noise: nu, in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         remapped: whether the test remaps labels.
 
     Returns:
@@ -64,10 +66,10 @@ def label_law(n_labels: int, label_noise: float = 0.0, kind: str = "uniform", *,
 
     Source: Chan et al. (2025), section 4.1.
     """
-    n = int(require_count("n_labels", n_labels, least=3 if remapped and kind == "shift" else 2))
+    n = int(require_count("n_labels", n_labels, least=3 if remapped and label_noise_kind == "shift" else 2))
     nu = float(require_probability("label_noise", label_noise, below_one=True))
-    require_choice("kind", kind, LABEL_NOISE_KINDS)
-    if kind == "uniform":
+    require_choice("label_noise_kind", label_noise_kind, LABEL_NOISE_KINDS)
+    if label_noise_kind == "uniform":
         return _uniform_law(n, nu, remapped)
     return _shift_law(n, nu, (1, 2) if remapped else (0, 1))
 
@@ -89,19 +91,19 @@ def _shift_law(n: int, nu: float, answers: tuple[int, int]) -> LabelLaw:
     return LabelLaw(n, nu, "shift", shares, float(asked[0]), float(asked[1]))
 
 
-def class_label_law(spec: ClassMixture, label: int, distribution: str) -> LabelLaw:
+def class_label_law(spec: ClassMixture, label: int, test_distribution: str) -> LabelLaw:
     """The law of one class of a specification, ``ibd`` or ``oobd``.
 
     Example:
         >>> class_label_law(ClassMixture(label_noise=0.1, label_noise_kind="shift"), 3, "oobd").asked_rival
         0.9
     """
-    require_choice("distribution", distribution, ("ibd", "oobd"))
+    require_choice("test_distribution", test_distribution, ("ibd", "oobd"))
     n, nu, kind = spec.n_classes, spec.label_noise, spec.label_noise_kind
-    if distribution == "ibd" or kind == "uniform":
-        if distribution == "oobd":
+    if test_distribution == "ibd" or kind == "uniform":
+        if test_distribution == "oobd":
             spec.shifted_labels  # noqa: B018 - raises where the shift would leave a class as it is
-        return label_law(n, nu, kind, remapped=distribution == "oobd")
+        return label_law(n, nu, kind, remapped=test_distribution == "oobd")
     places = {label: 0, (label + 1) % n: 1}
     clean, noisy = (places.get(int(spec.shifted_labels[y]), 2) for y in places)
     return _shift_law(n, nu, (clean, noisy))

@@ -29,7 +29,7 @@ from theory.validation import (
 
 __all__ = ["OracleGate", "SolverError", "oracle_gate"]
 
-SOLVERS = {"log": "CLARABEL", "linear": "HIGHS"}  # by loss
+SOLVERS = {"log_loss": "CLARABEL", "linear_loss": "HIGHS"}  # by loss
 
 # What is asked of Clarabel until it reports an optimum, the tightest first: at 1e-11 weights agree with a scalar
 # minimiser to 1e-7. Its equilibration stalls on about one monotone problem in three hundred, which it solves without.
@@ -83,7 +83,7 @@ class OracleGate:
 
         Example:
             >>> cells = GateCells([[0.8], [0.2]], [[0.9], [0.9]], [[0.5], [0.5]])
-            >>> round(oracle_gate(cells, loss="linear", memory=0.5).memory_price, 6)
+            >>> round(oracle_gate(cells, loss="linear_loss", memory=0.5).memory_price, 6)
             0.32
         """
         return float(self.duals["memory"][0]) if "memory" in self.duals else 0.0
@@ -92,7 +92,7 @@ class OracleGate:
 def oracle_gate(
     cells: GateCells,
     *,
-    loss: str = "log",
+    loss: str = "log_loss",
     query_only: bool = False,
     lipschitz: float | None = None,
     distances: ArrayLike | None = None,
@@ -141,7 +141,7 @@ def oracle_gate(
             require_scalar(name, require_nonnegative(name, number))
     if (lipschitz is None) != (distances is None):
         raise ValueError("`lipschitz` and `distances` must be given together; got only one of them")
-    if loss == "log" and not np.isfinite(cells.losses(0.5)).all():
+    if loss == "log_loss" and not np.isfinite(cells.losses(0.5)).all():
         raise ValueError(
             "`p_in_weight` and `p_in_context` must not both be 0 for an outcome of positive probability under log"
             f" loss; got it in cells {np.flatnonzero(~np.isfinite(cells.losses(0.5))).tolist()}"
@@ -192,7 +192,7 @@ def _solve(
     p, g, h = (cells._arrays[name] for name in ("probability", "p_in_weight", "p_in_context"))
     mass = np.bincount(gate_of, p.sum(axis=1), polytope.n_gates)
     scale = np.ones(polytope.n_gates) if polytope.coupled else mass
-    if loss == "log":  # the larger probability of each outcome is scaled to 1, which only shifts the objective
+    if loss == "log_loss":  # the larger probability of each outcome is scaled to 1, which only shifts the objective
         larger = np.where(p > 0, np.maximum(g, h), 1.0)
         g, h = g / larger, h / larger
     row, column = np.nonzero(p)
@@ -202,7 +202,7 @@ def _solve(
         ((g - h)[row, column], (np.arange(len(row)), gate)), shape=(len(row), polytope.n_variables)
     )
     mixture = pick @ z + h[row, column]
-    objective = cp.Minimize(-weight @ (cp.log(mixture) if loss == "log" else mixture))
+    objective = cp.Minimize(-weight @ (cp.log(mixture) if loss == "log_loss" else mixture))
     constraints = [block.matrix @ z <= block.bound for block in polytope.blocks]
     _run_solver(cp.Problem(objective, constraints), SOLVERS[loss], options)
     duals = {b.name: np.atleast_1d(c.dual_value) for b, c in zip(polytope.blocks, constraints, strict=True)}

@@ -55,9 +55,9 @@ class Comparison:
         context: ``relevant``, ``irrelevant`` or ``as_trained``.
         temperature: tau > 0 of the similarity.
         clip: least probability that h gives a label, in (0, 1).
-        squared_distances: least and largest squared distance between class centres; 2 and 2 are equidistant centres,
+        squared_distance: D >= 0 between class centres; a number for equidistant centres, or the least and the largest.
             None averages risks over independent uniform centres.
-        covered: whether K of the N training queries show every class once.
+        cover_classes: whether K of the N training queries show every class once.
         beta: pseudo-count > 0 of the tabular predictor; simple bounds are about 1.
         bounds: ``tight`` uses exact risks and Bayes risks where they are known, ``simple`` closed forms that do not
             look at the label law: add-one and total-variation bounds from above, unseen classes from below.
@@ -76,8 +76,8 @@ class Comparison:
     context: Annotated[str, one_of(CONTEXTS)] = "relevant"
     temperature: Positive = 0.1
     clip: Probability = 1e-7
-    squared_distances: Distances | None = (2.0, 2.0)
-    covered: bool = False
+    squared_distance: NonNegative | Distances | None = 2.0
+    cover_classes: bool = False
     beta: Positive = 1.0
     bounds: Annotated[str, one_of(BOUNDS)] = "tight"
 
@@ -109,7 +109,7 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
 
     Args:
         specs: S specifications.
-        n_sequences: N, whole numbers >= 0 (>= K when covered), shape () or (M,).
+        n_sequences: N, whole numbers >= 0 (>= K with ``cover_classes``), shape () or (M,).
         compare: what is compared.
 
     Returns:
@@ -132,7 +132,7 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
             compare.measure,
             temperature=compare.temperature,
             clip=compare.clip,
-            squared_distances=compare.squared_distances,
+            squared_distance=compare.squared_distance,
             context=compare.context,
         )
         sides.append((*in_weight_ends, *in_context_ends))
@@ -162,10 +162,10 @@ def _in_weight_sides(specs: Sequence[ClassMixture], sizes: Floats, compare: Comp
 
 
 def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison) -> tuple[Floats, Floats]:
-    n, sure = (sizes - law.n_labels, 1) if compare.covered else (sizes, 0)
+    n, sure = (sizes - law.n_labels, 1) if compare.cover_classes else (sizes, 0)
     if (n < 0).any():
         raise ValueError(f"`n_sequences` must be at least the {law.n_labels} classes covered; got {sizes.min():.0f}")
-    data: dict[str, Any] = {"label_noise": law.label_noise, "kind": law.kind, "n_sure": sure}
+    data: dict[str, Any] = {"label_noise": law.label_noise, "label_noise_kind": law.label_noise_kind, "n_sure": sure}
     is_log = compare.measure == "log_loss"
     if compare.bounds == "tight":
         lower_bound = lower_bounds.log_loss_lower_bound if is_log else lower_bounds.error_lower_bound
@@ -174,7 +174,7 @@ def _in_weight_ends(law: LabelLaw, sizes: Floats, q: Floats, compare: Comparison
     lower_bound = lower_bounds.unseen_log_loss_lower_bound if is_log else lower_bounds.unseen_error_lower_bound
     lower, best = lower_bound(n, q, law.n_labels, **data), max(share.trained for share in law.shares)
     if is_log:
-        entropy = noise_entropy(law.n_labels, law.label_noise, law.kind)
+        entropy = noise_entropy(law.n_labels, law.label_noise, law.label_noise_kind)
         return lower, in_weight_bounds.log_loss_upper_bound(n, q, law.n_labels, entropy=entropy, n_sure=sure)
     if compare.measure == "error":
         return lower, in_weight_bounds.error_upper_bound(n, q, law.n_labels, bayes_error=1 - best, n_sure=sure)
@@ -186,7 +186,7 @@ class PhaseDiagram:
     """Certified phases of one group over two parameters.
 
     Args:
-        x, y: names of the parameters: fields of `ClassMixture`, or ``n``.
+        x, y: names of the parameters: fields of `ClassMixture`, or ``n_sequences``.
         x_values, y_values: their values.
         bounds: the bounds behind the phases, arrays of shape (len(y_values), len(x_values)).
     """
@@ -225,12 +225,12 @@ def phase_diagram(
 
     Args:
         spec: the data; its fields ``x`` and ``y`` are replaced point by point.
-        x: name of a field of `ClassMixture`, or ``n`` for N.
+        x: name of a field of `ClassMixture`, or ``n_sequences`` for N.
         x_values: its values, at least one.
         y: another such name.
         y_values: its values, at least one.
         compare: what is compared.
-        n_sequences: N, where neither axis is.
+        n_sequences: N, where neither axis is it.
 
     Returns:
         One diagram for each group that is never empty.
@@ -239,24 +239,27 @@ def phase_diagram(
         ValueError: an argument outside its set, or a value that the specification refuses.
 
     Example:
-        >>> diagram = phase_diagram(
-        ...     ClassMixture(label_noise=0.05), "n", [10, 1000, 10**5], "p_high", [0.5, 0.9], compare=Comparison()
-        ... )["low"]
-        >>> diagram.phases.tolist()
+        >>> diagrams = phase_diagram(
+        ...     ClassMixture(label_noise=0.05),
+        ...     *("n_sequences", [10, 1000, 10**5]),
+        ...     *("p_high", [0.5, 0.9]),
+        ...     compare=Comparison(),
+        ... )
+        >>> diagrams["low"].phases.tolist()
         [[1, -1, -1], [1, -1, -1]]
     """
-    names = (*ClassMixture.__dataclass_fields__, "n")
+    names = (*ClassMixture.__dataclass_fields__, "n_sequences")
     require_choice("x", x, names)
     require_choice("y", y, [name for name in names if name != x])
     axes = {x: list(x_values), y: list(y_values)}
     for name, values in axes.items():
         if not values:
             raise ValueError(f"`{name}` must have at least one value; got none")
-    sizes = axes.get("n", [n_sequences])
+    sizes = axes.get("n_sequences", [n_sequences])
     if sizes == [None]:
-        raise ValueError("`n_sequences` must be given when neither axis is n; got None")
-    order = sorted(axes, key=lambda name: name == "n")  # as risk_bounds has them: sizes last
-    fields = [name for name in order if name != "n"]
+        raise ValueError("`n_sequences` must be given when neither axis is it; got None")
+    order = sorted(axes, key=lambda name: name == "n_sequences")  # as risk_bounds has them: sizes last
+    fields = [name for name in order if name != "n_sequences"]
     specs = [replace(spec, **dict(zip(fields, v, strict=True))) for v in product(*(axes[f] for f in fields))]
     diagrams = {}
     for group, flat in risk_bounds(specs, np.array(sizes), compare).items():

@@ -36,7 +36,9 @@ def _table_length(n_labels: int, label_noise: float, rival: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def miss_table(n_labels: int, label_noise: float, kind: str, n_largest: float = np.inf) -> tuple[Floats, float]:
+def miss_table(
+    n_labels: int, label_noise: float, label_noise_kind: str, n_largest: float = np.inf
+) -> tuple[Floats, float]:
     r"""``miss(0), ..., miss(n_stop)`` and the limit that ``miss(n)`` has reached beyond.
 
     Exact: absolute error below 1e-13 (1e-11 for 1e6 labels).
@@ -44,7 +46,7 @@ def miss_table(n_labels: int, label_noise: float, kind: str, n_largest: float = 
     Args:
         n_labels: C >= 2.
         label_noise: nu in [0, 1).
-        kind: ``uniform`` or ``shift``.
+        label_noise_kind: ``uniform`` or ``shift``.
         n_largest: no count above this one is asked for.
 
     Returns:
@@ -59,19 +61,19 @@ def miss_table(n_labels: int, label_noise: float, kind: str, n_largest: float = 
         >>> table[:4].round(6).tolist(), limit
         ([0.9, 0.1, 0.1, 0.02], 0.0)
     """
-    rival = label_noise if kind == "shift" else label_noise / (n_labels - 1)
+    rival = label_noise if label_noise_kind == "shift" else label_noise / (n_labels - 1)
     n_stop = int(min(_table_length(n_labels, label_noise, rival), n_largest))
-    longest = LONGEST_TABLE["shift" if n_labels == 2 else kind]
+    longest = LONGEST_TABLE["shift" if n_labels == 2 else label_noise_kind]
     if n_stop > longest:
         raise ValueError(
             f"`label_noise` must keep the true label and its rivals apart enough for a table of {longest} counts;"
-            f" got {label_noise} with {n_labels} labels and {kind} noise, which needs {n_stop}"
+            f" got {label_noise} with {n_labels} labels and {label_noise_kind} noise, which needs {n_stop}"
         )
     gap = 1 - label_noise - rival
-    limit = 0.0 if gap > 0 else 1.0 if gap < 0 else 1 - 1 / (2 if kind == "shift" else n_labels)
+    limit = 0.0 if gap > 0 else 1.0 if gap < 0 else 1 - 1 / (2 if label_noise_kind == "shift" else n_labels)
     table = np.full(n_stop + 1, limit)
     counts = np.arange(1, n_stop + 1)
-    if kind == "shift" or n_labels == 2:
+    if label_noise_kind == "shift" or n_labels == 2:
         half = (counts + 1) // 2
         table[1:] = special.betainc(half, half, label_noise) if label_noise > 0 else 0.0
     elif label_noise > 0 and gap != 0:

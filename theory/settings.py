@@ -43,8 +43,9 @@ def settings(cls: type[Settings]) -> type[Settings]:
     """Makes a class a frozen dataclass that checks its values, from Python as from a file.
 
     Types are taken at their word: no text for numbers, no boolean for an integer; an integer is taken for a float, a
-    list for a tuple, numpy's numbers and arrays for Python's, a path for text and text for a path (``~`` is home), and
-    a dictionary for nested settings, over that section's defaults. Numbers are finite. A method ``problems``
+    list for a tuple, one value for a list of one where several are taken (`theory.fields.Several`), numpy's numbers and
+    arrays for Python's, a path for text and text for a path (``~`` is home), and a dictionary for nested settings, over
+    that section's defaults. Numbers are finite. A method ``problems``
     of the class, if there is one, yields a sentence for each thing that is wrong with valid fields together.
 
     Raises:

@@ -97,10 +97,10 @@ def require_instances(**arguments: tuple[Any, Any]) -> None:
     """Checks that each argument, given as ``name=(value, class)``, is of its class.
 
     Example:
-        >>> require_instances(covered=(1, bool))
+        >>> require_instances(cover_classes=(1, bool))
         Traceback (most recent call last):
         ...
-        ValueError: `covered` must be a bool; got 1
+        ValueError: `cover_classes` must be a bool; got 1
     """
     for name, (value, kind) in arguments.items():
         if not isinstance(value, kind):
@@ -191,10 +191,10 @@ def require_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """The value, which must be one of the choices.
 
     Example:
-        >>> require_choice("loss", "hinge", ("log", "linear"))
+        >>> require_choice("loss", "hinge", ("log_loss", "linear_loss"))
         Traceback (most recent call last):
         ...
-        ValueError: `loss` must be one of ('log', 'linear'); got 'hinge'
+        ValueError: `loss` must be one of ('log_loss', 'linear_loss'); got 'hinge'
     """
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` must be one of {tuple(choices)}; got {shown(value)}")

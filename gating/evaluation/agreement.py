@@ -7,36 +7,36 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from gating.gates.discrepancy import LOSSES
+from gating.gates.discrepancy import DISTANCES
 from theory.validation import require_choice
 
 __all__ = ["argmax_agreement", "blend", "correlation", "r_squared", "rank_correlation", "total_variation"]
 
 
-def blend(log_odds: Tensor, m: Tensor, g: Tensor, *, loss: str) -> Tensor:
+def blend(log_odds: Tensor, memorizer: Tensor, generalizer: Tensor, *, distance: str) -> Tensor:
     r"""Outputs of the mixture :math:`w M + (1 - w) G` with :math:`w = \sigma(\text{log odds})`.
 
     Args:
         log_odds: log odds of M, of a shape that broadcasts to (..., n).
-        m: outputs of M, shape (..., n, C): log-probabilities for the loss ``kl``, numbers for ``squared``.
-        g: outputs of G, same shape.
-        loss: ``kl`` or ``squared``.
+        memorizer: outputs of M, shape (..., n, C): log-probabilities for the distance ``kl``, numbers for ``squared``.
+        generalizer: outputs of G, same shape.
+        distance: ``kl`` or ``squared``.
 
     Returns:
         float64 tensor of log-probabilities or numbers, shape (..., n, C).
 
     Raises:
-        ValueError: another `loss`.
+        ValueError: another `distance`.
 
     Example:
         >>> m, g = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
-        >>> blend(torch.zeros(1), m, g, loss="kl").exp().round(decimals=6).tolist()
+        >>> blend(torch.zeros(1), m, g, distance="kl").exp().round(decimals=6).tolist()
         [[0.7, 0.3]]
     """
     odds = log_odds.double().unsqueeze(-1)
-    if require_choice("loss", loss, LOSSES) == "kl":
-        return torch.logaddexp(logsigmoid(odds) + m, logsigmoid(-odds) + g)
-    return torch.sigmoid(odds) * m + torch.sigmoid(-odds) * g
+    if require_choice("distance", distance, DISTANCES) == "kl":
+        return torch.logaddexp(logsigmoid(odds) + memorizer, logsigmoid(-odds) + generalizer)
+    return torch.sigmoid(odds) * memorizer + torch.sigmoid(-odds) * generalizer
 
 
 def total_variation(predicted: Tensor, actual: Tensor) -> Tensor:

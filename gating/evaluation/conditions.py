@@ -28,14 +28,14 @@ class TestSet:
         sequences: for ``ibd`` and ``oobd``, sequences of shape (R, K * 2 * S, ...); out-of-base ones are the in-base
             ones with the labels moved.
         label_distribution: for both, the law of the target given the query class, shape (R, K * 2 * S, C).
-        per_cell: S, sequences in each cell (query class, relevant or irrelevant).
+        evaluation_per_cell: S, sequences in each cell (query class, relevant or irrelevant).
     """
 
     __test__ = False
 
     sequences: dict[str, Sequences]
     label_distribution: dict[str, Tensor]
-    per_cell: int
+    evaluation_per_cell: int
 
 
 @dataclass(frozen=True)
@@ -53,29 +53,29 @@ class Condition:
     weights: Tensor
 
 
-def draw_test_set(sampler: ClassMixtureSampler, *, seed: int, per_cell: int) -> TestSet:
-    """Draws `per_cell` sequences for every query class with a relevant and with an irrelevant context.
+def draw_test_set(sampler: ClassMixtureSampler, *, seed: int, evaluation_per_cell: int) -> TestSet:
+    """Draws `evaluation_per_cell` sequences for every query class with a relevant and with an irrelevant context.
 
     Args:
         sampler: mixtures of the R replicas.
         seed: evaluation seed.
-        per_cell: sequences in each cell, >= 1.
+        evaluation_per_cell: sequences in each cell, >= 1.
 
     Raises:
-        ValueError: when `per_cell` is below 1, or a frequency group has a single class.
+        ValueError: when `evaluation_per_cell` is below 1, or a frequency group has a single class.
     """
     require_instances(sampler=(sampler, ClassMixtureSampler))
     k = sampler.n_classes
-    require_sizes(per_cell=per_cell, sampler=2 * k)
-    query = torch.arange(k).repeat_interleave(2 * per_cell)
-    relevant = torch.tensor([True, False]).repeat_interleave(per_cell).repeat(k)
+    require_sizes(evaluation_per_cell=evaluation_per_cell, sampler=2 * k)
+    query = torch.arange(k).repeat_interleave(2 * evaluation_per_cell)
+    relevant = torch.tensor([True, False]).repeat_interleave(evaluation_per_cell).repeat(k)
     in_base = sampler.fresh(seed, query, relevant)
     laws = np.stack([spec.label_matrix for spec in sampler.distributions])
     moved = np.stack([p[:, np.argsort(s.shifted_labels)] for p, s in zip(laws, sampler.distributions, strict=True)])
     return TestSet(
         {"ibd": in_base, "oobd": sampler.out_of_base(in_base)},
         {name: torch.from_numpy(law).to(sampler.device)[:, query] for name, law in (("ibd", laws), ("oobd", moved))},
-        per_cell,
+        evaluation_per_cell,
     )
 
 

@@ -87,7 +87,7 @@ def loss_rows(log_p: dict[str, Tensor], test_set: TestSet, by_condition: list[Co
     for distribution, sequences in test_set.sequences.items():
         law = test_set.label_distribution[distribution]
         for measure, values in answer_measures(log_p[distribution], sequences.target, law).items():
-            yield from _mean_rows(distribution, measure, values, test_set.per_cell, by_condition)
+            yield from _mean_rows(distribution, measure, values, test_set.evaluation_per_cell, by_condition)
 
 
 def gate_rows(
@@ -110,19 +110,19 @@ def gate_rows(
     Source: P. J. Huber. The behavior of maximum likelihood estimates under nonstandard conditions. 1967.
     """
     for distribution in test_set.sequences:
-        triple = [log_p[distribution].unflatten(1, (-1, test_set.per_cell)) for log_p in (model, g, h)]
+        triple = [log_p[distribution].unflatten(1, (-1, test_set.evaluation_per_cell)) for log_p in (model, g, h)]
         for condition in by_condition:
             weights = condition.weights.flatten()
             seen = weights.nonzero().squeeze(-1)
             cells = [log_p[:, seen.to(log_p.device)] for log_p in triple]
             weights = weights[seen].to(cells[0].device)
             parts = [cell.flatten(1, 2) for cell in cells]
-            fit = effective_gate(parts[0], parts[1], parts[2], weights.repeat_interleave(test_set.per_cell))
+            fit = effective_gate(parts[0], parts[1], parts[2], weights.repeat_interleave(test_set.evaluation_per_cell))
             slope, curvature, divergence = _at_gate(cells, fit.alpha.nan_to_num()[:, None, None, None])
             of_slope, of_divergence = (
                 (weights.square() * _variance(part)).sum(-1).sqrt() for part in (slope, divergence)
             )
-            inside, tests = (fit.alpha > 0) & (fit.alpha < 1), _tests(condition, test_set.per_cell)
+            inside, tests = (fit.alpha > 0) & (fit.alpha < 1), _tests(condition, test_set.evaluation_per_cell)
             error = (of_slope / (curvature.mean(-1) * weights).sum(-1)).where(inside, torch.nan)
             yield _row(distribution, condition, name, fit.alpha, error, [tests if k else None for k in inside.tolist()])
             yield _row(distribution, condition, f"{name}_residual", fit.residual, of_divergence, [tests] * len(error))
@@ -142,7 +142,7 @@ def mean_gate_rows(alpha: dict[str, Tensor], test_set: TestSet, by_condition: li
     for distribution, values in alpha.items():
         if not bool(((values >= 0) & (values <= 1)).all()):  # NaN fails too
             raise ValueError(f"`alpha` must be in [0, 1]; got {values!r}")
-        yield from _mean_rows(distribution, "mean_gate", values.double(), test_set.per_cell, by_condition)
+        yield from _mean_rows(distribution, "mean_gate", values.double(), test_set.evaluation_per_cell, by_condition)
 
 
 def by_replica(rows: Iterable[Row], places: Sequence[Row]) -> Iterator[Row]:
@@ -164,15 +164,15 @@ def by_replica(rows: Iterable[Row], places: Sequence[Row]) -> Iterator[Row]:
 
 
 def _mean_rows(
-    distribution: str, measure: str, values: Tensor, per_cell: int, by_condition: list[Condition]
+    distribution: str, measure: str, values: Tensor, evaluation_per_cell: int, by_condition: list[Condition]
 ) -> Iterator[Row]:
     """Rows of a mean over sequences, whose values have shape (R, K * 2 * S)."""
-    cells = values.unflatten(1, (-1, 2, per_cell))
+    cells = values.unflatten(1, (-1, 2, evaluation_per_cell))
     mean, variance = cells.mean(-1), _variance(cells)
     for condition in by_condition:
         weights = condition.weights.to(cells.device)
         error = (weights.square() * variance).sum((1, 2)).sqrt()
-        tests = [_tests(condition, per_cell)] * len(cells)
+        tests = [_tests(condition, evaluation_per_cell)] * len(cells)
         yield _row(distribution, condition, measure, (mean * weights).sum((1, 2)), error, tests)
 
 
@@ -182,8 +182,8 @@ def _variance(cells: Tensor) -> Tensor:
     return cells.var(-1) / n if n > 1 else torch.full_like(cells[..., 0], torch.nan)
 
 
-def _tests(condition: Condition, per_cell: int) -> int:
-    return int(per_cell / float(condition.weights.max()) + 1e-6)
+def _tests(condition: Condition, evaluation_per_cell: int) -> int:
+    return int(evaluation_per_cell / float(condition.weights.max()) + 1e-6)
 
 
 def _row(

@@ -3,7 +3,7 @@ r"""Where a model lies between two predictors: 1 at the memorizing one, 0 at the
 import torch
 from torch import Tensor
 
-from gating.gates.discrepancy import LEAST_LOG, LOSSES
+from gating.gates.discrepancy import DISTANCES, LEAST_LOG
 from theory.validation import require_choice
 
 __all__ = ["relative_distance"]
@@ -12,7 +12,7 @@ ALIKE = 1e-12
 """Distance of M and G at and below which they are the same predictor."""
 
 
-def relative_distance(model: Tensor, m: Tensor, g: Tensor, *, distance: str) -> Tensor:
+def relative_distance(model: Tensor, memorizer: Tensor, generalizer: Tensor, *, distance: str) -> Tensor:
     r"""Relative distance of a model to M and G.
 
     .. math:: r = \mathrm{clip}_{[0,1]} \frac{d(T, G) - d(T, M) + d(M, G)}{2\, d(M, G)}
@@ -21,8 +21,8 @@ def relative_distance(model: Tensor, m: Tensor, g: Tensor, *, distance: str) -> 
 
     Args:
         model: outputs of T, shape (..., n, C): log-probabilities in nats for ``kl``, numbers for ``squared``.
-        m: outputs of the memorizing predictor, of a shape that broadcasts to that of `model`.
-        g: outputs of the generalizing predictor, likewise.
+        memorizer: outputs of M, the memorizing predictor, of a shape that broadcasts to that of `model`.
+        generalizer: outputs of G, the generalizing predictor, likewise.
         distance: ``kl``: d is the symmetrised divergence :math:`\frac12 [KL(p\|q) + KL(q\|p)]`; ``squared``: the
             squared distance. Both are means over the n rows; log-probabilities below -300 count as -300, as in
             :mod:`gating.gates.discrepancy`.
@@ -42,14 +42,16 @@ def relative_distance(model: Tensor, m: Tensor, g: Tensor, *, distance: str) -> 
 
     Source: Wurgaft et al. (2025), relative distance.
     """
-    require_choice("distance", distance, LOSSES)
-    named = {"model": model, "m": m, "g": g}
+    require_choice("distance", distance, DISTANCES)
+    named = {"model": model, "memorizer": memorizer, "generalizer": generalizer}
     parts = [_checked(name, part, distance) for name, part in named.items()]
     try:
         t, m, g = torch.broadcast_tensors(*parts)
     except RuntimeError as misfit:
-        shapes = f"{tuple(model.shape)}, {tuple(m.shape)} and {tuple(g.shape)}"
-        raise ValueError(f"`model`, `m` and `g` must have shapes that broadcast to one; got {shapes}") from misfit
+        shapes = " and ".join(str(tuple(part.shape)) for part in parts)
+        raise ValueError(
+            f"`model`, `memorizer` and `generalizer` must broadcast to one shape; got {shapes}"
+        ) from misfit
     if t.dim() < 2 or not t.numel():
         raise ValueError(f"`model` must have shape (..., n, C), none of them 0; got {tuple(t.shape)}")
     to_g, to_m, apart = (_distance(p, q, distance) for p, q in ((t, g), (t, m), (m, g)))

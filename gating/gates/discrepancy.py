@@ -17,9 +17,9 @@ from torch import Tensor
 from gating.predictors.tables import row_blocks
 from theory.validation import Floats, require_choice, require_reals
 
-__all__ = ["LOSSES", "DiscrepancyCurves", "OutputRows", "Slopes", "output_rows"]
+__all__ = ["DISTANCES", "DiscrepancyCurves", "OutputRows", "Slopes", "output_rows"]
 
-LOSSES = ("kl", "squared")
+DISTANCES = ("kl", "squared")
 
 # Log odds beyond which a float64 weight is 0 or 1; they are clipped there.
 REACH = 36.0
@@ -72,7 +72,7 @@ class DiscrepancyCurves:
 
     Example:
         >>> log = lambda *p: np.log(np.array([[p]]))
-        >>> rows = output_rows(log(0.5, 0.5), log(0.8, 0.2), log(0.2, 0.8), loss="kl")
+        >>> rows = output_rows(log(0.5, 0.5), log(0.8, 0.2), log(0.2, 0.8), distance="kl")
         >>> curves = rows.tabulate()
         >>> curves.at(np.array([0.0])).value.round(9).tolist()  # the even mixture is what the model says
         [0.0]
@@ -117,14 +117,14 @@ class OutputRows:
     context); otherwise :meth:`tabulate` keeps less and is faster.
 
     Attributes:
-        loss: ``kl`` or ``squared``.
+        distance: ``kl`` or ``squared``.
         target: probabilities of the model (kl) or its distance from G, shape (c, n, C).
         step: log ratio of M and G (kl) or distance of M from G, shape (c, n, C).
         base: discrepancy of G from the model in each row, shape (c, n).
         evidence: nats for M from the context of each row, shape (c, n).
     """
 
-    loss: str
+    distance: str
     target: Floats
     step: Floats
     base: Floats
@@ -135,7 +135,7 @@ class OutputRows:
 
     def __getitem__(self, index: NDArray[np.int64] | slice) -> Self:
         parts = (part[index] for part in (self.target, self.step, self.base, self.evidence))
-        return type(self)(self.loss, *parts)
+        return type(self)(self.distance, *parts)
 
     def at(self, log_odds: Floats, kappa: float = 0.0) -> Slopes:
         """Discrepancy and slopes where row i of a cell has log odds ``log_odds + kappa * evidence_i``."""
@@ -157,7 +157,7 @@ class OutputRows:
         """Value, slope and curvature in the log odds of each row, shape (c, n)."""
         weight = expit(odds)
         spread = weight * (1 - weight)
-        if self.loss == "squared":
+        if self.distance == "squared":
             product, power = (_dot(part, self.step) for part in (self.target, self.step))
             pull = 2 * (weight * power - product)
             value = self.base + weight * (weight * power - 2 * product)
@@ -172,10 +172,10 @@ class OutputRows:
 
 def output_rows(
     model: NDArray[np.floating] | Tensor,
-    m: NDArray[np.floating] | Tensor,
-    g: NDArray[np.floating] | Tensor,
+    memorizer: NDArray[np.floating] | Tensor,
+    generalizer: NDArray[np.floating] | Tensor,
     *,
-    loss: str,
+    distance: str,
     evidence: NDArray[np.floating] | Tensor | None = None,
 ) -> OutputRows:
     r"""Outputs of checkpoints beside those of M and G, ready for a fit.
@@ -186,9 +186,9 @@ def output_rows(
     Args:
         model: outputs T of the model, shape (c, n, C): c cells, n rows, C labels or output dimensions. For ``kl``
             log-probabilities in nats; those below -300 count as -300.
-        m: outputs of the memorizing predictor, of a shape that broadcasts to that of ``model``.
-        g: outputs of the generalizing predictor, likewise.
-        loss: ``kl`` or ``squared``.
+        memorizer: outputs of M, the memorizing predictor, of a shape that broadcasts to that of ``model``.
+        generalizer: outputs of G, the generalizing predictor, likewise.
+        distance: ``kl`` or ``squared``.
         evidence: nats for M from the context of each row (:func:`gating.gates.posterior.context_evidence`), shape
             (c, n) or one that broadcasts to it; None for no evidence.
 
@@ -201,21 +201,22 @@ def output_rows(
 
     Example:
         >>> one, zero = np.ones((1, 4, 1)), np.zeros((1, 4, 1))
-        >>> rows = output_rows(0.25 * one, one, zero, loss="squared")
+        >>> rows = output_rows(0.25 * one, one, zero, distance="squared")
         >>> rows.at(np.array([0.0])).value.item()  # (1/4 - 1/2)^2
         0.0625
     """
-    require_choice("loss", loss, LOSSES)
-    t = _array("model", model, loss)
+    require_choice("distance", distance, DISTANCES)
+    t = _array("model", model, distance)
     if t.ndim != 3 or t.size == 0:
         raise ValueError(f"`model` must have shape (cells, rows, outputs), none of them 0; got {t.shape}")
-    m, g = (_spread(name, _array(name, part, loss), t.shape) for name, part in (("m", m), ("g", g)))
+    named = {"memorizer": memorizer, "generalizer": generalizer}
+    m, g = (_spread(name, _array(name, part, distance), t.shape) for name, part in named.items())
     known = np.zeros(()) if evidence is None else require_reals("evidence", _numpy(evidence))
     seen = _spread("evidence", known, t.shape[:2])
-    if loss == "squared":
-        return OutputRows(loss, t - g, m - g, ((t - g) ** 2).sum(axis=-1), seen)
+    if distance == "squared":
+        return OutputRows(distance, t - g, m - g, ((t - g) ** 2).sum(axis=-1), seen)
     p = np.exp(t)
-    return OutputRows(loss, p, m - g, _dot(p, t - g), seen)
+    return OutputRows(distance, p, m - g, _dot(p, t - g), seen)
 
 
 def _dot(a: Floats, b: Floats) -> Floats:
@@ -234,9 +235,9 @@ def _spread(name: str, values: NDArray[np.float64], shape: tuple[int, ...]) -> F
         raise ValueError(f"`{name}` must broadcast to shape {shape}; got {values.shape}") from mismatch
 
 
-def _array(name: str, values: NDArray[np.floating] | Tensor, loss: str) -> Floats:
+def _array(name: str, values: NDArray[np.floating] | Tensor, distance: str) -> Floats:
     array = _numpy(values).astype(np.float64)
-    if loss == "squared":
+    if distance == "squared":
         return require_reals(name, array)
     if np.isnan(array).any() or (array > 1e-3).any():
         raise ValueError(f"`{name}` must be log-probabilities; got values from {array.min()} to {array.max()}")

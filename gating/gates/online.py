@@ -226,13 +226,13 @@ class LogLossGate(OnlineGate):
         return suffered
 
 
-def play(gate: OnlineGate, in_weight: Tensor, in_context: Tensor, cells: Tensor | None = None) -> Tensor:
+def play(gate: OnlineGate, loss_in_weight: Tensor, loss_in_context: Tensor, cells: Tensor | None = None) -> Tensor:
     """Replay losses to a gate.
 
     Args:
         gate: learns as it plays.
-        in_weight: (rounds, ...) losses of g, each round in the shape that ``gate.alpha`` returns.
-        in_context: (rounds, ...) losses of h.
+        loss_in_weight: (rounds, ...) losses of g, each round in the shape that ``gate.alpha`` returns.
+        loss_in_context: (rounds, ...) losses of h.
         cells: (rounds, ...) int64 cell of each stream, or None when every cell plays every round.
 
     Returns:
@@ -248,8 +248,8 @@ def play(gate: OnlineGate, in_weight: Tensor, in_context: Tensor, cells: Tensor 
         [0.5, 0.75]
     """
     weights = []
-    for t in range(len(in_weight)):
+    for t in range(len(loss_in_weight)):
         here = None if cells is None else cells[t]
         weights.append(gate.alpha(here))
-        gate.update(in_weight[t], in_context[t], here)
+        gate.update(loss_in_weight[t], loss_in_context[t], here)
     return torch.stack(weights)

@@ -46,7 +46,7 @@ class PosteriorCells:
     Example:
         >>> log = lambda *p: np.log(np.array([[p], [p]]))
         >>> from gating.gates.discrepancy import output_rows
-        >>> rows = output_rows(log(0.5, 0.5), log(0.8, 0.2), log(0.2, 0.8), loss="kl")
+        >>> rows = output_rows(log(0.5, 0.5), log(0.8, 0.2), log(0.2, 0.8), distance="kl")
         >>> cells = PosteriorCells(rows.tabulate(), n_tasks=[2, 4], steps=100, loss_gap=[0.2, 0.1],
         ...     complexity_m=[512.0, 1024.0], complexity_g=8.0)
         >>> len(cells), cells.select(cells.n_tasks > 2).loss_gap.tolist()

@@ -122,7 +122,7 @@ def fit_posterior(
         >>> known = {"loss_gap": np.repeat([0.3, 0.1], 3), "complexity_m": np.repeat([40.0, 90.0], 3)}
         >>> truth = PosteriorParameters(alpha=0.5, beta=0.5, gamma=1.0)
         >>> w = expit(truth.log_odds(steps, complexity_g=10.0, **known))[:, None, None]
-        >>> rows = output_rows(w, np.ones((6, 1, 1)), np.zeros((6, 1, 1)), loss="squared")  # M says 1, G says 0
+        >>> rows = output_rows(w, np.ones((6, 1, 1)), np.zeros((6, 1, 1)), distance="squared")  # M says 1, G says 0
         >>> cells = PosteriorCells(rows.tabulate(), n_tasks=[2] * 3 + [4] * 3, steps=steps, complexity_g=10.0, **known)
         >>> found = fit_posterior(cells).parameters
         >>> round(found.alpha, 3), round(found.beta, 3), round(found.gamma, 3)

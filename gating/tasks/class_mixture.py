@@ -17,7 +17,7 @@ from gating.tasks.task_sampler import batch_places, evaluation_keys, require_see
 from gating.validation import holds_numbers, require_device, require_dtype
 from theory.distribution import ClassMixture
 from theory.fields import shown
-from theory.validation import LARGEST_TABLE, require_instances, require_integers
+from theory.validation import LARGEST_TABLE, is_integer, require_instances, require_integers
 
 __all__ = ["MAX_SEQUENCES", "ClassMixtureSampler"]
 
@@ -35,7 +35,7 @@ class ClassMixtureSampler:
 
     Args:
         distributions: one ClassMixture per replica; `n_classes`, `context_length` and `dim` must agree.
-        n_sequences: size N of each replica's training set, in 1 .. 2^40 (at least K when `cover_classes`).
+        n_sequences: size N of each replica's training set, or of all, in 1 .. 2^40 (at least K when `cover_classes`).
         data_seeds: one integer per replica; sets the class centres and the training rows.
         cover_classes: give every class a training query: rows 0 .. K-1 have query classes 0 .. K-1, so that class c
             has 1 + Bin(N - K, q_c) queries.
@@ -60,7 +60,7 @@ class ClassMixtureSampler:
     def __init__(
         self,
         distributions: Sequence[ClassMixture],
-        n_sequences: Sequence[int],
+        n_sequences: int | Sequence[int],
         data_seeds: Sequence[int],
         *,
         cover_classes: bool = True,
@@ -74,7 +74,8 @@ class ClassMixtureSampler:
         self.n_classes, self.context_length, self.dim = spec.n_classes, spec.context_length, spec.dim
         self.cover_classes = cover_classes
         least = self.n_classes if cover_classes else 1
-        self.n_sequences = require_integers("n_sequences", n_sequences, least=least, most=MAX_SEQUENCES)
+        sizes = [n_sequences] * self.n_replicas if is_integer(n_sequences) else n_sequences
+        self.n_sequences = require_integers("n_sequences", sizes, least=least, most=MAX_SEQUENCES)
         seeds = require_seeds(data_seeds, distributions=self.distributions, n_sequences=self.n_sequences)
         self.device, self.dtype = require_device(device), require_dtype(dtype)
         self._training_keys, self._order_keys, self._evaluation_keys = (

@@ -104,8 +104,8 @@ class ReplicaGroup:
         loss = self.loss(self.model(batch), batch)
         leaves = list(self.trained.values())
         gradients = list(torch.autograd.grad(loss.sum(), leaves))
-        if self.settings.clip is not None:
-            gradients = clip_norms(gradients, self.settings.clip)
+        if self.settings.max_grad_norm is not None:
+            gradients = clip_norms(gradients, self.settings.max_grad_norm)
         self.optimizer.param_groups[0]["lr"] = self.settings.rate(self.step)
         for leaf, gradient in zip(leaves, gradients, strict=True):
             leaf.grad = gradient.contiguous()  # fused Adam on the CPU reads memory as if gradients were dense

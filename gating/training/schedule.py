@@ -31,7 +31,8 @@ class TrainSettings:
         save_every: steps between saved states, from which a killed run goes on, >= 1.
         warm_up: first steps, over which the step size grows linearly from 0, in 0 .. `steps`.
         annealing: how the step size falls from the end of the warm-up to 0 at the last step.
-        clip: largest norm of a replica's gradient, > 0; longer ones are scaled down to it. None leaves all alone.
+        max_grad_norm: largest norm of a replica's gradient, > 0; longer ones are scaled down to it. None leaves all
+            alone.
         matmul_precision: of float32 matrix products, as torch names it. Less than ``highest`` lets a processor that
             has shorter formats use them inside a product; one that has none may still take a faster kernel.
     """
@@ -43,7 +44,7 @@ class TrainSettings:
     save_every: Count = 500
     warm_up: Whole = 0
     annealing: Annealing = "none"
-    clip: Positive | None = None
+    max_grad_norm: Positive | None = None
     matmul_precision: MatmulPrecision = "highest"
 
     def problems(self) -> Iterator[str]:

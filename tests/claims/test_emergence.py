@@ -24,12 +24,12 @@ MEASURES = ("error", "log_loss")
 @pytest.mark.parametrize("group", ["high", "low", "all"])
 def test_5_1_crossover_is_the_smallest_n_whose_risk_is_no_larger(measure: str, covered: bool, group: str) -> None:
     spec = replace(BASE, context_length=2)
-    compare = Comparison(measure=measure, covered=covered, temperature=0.2)
+    compare = Comparison(measure=measure, cover_classes=covered, temperature=0.2)
     found = crossover(spec, group, compare)
     copying = {"error": exact_error, "log_loss": exact_log_loss}[measure](spec, temperature=0.2)
     target = float(spec.group_mean(copying, group))
     sizes = np.array([found.exact - 1, found.exact])
-    before, after = spec.group_mean(in_weight_risk(spec, sizes, measure, "ibd", covered=covered), group)
+    before, after = spec.group_mean(in_weight_risk(spec, sizes, measure, "ibd", cover_classes=covered), group)
     assert before > target >= after
     assert found.earliest <= found.exact <= found.latest
 
@@ -101,7 +101,9 @@ def test_5_4_simulation_contradicts_no_certificate_at_200_random_points() -> Non
 def test_5_5_tight_bounds_decide_all_that_simple_ones_do_and_more(measure: str) -> None:
     sizes, p_high = np.unique(np.logspace(1, 6, 20).round()).tolist(), np.linspace(0.5, 0.99, 8).tolist()
     simple, tight = (
-        phase_diagram(BASE, "n", sizes, "p_high", p_high, compare=Comparison(measure=measure, bounds=b))["low"]
+        phase_diagram(BASE, "n_sequences", sizes, "p_high", p_high, compare=Comparison(measure=measure, bounds=b))[
+            "low"
+        ]
         for b in ("simple", "tight")
     )
     decided = simple.phases != UNDECIDED
@@ -122,7 +124,7 @@ def test_5_6_a_diagram_is_its_points_whatever_the_axes() -> None:
             for j, length in enumerate(lengths):
                 point = replace(BASE, label_noise=noise, context_length=length)
                 assert diagram.phases[i, j] == risk_bounds([point], [200], compare)[group].phases[0, 0]
-    by_size = phase_diagram(BASE, "p_high", [0.6, 0.9], "n", [10, 100, 1000], compare=compare)["low"]
+    by_size = phase_diagram(BASE, "p_high", [0.6, 0.9], "n_sequences", [10, 100, 1000], compare=compare)["low"]
     assert by_size.phases.shape == (3, 2)
     assert by_size.phases[2, 1] == risk_bounds([replace(BASE, p_high=0.9)], [1000], compare)["low"].phases[0, 0]
 

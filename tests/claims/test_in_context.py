@@ -146,7 +146,7 @@ def test_2_6_unequal_centres_stay_within_the_bounds() -> None:
         classes, y = sampled_tokens(spec, label, context, generator, 4_000)
         draws = losses(square[label][classes[:, :-1]], y, spec.n_classes, temperature)
         for measure in MEASURES:
-            lower, upper = risk_bounds(spec, measure, temperature=temperature, squared_distances=ends, context=context)
+            lower, upper = risk_bounds(spec, measure, temperature=temperature, squared_distance=ends, context=context)
             assert_mean_between(draws[measure], lower[label], upper[label])
 
 
@@ -158,7 +158,7 @@ def test_2_6_bounds_hold_exact_risks_of_ten_thousand_classes() -> None:
         context, near, far = CONTEXTS[n_problems % 2], generator.uniform(0.5, 2), generator.uniform(2, 3.5)
         data = {"temperature": temperature, "context": context}
         for measure in MEASURES:
-            lower, upper = risk_bounds(spec, measure, squared_distances=(near, far), **data)
+            lower, upper = risk_bounds(spec, measure, squared_distance=(near, far), **data)
             exact = getattr(in_context, f"exact_{measure}")(spec, squared_distance=generator.uniform(near, far), **data)
             assert (lower <= exact + EPS).all()
             assert (exact <= upper + EPS).all()
@@ -175,7 +175,7 @@ def test_2_6_equal_distances_at_the_ends_do_not_bracket_the_linear_loss() -> Non
     draws = losses(square[classes[:, :-1]], y, 4, 2.0)["linear_loss"]
     ends = [in_context.exact_linear_loss(spec, temperature=2.0, squared_distance=d)[0] for d in (1.0, 3.0)]
     assert draws.mean() > max(ends) + 0.02
-    lower, upper = in_context_bounds.linear_loss_bounds(spec, temperature=2.0, squared_distances=(1.0, 3.0))
+    lower, upper = in_context_bounds.linear_loss_bounds(spec, temperature=2.0, squared_distance=(1.0, 3.0))
     assert_mean_between(draws, lower[0], upper[0])
 
 
@@ -241,7 +241,7 @@ def test_2_10_noisy_inputs_stay_within_the_bounds() -> None:
         ends = (float(gaps.min()), float(gaps.max()))
         for measure in MEASURES:
             lower, upper = risk_bounds(
-                spec, measure, temperature=temperature, squared_distances=ends, context=CONTEXTS[i % 2]
+                spec, measure, temperature=temperature, squared_distance=ends, context=CONTEXTS[i % 2]
             )
             assert_mean_between(draws[measure], lower[label], upper[label])
 
@@ -261,14 +261,14 @@ def test_2_10_averages_over_random_centres_stay_within_the_bounds() -> None:
         x = x + spec.input_noise * generator.standard_normal(x.shape)
         draws = losses(((x[:, :-1] - x[:, -1:]) ** 2).sum(axis=-1), y, spec.n_classes, temperature)
         for measure in MEASURES:
-            lower, upper = risk_bounds(spec, measure, temperature=temperature, squared_distances=None, context=context)
+            lower, upper = risk_bounds(spec, measure, temperature=temperature, squared_distance=None, context=context)
             assert_mean_between(draws[measure], lower[label], upper[label])
 
 
 def test_2_11_one_token_is_copied_whatever_the_noise() -> None:
     spec = ClassMixture(label_noise=0.1, input_noise=0.7, label_noise_kind="shift")
     for measure in MEASURES:
-        lower, upper = risk_bounds(spec, measure, temperature=0.3, squared_distances=(0.1, 3.9))
+        lower, upper = risk_bounds(spec, measure, temperature=0.3, squared_distance=(0.1, 3.9))
         exact = getattr(in_context, f"exact_{measure}")(replace(spec, input_noise=0.0), temperature=2.0)
         assert lower == pytest.approx(exact, rel=1e-12)
         assert upper == pytest.approx(exact, rel=1e-12)
@@ -280,5 +280,5 @@ def test_2_12_long_contexts_keep_a_valid_error_bound() -> None:
     spec = ClassMixture(context_length=40, label_noise=0.1, input_noise=0.0)
     classes, y = sampled_tokens(spec, 9, "relevant", generator, 4_000)
     draws = losses(np.where(classes[:, :-1] == 9, 0.0, 2.0), y, spec.n_classes, 0.2)["error"]
-    lower, upper = risk_bounds(spec, "error", temperature=0.2, squared_distances=(2.0, 2.0))
+    lower, upper = risk_bounds(spec, "error", temperature=0.2, squared_distance=(2.0, 2.0))
     assert_mean_between(draws, lower[9], upper[9])

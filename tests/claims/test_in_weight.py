@@ -30,9 +30,9 @@ def random_law(generator: np.random.Generator, *, largest: int = 10) -> LabelLaw
 
 def label_probabilities(law: LabelLaw, *, remapped: bool = False) -> Floats:
     """Training law, or the law of the answers, of class 0; remapping is a cyclic shift."""
-    p = np.full(law.n_labels, law.label_noise / (law.n_labels - 1) if law.kind == "uniform" else 0.0)
+    p = np.full(law.n_labels, law.label_noise / (law.n_labels - 1) if law.label_noise_kind == "uniform" else 0.0)
     p[0] = 1 - law.label_noise
-    if law.kind == "shift":
+    if law.label_noise_kind == "shift":
         p[1] = law.label_noise
     return np.roll(p, 1) if remapped else p
 
@@ -122,7 +122,7 @@ def test_1_6_and_1_9_bounds_hold_on_ten_thousand_problems() -> None:
         law = label_law(c, generator.uniform(0, 0.3), kind)
         n, q = problems(generator)
         entropy = noise_entropy(c, law.label_noise, kind)
-        data = {"label_noise": law.label_noise, "kind": kind}
+        data = {"label_noise": law.label_noise, "label_noise_kind": kind}
         collision = sum(s.asked * s.trained for s in law.shares)
         exact_log = in_weight.exact_log_loss(n, q, law)
         exact_error, exact_linear = in_weight.exact_error(n, q, law), in_weight.exact_linear_loss(n, q, law)
@@ -173,7 +173,9 @@ def test_1_9_most_frequent_label_is_bayes_at_every_uniform_noise(noise: float) -
     for n in range(1, 6):
         sequences = np.array(list(product(range(c), repeat=n))).T
         predictive = (np.prod(rows[:, sequences], axis=1) / c).T @ rows
-        bound = in_weight_lower_bounds.error_lower_bound(0, 1.0, c, label_noise=noise, kind="uniform", n_sure=n)
+        bound = in_weight_lower_bounds.error_lower_bound(
+            0, 1.0, c, label_noise=noise, label_noise_kind="uniform", n_sure=n
+        )
         assert float(bound) == pytest.approx(1 - predictive.max(axis=1).sum(), rel=1e-12)
 
 
@@ -198,7 +200,7 @@ def test_1_11_lower_bounds_do_not_bind_who_knows_that_labels_are_one_to_one() ->
     labels = np.random.default_rng(111).permutation(c)
     left = set(range(c)) - set(labels[:-1].tolist())
     assert left == {labels[-1]}
-    bound = in_weight_lower_bounds.error_lower_bound(0, 0.1, c, label_noise=0.0, kind="uniform")
+    bound = in_weight_lower_bounds.error_lower_bound(0, 0.1, c, label_noise=0.0, label_noise_kind="uniform")
     assert float(bound) == pytest.approx(1 - 1 / c)
 
 

@@ -72,7 +72,7 @@ def test_3_1_cells_without_constraints_are_scalar_problems(generator: np.random.
 def test_3_2_linear_loss_picks_the_better_predictor(generator: np.random.Generator) -> None:
     for _ in range(20):
         cells = random_cells(generator)
-        gate = oracle_gate(cells, loss="linear")
+        gate = oracle_gate(cells, loss="linear_loss")
         p, g, h = (np.asarray(t) for t in (cells.probability, cells.p_in_weight, cells.p_in_context))
         np.testing.assert_array_equal(gate.alpha, (p * (g - h)).sum(axis=1) > 0)
 
@@ -80,8 +80,8 @@ def test_3_2_linear_loss_picks_the_better_predictor(generator: np.random.Generat
 def test_3_2_a_constraint_can_put_the_best_linear_weight_inside() -> None:
     """Half a unit of memory for one class, and a slope of one half between two classes of opposite taste."""
     cells = GateCells([[0.5], [0.5]], [[0.9], [0.1]], [[0.2], [0.4]])
-    assert oracle_gate(cells, loss="linear", memory=0.5).alpha == pytest.approx([0.5, 0.0])
-    smooth = oracle_gate(cells, loss="linear", lipschitz=0.5, distances=[[0, 1], [1, 0]])
+    assert oracle_gate(cells, loss="linear_loss", memory=0.5).alpha == pytest.approx([0.5, 0.0])
+    smooth = oracle_gate(cells, loss="linear_loss", lipschitz=0.5, distances=[[0, 1], [1, 0]])
     assert smooth.alpha == pytest.approx([1.0, 0.5])
 
 
@@ -163,7 +163,7 @@ def test_3_6_monotone_gate_in_class_frequency(loss: str, generator: np.random.Ge
 
 def test_3_6_classes_of_one_frequency_need_not_agree() -> None:
     cells = GateCells([[0.25], [0.25], [0.5]], [[0.9], [0.1], [0.9]], [[0.1], [0.9], [0.1]])
-    assert oracle_gate(cells, loss="linear", monotone=True).alpha == pytest.approx([1, 0, 1])
+    assert oracle_gate(cells, loss="linear_loss", monotone=True).alpha == pytest.approx([1, 0, 1])
 
 
 @LOSSES
@@ -187,12 +187,12 @@ def test_3_7_price_of_memory_is_the_slope_of_the_value(loss: str, generator: np.
 def test_3_7_linear_loss_with_memory_is_a_knapsack(generator: np.random.Generator) -> None:
     """Second route: fill the classes in order of what a unit of memory saves."""
     cells = random_cells(generator, kinds=1)
-    saved = np.sort(np.maximum(cells.losses(0, loss="linear") - cells.losses(1, loss="linear"), 0))[::-1]
+    saved = np.sort(np.maximum(cells.losses(0, loss="linear_loss") - cells.losses(1, loss="linear_loss"), 0))[::-1]
     for memory in (0.0, 1.0, 2.4, 5.0):
         whole = int(memory)
         best = saved[:whole].sum() + (memory - whole) * saved[whole]
-        gate = oracle_gate(cells, loss="linear", memory=memory)
-        assert cells.losses(0, loss="linear").sum() - gate.value == pytest.approx(best, abs=1e-9)
+        gate = oracle_gate(cells, loss="linear_loss", memory=memory)
+        assert cells.losses(0, loss="linear_loss").sum() - gate.value == pytest.approx(best, abs=1e-9)
         if memory == whole:
             assert np.isin(gate.alpha.round(9), [0, 1]).all()
 
@@ -262,7 +262,7 @@ def test_3_8_the_gap_sees_a_wrong_answer(monkeypatch: pytest.MonkeyPatch, genera
 
 @LOSSES
 def test_3_9_a_solver_without_an_optimum_is_an_error(loss: str, generator: np.random.Generator) -> None:
-    options = {"max_iter": 1} if loss == "log" else {"time_limit": 0.0}
+    options = {"max_iter": 1} if loss == "log_loss" else {"time_limit": 0.0}
     with pytest.raises(SolverError, match=r"solver (CLARABEL|HIGHS) ended with status") as caught:
         oracle_gate(random_cells(generator), loss=loss, memory=2.0, solver_options=options)
     assert caught.value.solver in ("CLARABEL", "HIGHS")

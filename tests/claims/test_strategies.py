@@ -158,7 +158,7 @@ def test_6_5_description_lengths_are_messages_and_linear_in_the_number_of_tasks(
 def test_6_6_the_discrepancy_is_convex_in_the_weight_and_its_table_exact() -> None:
     generator = np.random.default_rng(6)
     t, m, g = log_softmax(3 * generator.normal(size=(3, 4, 200, 5)), axis=-1)
-    rows = output_rows(t, m, g, loss="kl")
+    rows = output_rows(t, m, g, distance="kl")
     curves = rows.tabulate()
     between = (NODES[1:] + NODES[:-1]) / 2  # where an interpolation is worst
     worst = max(abs(curves.at(np.full(4, x)).value - rows.at(np.full(4, x)).value).max() for x in between)

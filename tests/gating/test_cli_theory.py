@@ -117,8 +117,8 @@ def test_phases_over_two_fields_of_the_data_with_words_for_values(tmp_path, caps
             ["`distribution.p_high` must be in (0, 1); got 2", "`x.count` must be an integer in 2 .. 1000; got 1"],
         ),
         (
-            ["phases", "--y.field", "n", "--measure", "hinge"],
-            ["`x.field` and `y.field` must differ; got 'n' for both",
+            ["phases", "--y.field", "n_sequences", "--measure", "hinge"],
+            ["`x.field` and `y.field` must differ; got 'n_sequences' for both",
              "`measure` must be one of ('error', 'log_loss', 'linear_loss'); got 'hinge'"],
         ),
         (

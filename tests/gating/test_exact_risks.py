@@ -88,7 +88,7 @@ def test_in_weight_predictor_has_its_exact_risks(covered):
         for distribution, sequences in (("ibd", base), ("oobd", sampler.out_of_base(base))):
             losses = _losses(g(sequences), sequences.target).reshape(3, n_sets, k, each).mean(-1)
             for measure, values in zip(MEASURES, losses, strict=True):
-                exact = in_weight_risk(spec, n, measure, distribution, covered=covered, beta=beta)
+                exact = in_weight_risk(spec, n, measure, distribution, cover_classes=covered, beta=beta)
                 _check(values, exact, spec.frequencies, n_sets * each)
 
 

@@ -102,8 +102,8 @@ PEOPLE = load_collection("people")
 MLP = torch.nn.Linear(2, 2)
 VALID: dict[Callable[..., Any], dict[str, Any]] = {
     Comparison: {
-        "measure": "error", "context": "relevant", "temperature": 0.1, "clip": 1e-7, "squared_distances": (2.0, 2.0),
-        "covered": False, "beta": 1.0, "bounds": "tight",
+        "measure": "error", "context": "relevant", "temperature": 0.1, "clip": 1e-7, "squared_distance": (2.0, 2.0),
+        "cover_classes": False, "beta": 1.0, "bounds": "tight",
     },
     GateCells: {
         "probability": [[0.5], [0.5]], "p_in_weight": [[0.9], [0.1]], "p_in_context": [[0.6], [0.6]], "query": [0, 1],
@@ -192,7 +192,7 @@ FUNCTIONS: dict[Callable[..., Any], dict[str, Any]] = {
     SAMPLER.fresh: {"seed": 0, "query_class": torch.tensor([0, 9]), "relevant": torch.tensor([True, False])},
     ITEMS.batches: STEPS,
     ITEMS.fresh: {"seed": 0, "count": 3, "unseen": False, "absent": True},
-    conditions.draw_test_set: {"sampler": SAMPLER, "seed": 0, "per_cell": 1},
+    conditions.draw_test_set: {"sampler": SAMPLER, "seed": 0, "evaluation_per_cell": 1},
     conditions.conditions: {"spec": SPEC},
     measures.answer_measures: {"log_p": LOG_P, "target": torch.tensor([[0, 1, 1]]), "law": LOG_P.exp()},
     square_root_schedule: {"last": 100, "count": 4, "first": 2},
@@ -351,7 +351,7 @@ def test_gates_name_bad_losses_and_cells_and_learn_nothing_from_them(
 
 
 def test_gates_of_their_own_are_in_zero_one() -> None:
-    test_set = conditions.draw_test_set(SAMPLER, seed=0, per_cell=1)
+    test_set = conditions.draw_test_set(SAMPLER, seed=0, evaluation_per_cell=1)
     for bad in (NAN, -0.1, 1.1):
         rows = measures.mean_gate_rows({"ibd": torch.full((1, 20), bad)}, test_set, list(conditions.conditions(SPEC)))
         with pytest.raises(ValueError, match="`alpha` must be in"):

@@ -27,7 +27,7 @@ DATA: Settings = {
 
 TRAINING: Settings = {
     "steps": 60, "batch_size": 8, "learning_rate": 0.01, "checkpoints": 3, "save_every": 25, "warm_up": 0,
-    "annealing": "none", "clip": None, "matmul_precision": "highest",
+    "annealing": "none", "max_grad_norm": None, "matmul_precision": "highest",
 }  # fmt: skip
 
 SEEDS: Settings = {"seed": 0, "init_seed": 0, "evaluation_seed": 0}
@@ -42,10 +42,10 @@ BOUNDS: Settings = {
 
 PHASES: Settings = {
     "distribution": {**BOUNDS["distribution"]},
-    "x": {"field": "n", "low": 10, "high": 1_000_000, "count": 9, "scale": "log"},
+    "x": {"field": "n_sequences", "low": 10, "high": 1_000_000, "count": 9, "scale": "log"},
     "y": {"field": "p_high", "low": 0.5, "high": 0.99, "count": 6, "scale": "linear"},
     "n_sequences": 1000, "measure": "log_loss", "context": "relevant", "temperature": 0.1, "clip": 1e-7,
-    "squared_distances": [2.0, 2.0], "cover_classes": False, "beta": 1.0, "bounds": "tight",
+    "squared_distance": 2.0, "cover_classes": False, "beta": 1.0, "bounds": "tight",
 }  # fmt: skip
 
 REGRET: Settings = {
@@ -64,7 +64,7 @@ COMPARE: Settings = {
 
 CROSSOVER: Settings = {
     **SEEDS, "distribution": {**DATA, "n_high": 5, "n_low": 5}, "p_high": [0.5, 0.8, 0.9],
-    "rare_queries": [2.0, 8.0, 32.0], "n_seeds": 2, "evaluation_per_cell": 3, "tabular_seeds": 100,
+    "low_queries": [2.0, 8.0, 32.0], "n_seeds": 2, "evaluation_per_cell": 3, "tabular_seeds": 100,
     "tabular_octaves": 2, "tabular_per_octave": 2, "beta": 1.0,
     "temperature": 0.1, "transformer": COMPARE["transformer"], "transformer_training": TRAINING,
 }  # fmt: skip
@@ -72,9 +72,9 @@ CROSSOVER: Settings = {
 STRATEGIES: Settings = {
     **SEEDS, "dim": 4, "length": 8, "n_tasks": [2, 4, 8], "mlp_factors": [1.0, 2.0], "n_seeds": 2,
     "evaluation_sequences": 16, "evaluation_rows": 32, "loss_sequences": 32, "loss_groups": 4,
-    "described_within": 1.0, "held_out": {"n_tasks": [4], "mlp_factors": [2.0], "steps_after": 0.7}, "bootstrap": 3,
+    "described_within": 1.0, "held_out": {"n_tasks": [4], "mlp_factors": [2.0], "steps_after": 0.7}, "n_resamples": 3,
     "transformer": {"depth": 1, "heads": 1, "width": 8},
-    "training": {**TRAINING, "steps": 56, "checkpoints": 6, "save_every": 14, "warm_up": 5, "clip": 1.0},
+    "training": {**TRAINING, "steps": 56, "checkpoints": 6, "save_every": 14, "warm_up": 5, "max_grad_norm": 1.0},
 }  # fmt: skip
 
 FINETUNE: Settings = {
@@ -105,7 +105,7 @@ CASES: dict[str, dict[str, Settings]] = {
         "N and mass of the frequent classes": PHASES,
         "N and label noise, simple bounds, random centres": {
             **PHASES, "measure": "linear_loss", "context": "as_trained", "bounds": "simple", "cover_classes": True,
-            "squared_distances": None, "y": {"field": "label_noise", "low": 0.0, "high": 0.5, "count": 4,
+            "squared_distance": None, "y": {"field": "label_noise", "low": 0.0, "high": 0.5, "count": 4,
                                              "scale": "linear"},
         },
         "words and whole numbers": {
@@ -131,7 +131,8 @@ CASES: dict[str, dict[str, Settings]] = {
             **COMPARE, "distribution": {**DATA, "n_high": 3, "context_length": 3, "p_relevant": 0.7}, "n_seeds": 2,
             "n_sequences": [8, 32, 128], "cover_classes": False, "gate_inputs": "query", "seed": 3, "init_seed": 1,
             "evaluation_seed": 2, "transformer": {"depth": 2, "heads": 2, "width": 16, "mlp_factor": 2.0},
-            "transformer_training": {**TRAINING, "steps": 40, "warm_up": 5, "annealing": "cosine", "clip": 1.0},
+            "transformer_training": {**TRAINING, "steps": 40, "warm_up": 5, "annealing": "cosine",
+                                     "max_grad_norm": 1.0},
             "stylized_training": {**TRAINING, "steps": 30, "checkpoints": 2, "annealing": "linear"},
         },
     },
@@ -139,7 +140,7 @@ CASES: dict[str, dict[str, Settings]] = {
         "clean labels": CROSSOVER,
         "noisy labels, longer context": {
             **CROSSOVER, "distribution": {**DATA, "n_low": 3, "context_length": 2, "label_noise": 0.1},
-            "p_high": [0.6, 0.9], "rare_queries": [2.0, 8.0], "n_seeds": 3, "tabular_octaves": 1, "beta": 0.5,
+            "p_high": [0.6, 0.9], "low_queries": [2.0, 8.0], "n_seeds": 3, "tabular_octaves": 1, "beta": 0.5,
             "transformer_training": {**TRAINING, "steps": 30, "checkpoints": 2},
         },
     },

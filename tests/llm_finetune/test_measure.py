@@ -22,7 +22,7 @@ CANDIDATES = [*PEOPLE.answers, *PEOPLE.new_answers]
 
 def records(**given):
     return draw_records(
-        PEOPLE, Prompter(None, chat=False), **({"per_fact": 2, "facts_per_group": 64, "seed": 0} | given)
+        PEOPLE, Prompter(None, chat=False), **({"prompts_per_fact": 2, "facts_per_group": 64, "seed": 0} | given)
     )
 
 

@@ -33,9 +33,9 @@ VALID: dict[str, Any] = {
     "frequency": 0.1,
     "frequencies": [0.5, 0.5],
     "label_noise": 0.1,
-    "kind": "uniform",
+    "label_noise_kind": "uniform",
     "measure": "error",
-    "distribution": "ibd",
+    "test_distribution": "ibd",
     "context": "relevant",
     "group": "low",
     "phase": phases.ICL,
@@ -50,24 +50,23 @@ VALID: dict[str, Any] = {
     "bayes_error": 0.1,
     "squared_distance": 2.0,
     "bounds": "tight",
-    "squared_distances": (1.5, 2.5),
     "input_noise": 0.3,
     "margin": 0.5,
     "largest": 0.3,
     "longest": 3,
-    "covered": False,
+    "cover_classes": False,
     "remapped": False,
     "label": 1,
     "labels": label_law(5, 0.1),
     "spec": SPEC,
     "specs": [SPEC],
     "compare": COMPARE,
-    "x": "n",
+    "x": "n_sequences",
     "y": "p_high",
     "x_values": [10, 100],
     "y_values": [0.5, 0.9],
 }
-STRUCTURED = {"spec", "specs", "compare", "labels", "covered", "remapped", "label", "x_values", "y_values"}
+STRUCTURED = {"spec", "specs", "compare", "labels", "cover_classes", "remapped", "label", "x_values", "y_values"}
 FUNCTIONS = [
     *(getattr(in_weight, name) for name in in_weight.__all__ if name.startswith("exact")),
     *(getattr(in_weight_bounds, name) for name in in_weight_bounds.__all__),
@@ -152,18 +151,18 @@ def test_shapes_that_do_not_broadcast_are_named() -> None:
 
 def test_axes_need_names_and_values() -> None:
     with pytest.raises(ValueError, match="`y` must be one of"):
-        phases.phase_diagram(SPEC, "n", [1], "n", [1], compare=COMPARE)
+        phases.phase_diagram(SPEC, "n_sequences", [1], "n_sequences", [1], compare=COMPARE)
     with pytest.raises(ValueError, match="at least one value"):
-        phases.phase_diagram(SPEC, "n", [], "p_high", [0.5], compare=COMPARE)
+        phases.phase_diagram(SPEC, "n_sequences", [], "p_high", [0.5], compare=COMPARE)
     with pytest.raises(ValueError, match="`n_sequences` must be given"):
         phases.phase_diagram(SPEC, "zipf", [1.0], "label_noise", [0.1], compare=COMPARE)
 
 
 def test_covered_training_sets_hold_every_class() -> None:
     with pytest.raises(ValueError, match="`n_sequences` must be"):
-        curves.risk_rows(SPEC, 3, covered=True)
+        curves.risk_rows(SPEC, 3, cover_classes=True)
     with pytest.raises(ValueError, match="`n_sequences` must be at least the 4 classes"):
-        phases.risk_bounds([SPEC], [3], phases.Comparison(covered=True))
+        phases.risk_bounds([SPEC], [3], phases.Comparison(cover_classes=True))
 
 
 def test_one_dimension_of_noise_is_refused() -> None:

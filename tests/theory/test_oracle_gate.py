@@ -85,7 +85,7 @@ def test_an_outcome_that_both_exclude_is_an_error_under_log_loss_only() -> None:
     cells = GateCells([[0.5, 0.5]], [[0.5, 0.0]], [[0.5, 0.0]])
     with pytest.raises(ValueError, match=r"must not both be 0 .* cells \[0\]"):
         oracle_gate(cells)
-    assert oracle_gate(cells, loss="linear").value == pytest.approx(0.75)
+    assert oracle_gate(cells, loss="linear_loss").value == pytest.approx(0.75)
 
 
 def test_an_outcome_of_probability_zero_does_not_count() -> None:
@@ -97,7 +97,7 @@ def test_an_outcome_of_probability_zero_does_not_count() -> None:
 
 def test_slopes_are_the_derivative_of_losses(cells: GateCells) -> None:
     step = 1e-5
-    for loss in ("log", "linear"):
+    for loss in ("log_loss", "linear_loss"):
         numeric = (cells.losses(0.4 + step, loss=loss) - cells.losses(0.4 - step, loss=loss)) / (2 * step)
         np.testing.assert_allclose(cells.slopes(0.4, loss=loss), numeric, rtol=1e-7, atol=1e-9)
 

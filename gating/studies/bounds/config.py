@@ -25,7 +25,7 @@ class BoundsConfig:
     Args:
         study: name of the study.
         distribution: the data. Its input noise matters to the bounds of h alone; exact risks are on clean inputs.
-        n_sequences: training-set sizes N, whole numbers in 0 .. 2^53 (from K on with ``cover_classes``).
+        n_sequences: training-set sizes N, one or several, in 0 .. 2^53 (from K on with ``cover_classes``).
         measures: losses, of error (0-1), log_loss (nats), linear_loss.
         contexts: kinds of context, of relevant, irrelevant, as_trained.
         groups: groups of classes, of high (frequent), low (rare), all.

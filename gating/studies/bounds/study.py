@@ -83,7 +83,7 @@ def risks_of(config: BoundsConfig, n_sequences: tuple[int, ...]) -> pd.DataFrame
         risks = risk_rows(
             config.distribution,
             list(n_sequences),
-            covered=config.cover_classes,
+            cover_classes=config.cover_classes,
             beta=config.beta,
             temperature=config.temperature,
             clip=config.clip,
@@ -116,13 +116,12 @@ def _crossovers(config: BoundsConfig) -> Iterator[dict[str, Any]]:
     spec = config.distribution
     if spec.dim == 1 and spec.input_noise > 0 and spec.context_length > 1:
         return  # no bounds of h in this case
-    distances = (config.squared_distance, config.squared_distance)
     for measure, context, group in product(config.measures, config.contexts, config.groups):
         if len(spec.group(group)) == 0:
             continue
         compare = Comparison(
-            measure, context, config.temperature, config.clip, distances, config.cover_classes, config.beta,
-            config.bounds,
+            measure, context, config.temperature, config.clip, config.squared_distance, config.cover_classes,
+            config.beta, config.bounds,
         )  # fmt: skip
         found = crossover(spec, group, compare)
         key = {"system": "theory", "distribution": "ibd", "context": context, "group": group}

@@ -58,7 +58,7 @@ tabular error it has the curve, and of gates it says nothing."""
 @lru_cache(maxsize=4)  # asked for before a run, and at its end
 def theory_rows(config: CompareConfig) -> tuple[Row, ...]:
     """Exact risks and bounds for the study's data and training-set sizes, on clean inputs."""
-    return tuple(risk_rows(config.distribution, list(config.n_sequences), covered=config.cover_classes))
+    return tuple(risk_rows(config.distribution, list(config.n_sequences), cover_classes=config.cover_classes))
 
 
 @lru_cache(maxsize=4)
@@ -67,7 +67,7 @@ def predicted_rows(config: CompareConfig) -> tuple[Row, ...]:
     rows: list[Row] = []
     groups = [group for group in ("high", "low") if len(config.distribution.group(group))]
     for loss, group in product(LOSSES, groups):
-        compare = Comparison(loss, "as_trained", covered=config.cover_classes)
+        compare = Comparison(loss, "as_trained", cover_classes=config.cover_classes)
         found = crossover(config.distribution, group, compare)
         ends = {"lower": found.earliest, "exact": found.exact, "upper": found.latest}
         place = _place("theory", AS_TRAINED, group, f"crossover_{loss}") | {"against": "copying"}

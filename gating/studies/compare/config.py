@@ -27,7 +27,7 @@ class CompareConfig:
     Args:
         study: name of the study.
         distribution: the data.
-        n_sequences: training-set sizes N, each in 1 .. 2^40 (from K on with ``cover_classes``).
+        n_sequences: training-set sizes N, one or several, in 1 .. 2^40 (from K on with ``cover_classes``).
         n_seeds: number of seeds, >= 1; intervals are over them.
         seed: first data seed; the others follow it.
         init_seed: seed of the initial weights, combined with the data seed.

@@ -43,7 +43,7 @@ def keep_rows(config: CompareConfig, n: int, place: Place, resources: Resources)
 def _rows(config: CompareConfig, n: int, systems: Systems) -> Iterator[Row]:
     replicas = [replica for replica in config.replicas if replica.n_sequences == n]
     sampler = systems.source(replicas)
-    test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=config.evaluation_per_cell)
+    test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=config.evaluation_per_cell)
     tested: dict[str, Any] = {"test_set": test_set, "by_condition": list(conditions(config.distribution))}
 
     def models() -> Iterator[tuple[str, int | None, Predictor]]:

@@ -29,7 +29,7 @@ class CrossoverConfig:
         study: name of the study.
         distribution: the data; its `p_high` is replaced by each value below.
         p_high: masses of the frequent classes, two or more in (0, 1); a rare class has frequency (1 - p_high) / n_low.
-        rare_queries: training-set sizes of the Transformers as the expected number N q of training queries of each rare
+        low_queries: training-set sizes of the Transformers as the expected number N q of training queries of each rare
             class, two or more ascending numbers; each N is N q / q, rounded, in 1 .. 2^40.
         n_seeds: number of Transformers for each p_high and N, >= 1; intervals are over them.
         seed: first data seed; the others follow it.
@@ -48,7 +48,7 @@ class CrossoverConfig:
     study: Literal["crossover"] = "crossover"
     distribution: ClassMixture = field(default_factory=ClassMixture)
     p_high: Annotated[tuple[Probability, ...], Field(min_length=2), DIFFERENT] = (0.6, 0.8, 0.9, 0.95, 0.975)
-    rare_queries: Queries = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+    low_queries: Queries = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
     n_seeds: Count = 3
     seed: Seed = 0
     init_seed: Seed = 0
@@ -80,7 +80,7 @@ class CrossoverConfig:
             sizes = self.sizes(spec)
             if len(set(sizes)) < len(sizes) or not 1 <= sizes[0] <= sizes[-1] <= MAX_SEQUENCES:
                 wanted = f"different sizes N in 1 .. 2^40 at `p_high` = {spec.p_high}"
-                yield f"`rare_queries` must give {wanted}; got {sizes}"
+                yield f"`low_queries` must give {wanted}; got {sizes}"
 
     @property
     def settings(self) -> list[ClassMixture]:
@@ -89,7 +89,7 @@ class CrossoverConfig:
 
     def sizes(self, spec: ClassMixture) -> list[int]:
         """Training-set sizes N of the Transformers for data of these frequencies."""
-        return [round(count / spec.frequencies[-1]) for count in self.rare_queries]
+        return [round(count / spec.frequencies[-1]) for count in self.low_queries]
 
     @property
     def replicas(self) -> list[Replica]:

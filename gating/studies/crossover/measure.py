@@ -75,7 +75,7 @@ def error_falls_to(spec: ClassMixture, level: float) -> float:
         >>> error_falls_to(ClassMixture(p_high=0.9), 0.5)  # (1 - q)^N 0.9 <= 0.5
         30.0
     """
-    risk = partial(in_weight_risk, spec, measure="error", distribution="ibd", covered=False)
+    risk = partial(in_weight_risk, spec, measure="error", test_distribution="ibd", cover_classes=False)
     found = bisect_left(range(LARGEST_WHOLE + 1), True, key=lambda n: bool(risk(n)[-1] <= level))
     return float(found) if found <= LARGEST_WHOLE else np.inf
 
@@ -95,11 +95,11 @@ def count_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
     One row per training set. Counts are taken on the sampler's training rows; a seed's sets are nested in N.
     """
     sizes, clean = counted_sizes(config, spec), replace(spec, input_noise=0.0)
-    seeds, as_trained = range(config.seed, config.seed + config.tabular_seeds), _rare(spec, "as_trained")
+    seeds, as_trained = range(config.seed, config.seed + config.tabular_seeds), _low(spec, "as_trained")
     for first, n in product(range(0, config.tabular_seeds, SEEDS_AT_ONCE), sizes):
         replicas = [Replica(clean, n, seed, 0) for seed in seeds[first : first + SEEDS_AT_ONCE]]
         sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
-        test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=1)
+        test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=1)
         systems: dict[str, Any] = {"tabular": TabularInWeight.fit(sampler, beta=config.beta)}
         if n == sizes[0]:
             systems["copying"] = SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature)
@@ -123,8 +123,8 @@ def transformer_rows(
         checkpoints: steps, and the models at them.
     """
     sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
-    test_set = draw_test_set(sampler, seed=config.evaluation_seed, per_cell=config.evaluation_per_cell)
-    relevant, irrelevant = (_rare(replicas[0].distribution, context) for context in ("relevant", "irrelevant"))
+    test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=config.evaluation_per_cell)
+    relevant, irrelevant = (_low(replicas[0].distribution, context) for context in ("relevant", "irrelevant"))
     g = answers(TabularInWeight.fit(sampler, beta=config.beta), test_set)
     h = answers(SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature), test_set)
     for step, model in checkpoints:
@@ -135,7 +135,7 @@ def transformer_rows(
         yield from by_replica((row for row in gates if row["distribution"] == "oobd"), places)
 
 
-def _rare(spec: ClassMixture, context: str) -> list[Condition]:
+def _low(spec: ClassMixture, context: str) -> list[Condition]:
     return [c for c in conditions(spec) if (c.context, c.group) == (context, "low")]
 
 

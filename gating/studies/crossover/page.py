@@ -158,7 +158,7 @@ def crossover_text(table: pd.DataFrame) -> str:
     return "\n\n".join([*(f"{title}\n\n{found}" for title, found in crossover_tables(table).items()), INTERVALS])
 
 
-def _rare(distribution: str, context: str, measure: str, axis: YAxis) -> Row:
+def _low(distribution: str, context: str, measure: str, axis: YAxis) -> Row:
     where = {"distribution": distribution, "context": context, "group": "low"}
     return Row(CONDITIONS[distribution, context], where, (Trace(measure),), axis)
 
@@ -167,10 +167,10 @@ HANDOVER = FigureSpec(
     **WORDS.figures["handover-by-n"],
     x="n",
     rows=(
-        _rare("oobd", "relevant", "effective_gate", GATE),
-        _rare("oobd", "relevant", "effective_gate_residual", RESIDUAL),
-        _rare("ibd", "irrelevant", "error", ERROR),
-        _rare("oobd", "relevant", "error", ERROR),
+        _low("oobd", "relevant", "effective_gate", GATE),
+        _low("oobd", "relevant", "effective_gate_residual", RESIDUAL),
+        _low("ibd", "irrelevant", "error", ERROR),
+        _low("oobd", "relevant", "error", ERROR),
     ),
     columns=by_frequency,
     systems=("transformer",),

@@ -63,7 +63,7 @@ class Crossover(Study[CrossoverConfig]):
         tokens, cores = config.distribution.context_length + 1, os.cpu_count() or 1
         labels = min(SEEDS_AT_ONCE, config.tabular_seeds) * min(max(counted, default=0), 2**16)
         counting = min(cores, len(config.p_high)) * labels * 8 * (12 + 8 * tokens)
-        at_once = min(cores, len(config.p_high) * len(config.rare_queries)) * config.n_seeds
+        at_once = min(cores, len(config.p_high) * len(config.low_queries)) * config.n_seeds
         measuring = at_once * tests * tokens * config.distribution.dim * 4 * 11
         return max(10 * parameters, counting, measuring) + 2000.0 * config.tabular_seeds * len(counted)
 

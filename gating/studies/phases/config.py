@@ -16,8 +16,8 @@ from theory.settings import SpecError, settings
 
 __all__ = ["Axis", "PhasesConfig", "Value"]
 
-FIELDS = ("n", *ClassMixture.__dataclass_fields__)
-WHOLE = ("n", "n_high", "n_low", "context_length", "n_relevant", "dim")
+FIELDS = ("n_sequences", *ClassMixture.__dataclass_fields__)
+WHOLE = ("n_sequences", "n_high", "n_low", "context_length", "n_relevant", "dim")
 MOST_VALUES = 1000
 Value = Annotated[int, EXACT] | float | str
 
@@ -27,7 +27,7 @@ class Axis:
     """Values of a field of the data, or of N.
 
     Args:
-        field: ``n`` for the number of training sequences, or a field of the data such as p_high or label_noise.
+        field: ``n_sequences``, or a field of the data such as p_high or label_noise.
         low: smallest value.
         high: largest value.
         count: number of values from low to high, in 2 .. 1000; whole-number fields are rounded, each kept once.
@@ -35,7 +35,7 @@ class Axis:
         values: the values themselves; takes the place of low, high, count and scale.
     """
 
-    field: Annotated[str, one_of(FIELDS)] = "n"
+    field: Annotated[str, one_of(FIELDS)] = "n_sequences"
     low: float = 10.0
     high: float = 1e7
     count: Annotated[int, Field(ge=2, le=MOST_VALUES)] = 60
@@ -47,6 +47,11 @@ class Axis:
         if not 0 < self.high - self.low < math.inf or (self.scale == "log" and self.low <= 0):
             allowed = "0 < low < high" if self.scale == "log" else "low < high"
             yield f"`low` and `high` must satisfy {allowed}; got {self.low} and {self.high}"
+
+    @property
+    def column(self) -> str:
+        """Column of the result table that holds the values: ``n`` for N, or the field's own name."""
+        return "n" if self.field == "n_sequences" else self.field
 
     @property
     def points(self) -> tuple[Value, ...]:
@@ -69,13 +74,13 @@ class PhasesConfig:
         distribution: the data; the fields of the two axes are replaced point by point.
         x: the horizontal axis.
         y: the vertical axis, of another field.
-        n_sequences: N where neither axis is ``n``, a whole number in 0 .. 2^53.
+        n_sequences: N where neither axis is it, a whole number in 0 .. 2^53.
         measure: loss, of error (0-1), log_loss (nats), linear_loss.
         context: kind of context, of relevant, irrelevant, as_trained.
         temperature: temperature > 0 of the similarity h.
         clip: least probability that h gives a label, in (0, 1).
-        squared_distances: least and largest squared distance between class centres; null averages risks over
-            independent centres uniform on the sphere.
+        squared_distance: squared distance between class centres in (0, 4], a number or the least and the largest;
+            null averages risks over independent centres uniform on the sphere.
         cover_classes: whether K of the training queries show every class once.
         beta: pseudo-count > 0 of the tabular g.
         bounds: ``tight`` (exact and Bayes risks where they are known) or ``simple`` (closed forms).
@@ -90,7 +95,7 @@ class PhasesConfig:
     context: Annotated[str, one_of(CONTEXTS)] = "as_trained"
     temperature: Positive = 0.1
     clip: Probability = 1e-7
-    squared_distances: tuple[float, float] | None = (2.0, 2.0)
+    squared_distance: float | tuple[float, float] | None = 2.0
     cover_classes: bool = False
     beta: Positive = 1.0
     bounds: Annotated[str, one_of(BOUNDS)] = "tight"
@@ -99,19 +104,20 @@ class PhasesConfig:
         """What is wrong with the fields together, one sentence each."""
         if self.x.field == self.y.field:
             yield f"`x.field` and `y.field` must differ; got {self.x.field!r} for both"
-        if self.squared_distances is not None and not 0 < self.squared_distances[0] <= self.squared_distances[1] <= 4:
-            yield f"`squared_distances` must be null or 0 < least <= largest <= 4; got {self.squared_distances}"
-        least = self.distribution.n_classes if self.cover_classes else 0
-        sizes = next((axis.points for axis in (self.x, self.y) if axis.field == "n"), (self.n_sequences,))
-        outside = [n for n in sizes if not isinstance(n, int) or not least <= n <= LARGEST_WHOLE]
+        least, largest = np.broadcast_to(2.0 if self.squared_distance is None else self.squared_distance, 2)
+        if not 0 < least <= largest <= 4:
+            yield f"`squared_distance` must be null or 0 < least <= largest <= 4; got {self.squared_distance}"
+        fewest = self.distribution.n_classes if self.cover_classes else 0
+        sizes = next((axis.points for axis in (self.x, self.y) if axis.field == "n_sequences"), (self.n_sequences,))
+        outside = [n for n in sizes if not isinstance(n, int) or not fewest <= n <= LARGEST_WHOLE]
         if outside:
-            yield f"`n_sequences`, or the axis `n`, must hold integers in {least} .. 2^53; got {outside[0]!r}"
+            yield f"`n_sequences`, or its axis, must hold integers in {fewest} .. 2^53; got {outside[0]!r}"
         yield from self._axis_problems()
 
     def _axis_problems(self) -> Iterator[str]:
         """Values that the data refuse: the first of each axis."""
         for name, axis in (("x", self.x), ("y", self.y)):
-            for value in axis.points if axis.field != "n" else ():
+            for value in axis.points if axis.field != "n_sequences" else ():
                 try:
                     changed: dict[str, Any] = {axis.field: value}
                     replace(self.distribution, **changed)
@@ -127,8 +133,8 @@ class PhasesConfig:
             context=self.context,
             temperature=self.temperature,
             clip=self.clip,
-            squared_distances=self.squared_distances,
-            covered=self.cover_classes,
+            squared_distance=self.squared_distance,
+            cover_classes=self.cover_classes,
             beta=self.beta,
             bounds=self.bounds,
         )

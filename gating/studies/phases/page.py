@@ -32,7 +32,7 @@ def phases_page(question: str, config: PhasesConfig, table: pd.DataFrame) -> Pag
     """The page of the study `phases`."""
     title = f"Loss: {measure_of(config.measure).meaning}; context: {config.context}; bounds: {config.bounds}"
     words = WORDS.figures["phases"]
-    svg = draw_map(words["title"], table, config.x.field, config.y.field)
+    svg = draw_map(words["title"], table, config.x.column, config.y.column)
     return Page(
         title=WORDS.title,
         question=question,

@@ -103,7 +103,7 @@ def points_of(config: PhasesConfig, diagram: PhaseDiagram) -> pd.DataFrame:
     )
     x, y = map(np.ravel, np.meshgrid(diagram.x_values, diagram.y_values))
     shared = {"study": "phases", "distribution": "ibd", "context": config.context, "group": diagram.group}
-    points = pd.DataFrame({**shared, "n": config.n_sequences, diagram.x: x, diagram.y: y})
+    points = pd.DataFrame({**shared, "n": config.n_sequences, config.x.column: x, config.y.column: y})
     return pd.concat(
         points.assign(system=system, measure=measure, kind=kind, value=np.ravel(values).astype(np.float64))
         for system, measure, kind, values in kinds

@@ -50,7 +50,7 @@ def cell_measures(cells: StudyCells, gate: PlayedGate, kind: str) -> dict[str, F
         answers = run.answers[kind]
         before = torch.from_numpy(gate.log_odds[cells.run == number])
         odds = before.unsqueeze(-1) + gate.kappa * answers.evidence
-        predicted = blend(odds, answers.m, answers.g, loss=cells.distance)
+        predicted = blend(odds, answers.m, answers.g, distance=cells.distance)
         actual = answers.transformer.double()
         apart = actual.exp() * (actual - predicted) if cells.distance == "kl" else (actual - predicted).square()
         measures = {measure.__name__: measure(predicted, actual) for measure in OUTPUT_MEASURES[cells.distance]}
@@ -58,7 +58,7 @@ def cell_measures(cells: StudyCells, gate: PlayedGate, kind: str) -> dict[str, F
     return {name: torch.cat([of_run[name] for of_run in found]).numpy() for name in found[0]}
 
 
-def agreement_rows(cells: StudyCells, gates: list[PlayedGate], *, resamples: int, seed: int) -> Iterator[Row]:
+def agreement_rows(cells: StudyCells, gates: list[PlayedGate], *, n_resamples: int, seed: int) -> Iterator[Row]:
     """Rows of the result table: each gate's agreement, by kind of test sequences and by what the fit has seen.
 
     ``correlation`` is Pearson's, over cells, between the gate's weight of M and the relative distance; the other
@@ -75,7 +75,7 @@ def agreement_rows(cells: StudyCells, gates: list[PlayedGate], *, resamples: int
                     continue
                 compared = partial(_agreement, weights[inside], relative[inside], [v[inside] for v in values.values()])
                 runs = cells.run[inside]
-                found = cluster_bootstrap(compared, runs, n_resamples=resamples, seed=seed, fewest=FEWEST_RUNS)
+                found = cluster_bootstrap(compared, runs, n_resamples=n_resamples, seed=seed, fewest=FEWEST_RUNS)
                 place = {"system": gate.name, "distribution": kind, "group": group, "kind": "measured"}
                 for name, value, low, high in zip(("correlation", *values), *found[:3], strict=True):
                     yield {**place, "measure": name, "value": value, "low": low, "high": high}

@@ -89,7 +89,7 @@ def cells_of(config: StrategiesConfig, runs: Sequence[RunOutputs]) -> StudyCells
     }
     repeated = {name: np.repeat(values, n) for name, values in known.items()}
     on_training = (run.answers["ibd"] for run in runs)
-    rows = (output_rows(a.transformer, a.m[None], a.g[None], loss=distance) for a in on_training)
+    rows = (output_rows(a.transformer, a.m[None], a.g[None], distance=distance) for a in on_training)
     curves = DiscrepancyCurves(np.concatenate([part.tabulate().table for part in rows]))
     trained = PosteriorCells(curves, steps=np.tile(steps, len(runs)), **repeated)
     relative, best, residual = dict[str, Floats](), dict[str, Floats](), dict[str, Floats]()

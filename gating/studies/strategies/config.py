@@ -16,7 +16,9 @@ from theory.settings import settings
 __all__ = ["PARAMETERS", "DecoderShape", "HeldOut", "StrategiesConfig", "StrategyReplica"]
 
 Diversity = Annotated[int, Field(ge=2, le=MAX_TASKS)]
-TRAINING = TrainSettings(steps=100_000, batch_size=64, learning_rate=5e-4, checkpoints=100, warm_up=5000, clip=1.0)
+TRAINING = TrainSettings(
+    steps=100_000, batch_size=64, learning_rate=5e-4, checkpoints=100, warm_up=5000, max_grad_norm=1.0
+)
 PARAMETERS = ("alpha", "beta", "gamma", "kappa")
 
 declare_from("gating.studies.strategies")
@@ -89,7 +91,7 @@ class StrategiesConfig:
         described_within: largest residual of the free mixture of M and G, as a fraction of the run's largest, at
             which a checkpoint counts as described by them, in (0, 1].
         held_out: what the fit does not see.
-        bootstrap: number of resamples of the fit for its intervals, >= 2.
+        n_resamples: number of resamples of the fit for its intervals, >= 2.
         transformer: shape of the Transformer.
         training: how the Transformers are trained.
     """
@@ -110,7 +112,7 @@ class StrategiesConfig:
     loss_groups: Count = 10
     described_within: Annotated[float, Field(gt=0, le=1)] = 0.1
     held_out: HeldOut = field(default_factory=HeldOut)
-    bootstrap: Annotated[int, Field(ge=2, le=2**20)] = 200
+    n_resamples: Annotated[int, Field(ge=2, le=2**20)] = 200
     transformer: DecoderShape = field(default_factory=DecoderShape)
     training: TrainSettings = field(default_factory=lambda: TRAINING)
 

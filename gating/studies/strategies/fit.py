@@ -46,11 +46,11 @@ def keep_fit(config: StrategiesConfig, place: Place, resources: Resources) -> No
     if n_seen < 2:
         allowed = "`described_within` must let the fit see checkpoints of two or more models"
         raise SpecError([f"{allowed}; it lets it see those of {n_seen}: train for longer"])
-    gates = fitted_gates(cells, config.bootstrap)
+    gates = fitted_gates(cells, config.n_resamples)
     rows = [
         *_strategy_rows(config, runs),
         *_parameter_rows(cells, gates),
-        *agreement_rows(cells, gates, resamples=config.bootstrap, seed=config.evaluation_seed),
+        *agreement_rows(cells, gates, n_resamples=config.n_resamples, seed=config.evaluation_seed),
         *transition_rows(config, cells, gates[0].played),
     ]
     table = make_table(pd.concat([pd.DataFrame(rows), *_cell_rows(config, cells, gates[0])], ignore_index=True))

@@ -37,17 +37,17 @@ class PlayedGate:
     played: tuple[PosteriorParameters, ...] = ()
 
 
-def fitted_gates(cells: StudyCells, resamples: int) -> list[PlayedGate]:
+def fitted_gates(cells: StudyCells, n_resamples: int) -> list[PlayedGate]:
     """The posterior and its ablations, fitted to the same cells, and the controls.
 
     Args:
         cells: all cells.
-        resamples: number of resamples of whole runs, to which the posterior and its ablations are refitted.
+        n_resamples: number of resamples of whole runs, to which the posterior and its ablations are refitted.
     """
     seen, gates = cells.trained.select(cells.fitted), []
     for name, fixed in {"posterior": {}, **{f"posterior, {name}": fixed for name, fixed in ABLATIONS.items()}}.items():
         fit = fit_posterior(seen, fixed=fixed)
-        draws = bootstrap_posterior(seen, fit, by=("n_tasks", "seed", "width"), n_resamples=resamples)
+        draws = bootstrap_posterior(seen, fit, by=("n_tasks", "seed", "width"), n_resamples=n_resamples)
         found = fit.parameters
         gates.append(PlayedGate(name, cells.trained.log_odds(found), found.kappa, fit, (found, *draws)))
     n = len(cells.run)
@@ -90,4 +90,4 @@ def _some_rows(cells: StudyCells, cell: int) -> OutputRows:
     # drawn, since rows at even distances may all be of one position
     rows = np.random.default_rng(0).permutation(len(answers.m))[:CONTEXT_ROWS]
     t, m, g, evidence = (part[None, rows] for part in (answers.transformer[cells.checkpoint[cell]], *answers[1:4]))
-    return output_rows(t, m, g, loss=cells.distance, evidence=evidence)
+    return output_rows(t, m, g, distance=cells.distance, evidence=evidence)

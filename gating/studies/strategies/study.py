@@ -64,7 +64,7 @@ class Strategies(Study[StrategiesConfig]):
         step = 8.0 * config.training.batch_size * config.length * token
         asked = 64.0 * (config.loss_sequences + 2 * config.evaluation_sequences) * config.length * config.dim
         at_once = min(os.cpu_count() or 1, models) * max(step, 4 * parameters * checkpoints + 8 * answers + asked)
-        fit = models * (4 * answers + checkpoints * (2 * 289 * 24 + 16 * config.bootstrap))
+        fit = models * (4 * answers + checkpoints * (2 * 289 * 24 + 16 * config.n_resamples))
         return 16 * models * parameters + tasks + max(at_once, fit)
 
     def estimate(self, config: StrategiesConfig, resources: Resources) -> Estimate:
@@ -76,7 +76,7 @@ class Strategies(Study[StrategiesConfig]):
         step = seconds_per_step(ensemble(config), resources)
         asked = config.evaluation_sequences * len(FAMILIES[config.task].kinds) * checkpoints
         training = models * step * (settings.steps + asked / settings.batch_size / 3) / min(resources.workers, models)
-        searches = 5 * (50 + 3 * config.bootstrap)  # of the posterior and its ablations, each over all cells
+        searches = 5 * (50 + 3 * config.n_resamples)  # of the posterior and its ablations, each over all cells
         fit = searches * (5e-3 + 4e-6 * checkpoints * models) + 6e-6 * models * answers
         return Estimate(training + fit, memory, disk)
 

@@ -72,11 +72,11 @@ def test_what_is_not_defined_is_nan() -> None:
 def test_blend_is_what_the_discrepancy_measures(pair: tuple[Tensor, Tensor]) -> None:
     m, g = pair
     odds = torch.tensor([-2.0, 0.3, 4.0], dtype=torch.float64)
-    mixture = blend(odds[:, None], m, g, loss="kl")
+    mixture = blend(odds[:, None], m, g, distance="kl")
     torch.testing.assert_close(mixture.exp().sum(-1), torch.ones(3, 20, dtype=torch.float64))
-    np.testing.assert_allclose(output_rows(mixture, m, g, loss="kl").at(odds.numpy()).value, 0, atol=1e-12)
-    squared = blend(odds[:, None], m, g, loss="squared")
-    np.testing.assert_allclose(output_rows(squared, m, g, loss="squared").at(odds.numpy()).value, 0, atol=1e-12)
+    np.testing.assert_allclose(output_rows(mixture, m, g, distance="kl").at(odds.numpy()).value, 0, atol=1e-12)
+    squared = blend(odds[:, None], m, g, distance="squared")
+    np.testing.assert_allclose(output_rows(squared, m, g, distance="squared").at(odds.numpy()).value, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("measure", [total_variation, argmax_agreement, rank_correlation, r_squared])
@@ -98,5 +98,5 @@ def test_bad_values_are_named() -> None:
         rank_correlation(good[:, :1], good[:, :1])
     with pytest.raises(ValueError, match=r"must have one shape \(c,\); got \(2,\) and \(3,\)"):
         correlation([1.0, 2.0], [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="`loss` must be one of"):
-        blend(torch.zeros(4), good, good, loss="hinge")
+    with pytest.raises(ValueError, match="`distance` must be one of"):
+        blend(torch.zeros(4), good, good, distance="hinge")

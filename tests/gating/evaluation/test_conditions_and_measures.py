@@ -33,7 +33,7 @@ def rows_of(predictor, test_set, spec) -> dict[tuple[str, str, str, str], list[f
 
 def test_cells_hold_what_they_are_named_after():
     """Each class has S relevant and S irrelevant sequences; the kinds differ exactly by showing the query's class."""
-    test_set = draw_test_set(sampler(context_length=4), seed=5, per_cell=7)
+    test_set = draw_test_set(sampler(context_length=4), seed=5, evaluation_per_cell=7)
     classes = test_set.sequences["ibd"].classes.unflatten(1, (10, 2, 7))
     shown = (classes[..., :-1] == classes[..., -1:]).any(-1)
     assert (classes[..., -1] == torch.arange(10)[None, :, None, None]).all()
@@ -45,7 +45,7 @@ def test_the_true_class_errs_never_in_base_and_always_out_of_base():
     """Without label noise: error exactly 0 on IBD and exactly 1 on OOBD, in every condition, however often drawn."""
     s = sampler()
     for seed in range(3):
-        found = rows_of(of_class, draw_test_set(s, seed=seed, per_cell=20), s.distributions[0])
+        found = rows_of(of_class, draw_test_set(s, seed=seed, evaluation_per_cell=20), s.distributions[0])
         for context in CONTEXTS:
             for group in ("high", "low", "all"):
                 for measure in ("error", "expected_error"):
@@ -55,7 +55,7 @@ def test_the_true_class_errs_never_in_base_and_always_out_of_base():
 
 def test_copying_the_context_is_right_on_both_distributions_when_it_is_relevant():
     s = sampler(input_noise=0.0)
-    found = rows_of(SoftmaxSimilarity(10, 2), draw_test_set(s, seed=0, per_cell=20), s.distributions[0])
+    found = rows_of(SoftmaxSimilarity(10, 2), draw_test_set(s, seed=0, evaluation_per_cell=20), s.distributions[0])
     for distribution in ("ibd", "oobd"):
         assert found[distribution, "relevant", "low", "error"] == [0.0, 0.0]
         assert found[distribution, "irrelevant", "low", "error"] == [1.0, 1.0]
@@ -67,7 +67,7 @@ def test_expected_losses_are_means_over_label_noise(kind):
     """The true class errs with the noise's probability, against drawn labels on average and in expectation exactly;
     the out-of-base law is the in-base law with its labels moved."""
     s = sampler(label_noise=0.3, label_noise_kind=kind)
-    test_set = draw_test_set(s, seed=0, per_cell=400)
+    test_set = draw_test_set(s, seed=0, evaluation_per_cell=400)
     found = rows_of(of_class, test_set, s.distributions[0])
     np.testing.assert_allclose(found["ibd", "relevant", "all", "expected_error"], 0.3, atol=1e-12)
     drawn = np.array(found["ibd", "relevant", "all", "error"])
@@ -83,7 +83,10 @@ def test_groups_are_weighted_by_frequency():
     """`all` is the frequency-weighted mean of `high` and `low`, and `as_trained` mixes the contexts by p_relevant."""
     s = sampler(p_high=0.7, p_relevant=0.6)
     g = InWeightMLP(64, 10, rngs=generators([0, 1]))
-    found = {k: np.array(v) for k, v in rows_of(g, draw_test_set(s, seed=0, per_cell=30), s.distributions[0]).items()}
+    found = {
+        k: np.array(v)
+        for k, v in rows_of(g, draw_test_set(s, seed=0, evaluation_per_cell=30), s.distributions[0]).items()
+    }
     for measure in ("error", "log_loss", "expected_log_loss"):
         high, low, both = (found["ibd", "relevant", group, measure] for group in ("high", "low", "all"))
         np.testing.assert_allclose(both, 0.7 * high + 0.3 * low)
@@ -117,7 +120,7 @@ def test_the_effective_gate_recovers_the_gate_of_a_stylized_model(logit):
     gate.layers[2].weight.zero_()
     gate.layers[2].bias.fill_(logit)
     s = sampler()
-    test_set, by_condition = draw_test_set(s, seed=0, per_cell=10), list(conditions(s.distributions[0]))
+    test_set, by_condition = draw_test_set(s, seed=0, evaluation_per_cell=10), list(conditions(s.distributions[0]))
     log_p, g, h, alpha = (answers(part, test_set) for part in (model, model.g, model.h, gate.alpha))
     expected = float(torch.tensor(logit).sigmoid())
     for row in gate_rows("effective_gate", log_p, g, h, test_set, by_condition):
@@ -131,9 +134,9 @@ def test_a_group_without_classes_has_no_condition_and_a_lone_class_is_refused():
     assert {c.group for c in conditions(ClassMixture(n_high=4, n_low=0))} == {"high", "all"}
     lone = ClassMixtureSampler([ClassMixture(n_high=3, n_low=1)], [100], [0])
     with pytest.raises(ValueError, match="`n_low` to be 0 or at least 2; got 1"):
-        draw_test_set(lone, seed=0, per_cell=1)
-    with pytest.raises(ValueError, match="`per_cell` must be an integer >= 1; got 0"):
-        draw_test_set(lone, seed=0, per_cell=0)
+        draw_test_set(lone, seed=0, evaluation_per_cell=1)
+    with pytest.raises(ValueError, match="`evaluation_per_cell` must be an integer >= 1; got 0"):
+        draw_test_set(lone, seed=0, evaluation_per_cell=0)
 
 
 # By hand: two classes and labels, two sequences in each cell, in the order (class 0, relevant), (class 0, irrelevant),
@@ -145,15 +148,15 @@ IRRELEVANT = Condition("irrelevant", "low", torch.tensor([[0.0, 0.0], [0.0, 1.0]
 MIXED = Condition("as_trained", "all", torch.tensor([[0.6, 0.15], [0.2, 0.05]], dtype=torch.float64))
 
 
-def by_hand(laws: dict[str, list[float]], per_cell: int = 2, replicas: int = 1) -> TestSet:
+def by_hand(laws: dict[str, list[float]], evaluation_per_cell: int = 2, replicas: int = 1) -> TestSet:
     """A test set of four cells whose inputs do not matter."""
-    shape = (replicas, 4 * per_cell, 2)
+    shape = (replicas, 4 * evaluation_per_cell, 2)
     sequences = {}
     for name, label in (("ibd", 0), ("oobd", 1)):
         y = torch.full(shape, label)
         sequences[name] = Sequences(torch.zeros(*shape, 1), y, y)
     law = {name: torch.tensor(held, dtype=torch.float64).expand(*shape) for name, held in laws.items()}
-    return TestSet(sequences, law, per_cell)
+    return TestSet(sequences, law, evaluation_per_cell)
 
 
 def two_labels(p: np.ndarray) -> dict[str, torch.Tensor]:
@@ -208,7 +211,9 @@ def test_expected_losses_are_those_counted_by_hand():
 
 
 def test_cells_of_one_sequence_have_no_standard_error():
-    rows = loss_rows(two_labels(P[::2]), by_hand({"ibd": [1.0, 0.0], "oobd": [0.0, 1.0]}, per_cell=1), [RELEVANT])
+    rows = loss_rows(
+        two_labels(P[::2]), by_hand({"ibd": [1.0, 0.0], "oobd": [0.0, 1.0]}, evaluation_per_cell=1), [RELEVANT]
+    )
     row = one(rows, distribution="ibd", measure="error")
     assert np.isnan(row["standard_error"]).all()
     assert row["tests"] == [1]
@@ -222,7 +227,7 @@ def test_no_answers_of_a_mean_vary_more_than_tests_of_equal_weight(weights):
     and is that where the sequences of the heaviest cell alone may be wrong, and rarely are."""
     w, n = np.array(weights).ravel(), 1000
     condition = Condition("as_trained", "all", torch.tensor(weights, dtype=torch.float64))
-    test_set = by_hand({"ibd": [1.0, 0.0], "oobd": [0.0, 1.0]}, per_cell=n)
+    test_set = by_hand({"ibd": [1.0, 0.0], "oobd": [0.0, 1.0]}, evaluation_per_cell=n)
     rows = loss_rows(two_labels(np.tile(P, n // 2)), test_set, [condition])
     [tests] = one(rows, distribution="ibd", measure="error")["tests"]
     p = np.random.default_rng(0).random((10_000, 4)) ** np.array([1, 4, 16, 1])
@@ -279,7 +284,7 @@ def test_standard_errors_are_how_much_new_test_sequences_move_a_value():
     rng, n = np.random.default_rng(3), 60
     shape = (400, 4 * n)
     g, h, t = (rng.beta(a, b, shape) for a, b in ((6, 2), (2, 6), (3, 2)))
-    test_set = by_hand({"ibd": [1.0, 0.0], "oobd": [0.0, 1.0]}, per_cell=n, replicas=400)
+    test_set = by_hand({"ibd": [1.0, 0.0], "oobd": [0.0, 1.0]}, evaluation_per_cell=n, replicas=400)
     found = list(gate_rows("gate", two_labels(t), two_labels(g), two_labels(h), test_set, [MIXED]))
     found += loss_rows(two_labels(t), test_set, [MIXED])
     for measure in ("gate", "gate_residual", "error", "log_loss"):
@@ -303,7 +308,7 @@ def test_out_of_base_the_law_of_labels_moves_with_them():
     """Three frequent classes and two rare ones, labels noisy by one step: frequent labels move 0 to 1 to 2 to 0, rare
     ones 3 to 4 to 3, and so do the noisy ones."""
     spec = ClassMixture(n_high=3, n_low=2, label_noise=0.25, label_noise_kind="shift", dim=4)
-    test_set = draw_test_set(ClassMixtureSampler([spec], [10], [0]), seed=0, per_cell=1)
+    test_set = draw_test_set(ClassMixtureSampler([spec], [10], [0]), seed=0, evaluation_per_cell=1)
     moved = {0: 1, 1: 2, 2: 0, 3: 4, 4: 3}
     for name in ("ibd", "oobd"):
         law = test_set.label_distribution[name].unflatten(1, (5, 2, 1))[0, :, 0, 0].numpy()

@@ -95,16 +95,27 @@ def test_a_probability_of_zero_counts_as_the_least_one():
     ("change", "distance", "error", "sentence"),
     [
         ({}, "l1", ValueError, r"`distance` must be one of \('kl', 'squared'\); got 'l1'"),
-        ({"m": _log_p(1) * torch.nan}, "kl", ValueError, "`m` must be log-probabilities; got 28 of 28 that are not"),
-        ({"g": _log_p(1) / 0}, "squared", ValueError, "`g` must be finite numbers; got 28 of 28 that are not"),
         (
-            {"g": torch.zeros(N, C + 1)},
+            {"memorizer": _log_p(1) * torch.nan},
             "kl",
             ValueError,
-            r"`model`, `m` and `g` must have shapes that broadcast to one; got \(7, 4\), \(7, 4\) and \(7, 5\)",
+            "`memorizer` must be log-probabilities; got 28 of 28 that are not",
         ),
         (
-            {name: torch.zeros(0, C) for name in ("model", "m", "g")},
+            {"generalizer": _log_p(1) / 0},
+            "squared",
+            ValueError,
+            "`generalizer` must be finite numbers; got 28 of 28 that are not",
+        ),
+        (
+            {"generalizer": torch.zeros(N, C + 1)},
+            "kl",
+            ValueError,
+            r"`model`, `memorizer` and `generalizer` must broadcast to one shape;"
+            r" got \(7, 4\) and \(7, 4\) and \(7, 5\)",
+        ),
+        (
+            {name: torch.zeros(0, C) for name in ("model", "memorizer", "generalizer")},
             "kl",
             ValueError,
             r"`model` must have shape \(..., n, C\), none of them 0; got \(0, 4\)",
@@ -113,6 +124,6 @@ def test_a_probability_of_zero_counts_as_the_least_one():
     ],
 )
 def test_bad_input_is_named(change, distance, error, sentence):
-    parts = {"model": _log_p(0), "m": _log_p(1), "g": _log_p(2), **change}
+    parts = {"model": _log_p(0), "memorizer": _log_p(1), "generalizer": _log_p(2), **change}
     with pytest.raises(error, match=f"^{sentence}$"):
         relative_distance(**parts, distance=distance)

@@ -46,7 +46,7 @@ def synthetic(
         model = np.logaddexp(np.log(w) + m, np.log1p(-w) + g)
     else:
         model = w * m + (1 - w) * g
-    rows = output_rows(model, m, g, loss=loss, evidence=evidence)
+    rows = output_rows(model, m, g, distance=loss, evidence=evidence)
     return PosteriorCells(rows if context else rows.tabulate(), n_tasks=d, seed=s, width=64, **known)
 
 
@@ -106,7 +106,7 @@ def test_cells_in_which_m_and_g_lose_the_same_do_not_lead_the_search_astray(equa
         "complexity_m": np.repeat([15.0, 20, 60], 4),
     }
     w = expit(truth.log_odds(steps, complexity_g=10.0, **known))[:, None, None]
-    rows = output_rows(w, np.ones((12, 1, 1)), np.zeros((12, 1, 1)), loss="squared")
+    rows = output_rows(w, np.ones((12, 1, 1)), np.zeros((12, 1, 1)), distance="squared")
     cells = PosteriorCells(rows.tabulate(), n_tasks=np.repeat([2, 4, 8], 4), steps=steps, complexity_g=10.0, **known)
     fit = fit_posterior(cells, n_starts=10)
     assert fit.loss < 1e-7
@@ -200,7 +200,7 @@ def test_bootstrap_intervals_cover_the_truth() -> None:
         generator = np.random.default_rng(seed)
         odds = base.log_odds(TRUTH) + 0.5 * generator.normal(size=len(base))
         w = expit(np.clip(odds, -30, 30))[:, None, None]
-        rows = output_rows(w, np.ones((1, 1, 1)), np.zeros((1, 1, 1)), loss="squared")
+        rows = output_rows(w, np.ones((1, 1, 1)), np.zeros((1, 1, 1)), distance="squared")
         cells = PosteriorCells(
             rows.tabulate(), n_tasks=base.n_tasks, steps=base.steps, loss_gap=base.loss_gap,
             complexity_m=base.complexity_m, complexity_g=base.complexity_g,

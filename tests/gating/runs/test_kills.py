@@ -23,7 +23,7 @@ STUDIES = {
     "compare": {**COMPARE, "transformer_training": LONG, "stylized_training": LONG},
     "crossover": {**CROSSOVER, "transformer_training": LONG},
     "regret": {**REGRET, "n_seeds": 10},
-    "strategies": {**STRATEGIES, "task": "urns", "training": {**LONG, "clip": 1.0}},
+    "strategies": {**STRATEGIES, "task": "urns", "training": {**LONG, "max_grad_norm": 1.0}},
 }
 
 

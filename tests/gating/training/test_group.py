@@ -37,7 +37,14 @@ REPLICAS = list(enumerate(WIDTHS))
 
 def _trainer(path, replicas, *, build=_build, source=_source, **settings):
     settings = TrainSettings(
-        **{"steps": 30, "batch_size": 8, "learning_rate": 0.01, "checkpoints": 2, "clip": 0.5, "save_every": 15}
+        **{
+            "steps": 30,
+            "batch_size": 8,
+            "learning_rate": 0.01,
+            "checkpoints": 2,
+            "max_grad_norm": 0.5,
+            "save_every": 15,
+        }
         | settings
     )
     return Trainer(place_in(path), replicas, build, source, settings, loss=every_draw_log_loss)
@@ -72,7 +79,9 @@ def test_clipping_leaves_zeros_alone_and_keeps_a_bad_replica_to_itself():
 @pytest.mark.parametrize("annealing", ["none", "cosine"])
 def test_training_is_adam_with_scheduled_steps_on_clipped_gradients(annealing):
     """A plain loop over one model with torch's clipping, AdamW without decay and a set learning rate."""
-    settings = TrainSettings(steps=25, batch_size=4, learning_rate=0.02, warm_up=6, annealing=annealing, clip=0.3)
+    settings = TrainSettings(
+        steps=25, batch_size=4, learning_rate=0.02, warm_up=6, annealing=annealing, max_grad_norm=0.3
+    )
     replicas = [(0, 1.0), (1, 1.0)]
     model = _build(replicas).double()
     losses = ReplicaGroup(2, model, _source(replicas), settings, every_draw_log_loss).advance(25, threading.Event())

@@ -40,7 +40,7 @@ BAD_SETTINGS = [
     *[("learning_rate", value, "a finite number > 0") for value in (0.0, -1e-3, float("inf"), float("nan"))],
     *[("warm_up", value, "an integer >= 0") for value in (-1, 0.5, None)],
     ("warm_up", 11, "an integer in 0 .. `steps`"),
-    *[("clip", value, "a finite number > 0, or null") for value in (0.0, -1.0, float("inf"), float("nan"))],
+    *[("max_grad_norm", value, "a finite number > 0, or null") for value in (0.0, -1.0, float("inf"), float("nan"))],
     ("annealing", "step", "one of ('none', 'linear', 'cosine')"),
     ("matmul_precision", "low", "one of ('highest', 'high', 'medium')"),
 ]
@@ -55,7 +55,7 @@ def test_a_setting_out_of_its_set_is_named(name, value, allowed):
 
 def test_every_bad_setting_is_reported_at_once():
     with pytest.raises(SpecError) as caught:
-        TrainSettings(0, -1, 0.0, 0, 0, warm_up=-1, annealing="up", clip=0.0, matmul_precision="least")
+        TrainSettings(0, -1, 0.0, 0, 0, warm_up=-1, annealing="up", max_grad_norm=0.0, matmul_precision="least")
     assert len(caught.value.problems) == 9
 
 

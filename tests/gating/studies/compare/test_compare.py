@@ -148,7 +148,7 @@ def test_rows_are_what_the_kept_models_answer(whole):
     config, table = tiny(), whole[1]
     systems = Systems(config, Place(RunFolder(whole[0]), ""), torch.device("cpu"))
     replica = config.replicas[3]
-    test_set = draw_test_set(systems.source([replica]), seed=config.evaluation_seed, per_cell=4)
+    test_set = draw_test_set(systems.source([replica]), seed=config.evaluation_seed, evaluation_per_cell=4)
     mine = {"n": replica.n_sequences, "seed": replica.data_seed, "distribution": "oobd", "context": "relevant",
             "group": "low", "kind": "measured", "answer": False}  # fmt: skip
     sequences = test_set.sequences["oobd"]

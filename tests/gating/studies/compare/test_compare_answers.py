@@ -165,12 +165,12 @@ def test_predicted_crossovers_are_those_of_theory_of_the_same_risks(covered: boo
     assert {(row["distribution"], row["context"]) for row in rows} == {("ibd", "as_trained")}
     for loss in ("error", "log_loss"):
         for group in ("high", "low"):
-            wanted = crossover(DATA, group, Comparison(loss, "as_trained", covered=covered))
+            wanted = crossover(DATA, group, Comparison(loss, "as_trained", cover_classes=covered))
             ends = {row["kind"]: row["value"] for row in rows
                     if (row["measure"], row["group"]) == (f"crossover_{loss}", group)}  # fmt: skip
             assert ends == {"lower": wanted.earliest, "exact": wanted.exact, "upper": wanted.latest}
     (title, table), *others = crossing_tables(CONFIG, make_table(rows).assign(answer=True))
-    exact = crossover(DATA, "low", Comparison("error", "as_trained", covered=covered)).exact
+    exact = crossover(DATA, "low", Comparison("error", "as_trained", cover_classes=covered)).exact
     assert {row[0]: row[-1] for row in table.rows}["Theory, tabular against copying (exact)"] == f"{exact:,.0f}"
     assert "as trained" in title
     assert [len(table.rows) for _, table in others] == [3, 0, 0]  # no prediction of gates, nor of a level
@@ -198,7 +198,7 @@ def test_phases_are_those_of_theory(covered: bool, length: int, held_words: set[
     words = {1: "context", -1: "weights", 0: "undecided"}
     expected = []
     for measure, loss in (("error", "error (0-1)"), ("log_loss", "log loss (nats)")):
-        bounds = risk_bounds([spec], SIZES, Comparison(measure, "as_trained", covered=covered))
+        bounds = risk_bounds([spec], SIZES, Comparison(measure, "as_trained", cover_classes=covered))
         for group, name in (("high", "frequent"), ("low", "rare")):
             phases = np.where(bounds[group].in_context_upper < bounds[group].in_weight_lower, 1, 0)
             phases -= np.where(bounds[group].in_weight_upper < bounds[group].in_context_lower, 1, 0)

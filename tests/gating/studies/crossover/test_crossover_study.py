@@ -27,7 +27,7 @@ def tiny(**fields) -> CrossoverConfig:
     given = {
         "distribution": ClassMixture(dim=16, n_high=2, n_low=2),
         "p_high": (0.5, 0.8, 0.9),
-        "rare_queries": (2.0, 8.0),
+        "low_queries": (2.0, 8.0),
         "n_seeds": 2,
         "evaluation_per_cell": 3,
         "tabular_seeds": 300,
@@ -108,7 +108,7 @@ def test_counted_risks_are_the_exact_ones():
     for loss in ("error", "log_loss"):
         rows = table[(table["system"] == "tabular") & (table["measure"] == f"expected_{loss}")]
         found = rows.groupby("n")["value"].agg(["mean", "sem"])
-        exact = in_weight_risk(data, found.index.to_numpy(), loss, "ibd", covered=False)[:, -1]
+        exact = in_weight_risk(data, found.index.to_numpy(), loss, "ibd", cover_classes=False)[:, -1]
         counted = exact > 0.02
         assert counted.sum() >= 8
         assert (np.abs(found["mean"] - exact) <= 4.5 * found["sem"])[counted].all()
@@ -119,7 +119,7 @@ def test_counted_risks_are_the_exact_ones():
 def test_the_error_of_counts_is_above_its_level_before_the_predicted_size_and_not_at_it(noise, p_high):
     data = ClassMixture(p_high=p_high, **(noise if isinstance(noise, dict) else {"label_noise": noise}))
     n = error_falls_to(data, LEVEL)
-    before, at = in_weight_risk(data, np.array([n - 1, n]), "error", "ibd", covered=False)[:, -1]
+    before, at = in_weight_risk(data, np.array([n - 1, n]), "error", "ibd", cover_classes=False)[:, -1]
     assert at <= LEVEL < before
     if noise == 0.0:  # a class is unknown until it is seen: (1 - q)^N (1 - 1 / K) <= 1/2
         assert n == np.ceil(np.log(LEVEL / (1 - 1 / data.n_classes)) / np.log1p(-data.frequencies[-1]))
@@ -134,7 +134,7 @@ def test_sizes_of_counts_surround_the_predicted_ones_and_none_are_too_many():
     upper = {row["value"] for row in theory_rows(config) if row["p_high"] == 0.8 and row["kind"] == "upper"}
     sizes = counted_sizes(config, config.settings[1])
     assert set(sizes) == {int(np.round(n * factor)) for n in upper for factor in (0.5, 1, 2)} - {0}
-    rare = tiny(p_high=(0.9999, 0.99999999), rare_queries=(1.0, 2.0))
+    rare = tiny(p_high=(0.9999, 0.99999999), low_queries=(1.0, 2.0))
     assert counted_sizes(rare, rare.settings[1]) == []
     assert list(count_rows(rare, rare.settings[1])) == []
 
@@ -187,7 +187,7 @@ def test_json_page_and_text_say_what_the_answers_of_the_table_say(whole, capsys)
 
 
 def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):
-    flags = ["--preset", "quick", "--rare_queries", "[8, 16]", "--p_high", "[0.6, 0.9]", "--n_seeds", "2"]
+    flags = ["--preset", "quick", "--low_queries", "[8, 16]", "--p_high", "[0.6, 0.9]", "--n_seeds", "2"]
     assert main(["crossover", *flags, "--out", str(tmp_path / "run"), "--workers", "1", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "7 parts" in said
@@ -214,8 +214,8 @@ def test_settings_that_theory_refuses_are_refused_before_anything_is_written(tmp
 
 def test_every_problem_of_a_config_is_named_at_once():
     with pytest.raises(SpecError) as caught:
-        tiny(p_high=(0.5, 0.5), rare_queries=(4.0, 2.0), n_seeds=0, tabular_octaves=9, beta=0.0,
+        tiny(p_high=(0.5, 0.5), low_queries=(4.0, 2.0), n_seeds=0, tabular_octaves=9, beta=0.0,
              distribution=ClassMixture(dim=8, n_high=2, n_low=1, zipf=1.0))  # fmt: skip
     assert len(caught.value.problems) == 8
-    with pytest.raises(SpecError, match="`rare_queries` must give different sizes N"):
-        tiny(rare_queries=(0.01, 8.0))
+    with pytest.raises(SpecError, match="`low_queries` must give different sizes N"):
+        tiny(low_queries=(0.01, 8.0))

@@ -95,11 +95,11 @@ def test_gate_paths_stay_in_the_unit_interval_for_every_cell_and_record(run):
     for loss in LOSSES:
         path = table[table["measure"] == f"gate_{loss}"]
         assert path["value"].between(0, 1).all()
-        per_cell = path.groupby(["system", "context", "query_class"])["step"].nunique()
+        evaluation_per_cell = path.groupby(["system", "context", "query_class"])["step"].nunique()
         groups = path.groupby("group")["query_class"].agg(["min", "max"])
         assert groups["max"]["high"] < config.distribution.n_high <= groups["min"]["low"]
-        assert (per_cell == len(config.records)).all()
-        assert len(per_cell) == config.n_cells * len(config.gates_of(loss))
+        assert (evaluation_per_cell == len(config.records)).all()
+        assert len(evaluation_per_cell) == config.n_cells * len(config.gates_of(loss))
 
 
 def test_table_is_in_the_schema_and_its_keys_are_unique(run):

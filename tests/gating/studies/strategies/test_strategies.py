@@ -44,7 +44,7 @@ STEPS = [20, 26, 32, 39, 47, 56]
 def tiny(task="urns", **fields) -> StrategiesConfig:
     """Two seeds, one D and one width held out, the last third of training held out; all checkpoints described."""
     training = TrainSettings(
-        steps=56, batch_size=8, learning_rate=0.01, checkpoints=6, save_every=14, warm_up=5, clip=1.0
+        steps=56, batch_size=8, learning_rate=0.01, checkpoints=6, save_every=14, warm_up=5, max_grad_norm=1.0
     )
     given = {
         "task": task,
@@ -59,7 +59,7 @@ def tiny(task="urns", **fields) -> StrategiesConfig:
         "loss_groups": 4,
         "described_within": 1.0,
         "held_out": HeldOut(n_tasks=(4,), mlp_factors=(2.0,), steps_after=0.7),
-        "bootstrap": 3,
+        "n_resamples": 3,
         "transformer": DecoderShape(width=8),
         "training": training,
     }
@@ -247,8 +247,8 @@ def test_a_finished_run_is_read_not_run_again_and_other_settings_are_refused(sma
     pd.testing.assert_frame_equal(again, table)
     assert len(said) == 2
     assert "is finished" in said[0]
-    with pytest.raises(FolderError, match=r"bootstrap is 3 there, 4 here"):
-        _run(fewer(bootstrap=4), out)
+    with pytest.raises(FolderError, match=r"n_resamples is 3 there, 4 here"):
+        _run(fewer(n_resamples=4), out)
 
 
 @pytest.mark.long

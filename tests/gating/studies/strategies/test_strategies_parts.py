@@ -41,11 +41,11 @@ def _cells(weights, described=None, relative=None) -> StudyCells:
     m, g = (torch.randn(40, 5, generator=rng, dtype=torch.float64).log_softmax(-1) for _ in range(2))
     runs, tables = [], []
     for row in torch.logit(torch.from_numpy(weights), eps=1e-12):
-        transformer = torch.stack([blend(value.expand(40), m, g, loss="kl") for value in row])
+        transformer = torch.stack([blend(value.expand(40), m, g, distance="kl") for value in row])
         nothing = torch.zeros(40, dtype=torch.float64)
         answers = Answers(transformer, m, g, nothing, nothing[:4], nothing[:4])
         runs.append(RunOutputs({"ibd": answers}, 0.1, 0.2, 100.0, 50.0))
-        tables.append(output_rows(transformer, m[None], g[None], loss="kl").tabulate().table)
+        tables.append(output_rows(transformer, m[None], g[None], distance="kl").tabulate().table)
     cells = PosteriorCells(
         DiscrepancyCurves(np.concatenate(tables)),
         n_tasks=np.repeat(2.0 ** np.arange(1, n + 1), 4),
@@ -186,7 +186,7 @@ def test_median_of_means_is_that_of_seeded_random_groups():
 
 
 def _agreement(cells, gate, resamples=200):
-    rows = agreement_rows(cells, [gate], resamples=resamples, seed=0)
+    rows = agreement_rows(cells, [gate], n_resamples=resamples, seed=0)
     return {row["measure"]: row for row in rows}
 
 
