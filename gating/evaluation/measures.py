@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gating.evaluation.conditions import Condition, TestSet
-from gating.gates.effective import effective_gate
+from gating.gates.effective import nearest_mixture
 from gating.tasks.sequences import Sequences
 from gating.validation import holds_numbers
 from theory.fields import shown
@@ -117,7 +117,7 @@ def gate_rows(
             cells = [log_p[:, seen.to(log_p.device)] for log_p in triple]
             weights = weights[seen].to(cells[0].device)
             parts = [cell.flatten(1, 2) for cell in cells]
-            fit = effective_gate(parts[0], parts[1], parts[2], weights.repeat_interleave(test_set.evaluation_per_cell))
+            fit = nearest_mixture(parts[0], parts[1], parts[2], weights.repeat_interleave(test_set.evaluation_per_cell))
             slope, curvature, divergence = _at_gate(cells, fit.alpha.nan_to_num()[:, None, None, None])
             of_slope, of_divergence = (
                 (weights.square() * _variance(part)).sum(-1).sqrt() for part in (slope, divergence)

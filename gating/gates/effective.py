@@ -5,18 +5,27 @@ weight that describes a checkpoint best, and what no gate can explain of it.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from theory.validation import require_positive, require_scalar
 
-__all__ = ["EffectiveGate", "effective_gate", "effective_gate_squared"]
+__all__ = ["EffectiveGate", "effective_gate", "effective_gate_squared", "nearest_mixture"]
+
+Array = TypeVar("Array", Tensor, NDArray[Any])
+
+TOLERANCE = {torch.float16: 0.05, torch.bfloat16: 0.05}
+ROUNDED = 1e-3
+"""How far from 0 the logsumexp of a row may be, in float32 and float64: in `TOLERANCE`, in shorter formats. Float32
+rounding over 100,000 labels stays within it, and so does clipping 1,000 labels at 1e-7."""
 
 
-class EffectiveGate(NamedTuple):
-    """Result of a fit.
+class EffectiveGate(NamedTuple, Generic[Array]):
+    """Result of a fit, in tensors where tensors were given and in arrays where arrays were.
 
     Attributes:
         alpha: weight of the in-weight predictor, in [0, 1]; NaN where g and h agree on every sequence, since then
@@ -24,13 +33,13 @@ class EffectiveGate(NamedTuple):
         residual: what the best mixture leaves unexplained: mean KL divergence in nats, or mean squared error.
     """
 
-    alpha: Tensor
-    residual: Tensor
+    alpha: Array
+    residual: Array
 
 
 def effective_gate(
-    model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None, *, tolerance: float = 1e-10
-) -> EffectiveGate:
+    model: Array, g: Array, h: Array, weights: Array | None = None, *, tolerance: float = 1e-10
+) -> EffectiveGate[Array]:
     r"""Effective gate of a model that answers with probabilities.
 
     .. math:: \alpha^* = \arg\min_{\alpha \in [0, 1]} \sum_i w_i \,\mathrm{KL}(T_i \,\|\, \alpha g_i + (1-\alpha) h_i)
@@ -39,7 +48,9 @@ def effective_gate(
     dimensions at once.
 
     Args:
-        model: log-probabilities of the model T, shape (..., n, C), in nats.
+        model: log-probabilities of the model T, shape (..., n, C), in nats; a tensor or an array of numpy, as the
+            other arguments. -inf is probability 0. The logsumexp of each row must be 0 within 0.001, or within 0.05 in
+            float16 and bfloat16, and no value above that.
         g: log-probabilities of the in-weight predictor, same shape.
         h: log-probabilities of the in-context predictor, same shape.
         weights: non-negative weights w of the n sequences, shape (n,) or (..., n); uniform when None. They are
@@ -47,11 +58,12 @@ def effective_gate(
         tolerance: the minimum lies within this distance of the returned weight.
 
     Returns:
-        `EffectiveGate` with tensors of shape (...), float64.
+        `EffectiveGate` with tensors, or arrays, of shape (...), float64.
 
     Raises:
-        ValueError: when shapes differ, a log-probability is NaN or plus infinity, weights are not finite, negative or
-            sum to zero, or `tolerance` is not > 0.
+        TypeError: when an argument is no tensor and no array of real numbers, or tensors are mixed with arrays.
+        ValueError: when shapes differ, a row is none of log-probabilities, weights are not finite, negative or sum to
+            zero, or `tolerance` is not > 0.
         ArithmeticError: when the search does not end.
 
     Example:
@@ -60,6 +72,28 @@ def effective_gate(
         >>> mixture = (0.25 * g.exp() + 0.75 * h.exp()).log()
         >>> round(effective_gate(mixture, g, h).alpha.item(), 6)
         0.25
+        >>> effective_gate(mixture.exp(), g, h)
+        Traceback (most recent call last):
+        ...
+        ValueError: `model` must hold log-probabilities, rows with a logsumexp of 0 within 0.001; got 1.201
+    """
+    given = {"model": model, "g": g, "h": h, "weights": weights}
+    tensors = _as_tensors(given)
+    for name in ("model", "g", "h"):
+        _require_log_probabilities(name, tensors[name])
+    found = nearest_mixture(**tensors, tolerance=tolerance)
+    return _as_given(model, found)
+
+
+def nearest_mixture(
+    model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None, *, tolerance: float = 1e-10
+) -> EffectiveGate[Tensor]:
+    """`effective_gate` of tensors without the check of their rows: for those just made, and for clipped predictors.
+
+    Example:
+        >>> g, h = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.2, 0.8]]).log()
+        >>> nearest_mixture(h, g, h).alpha.item()
+        0.0
     """
     _check(model, g, h, Tensor.isposinf, "log-probabilities; got inf")
     tolerance = require_scalar("tolerance", require_positive("tolerance", tolerance))
@@ -104,14 +138,14 @@ def effective_gate(
     return EffectiveGate(torch.where(agree, torch.nan, alpha), residual)
 
 
-def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor | None = None) -> EffectiveGate:
+def effective_gate_squared(model: Array, g: Array, h: Array, weights: Array | None = None) -> EffectiveGate[Array]:
     r"""Effective gate of a model that answers with a number or a vector (regression).
 
     .. math:: \alpha^* = \mathrm{clip}_{[0,1]} \frac{\sum_i w_i \langle T_i - h_i, g_i - h_i \rangle}
         {\sum_i w_i \|g_i - h_i\|^2}
 
     Args:
-        model: outputs T of the model, shape (..., n, m).
+        model: outputs T of the model, shape (..., n, m); a tensor or an array of numpy, as the other arguments.
         g: outputs of the in-weight predictor, same shape.
         h: outputs of the in-context predictor, same shape.
         weights: as in `effective_gate`.
@@ -120,6 +154,7 @@ def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor 
         `EffectiveGate`; the residual is the weighted mean of the squared distance.
 
     Raises:
+        TypeError: when an argument is no tensor and no array of real numbers, or tensors are mixed with arrays.
         ValueError: when shapes differ, an output is not finite, or weights are not finite, negative or sum to zero.
 
     Example:
@@ -127,14 +162,50 @@ def effective_gate_squared(model: Tensor, g: Tensor, h: Tensor, weights: Tensor 
         >>> effective_gate_squared(0.25 * g, g, h).alpha.item()
         0.25
     """
-    _check(model, g, h, Tensor.isinf, "finite; got an infinite output")
-    t, g, h = model.double(), g.double(), h.double()
-    w = _normalised(weights, t)
-    gap = g - h
+    tensors = _as_tensors({"model": model, "g": g, "h": h, "weights": weights})
+    of_model, of_g, of_h = tensors["model"], tensors["g"], tensors["h"]
+    _check(of_model, of_g, of_h, Tensor.isinf, "finite; got an infinite output")
+    t, of_g, of_h = of_model.double(), of_g.double(), of_h.double()
+    w = _normalised(tensors["weights"], t)
+    gap = of_g - of_h
     power = (w * gap.square().sum(-1)).sum(-1)
-    alpha = ((w * ((t - h) * gap).sum(-1)).sum(-1) / power).clamp(0, 1)
-    error = (w * (t - h - alpha[..., None, None].nan_to_num() * gap).square().sum(-1)).sum(-1)
-    return EffectiveGate(alpha, error)
+    alpha = ((w * ((t - of_h) * gap).sum(-1)).sum(-1) / power).clamp(0, 1)
+    error = (w * (t - of_h - alpha[..., None, None].nan_to_num() * gap).square().sum(-1)).sum(-1)
+    return _as_given(model, EffectiveGate(alpha, error))
+
+
+def _as_tensors(given: dict[str, Any]) -> dict[str, Any]:
+    """Arrays as tensors that share their memory where they can, tensors as they are; all must be of one kind."""
+    arrays = [name for name, value in given.items() if isinstance(value, np.ndarray)]
+    tensors = [name for name, value in given.items() if isinstance(value, Tensor)]
+    if arrays and tensors:
+        raise TypeError(f"`{arrays[0]}` must be a tensor, as `{tensors[0]}` is, or both arrays; got an array")
+    odd = [name for name in arrays if given[name].dtype.kind not in "fiu"]
+    if odd:
+        raise TypeError(f"`{odd[0]}` must be an array of real numbers; got one of {given[odd[0]].dtype}")
+    made = {name: torch.from_numpy(np.array(given[name], dtype=_plain(given[name].dtype))) for name in arrays}
+    return {**given, **made}
+
+
+def _plain(dtype: np.dtype[Any]) -> Any:
+    """What torch has of a type of numpy's: 16, 32 and 64 bits of floats, anything else as 64."""
+    return dtype.newbyteorder("=") if dtype.kind == "f" and dtype.itemsize <= 8 else np.float64
+
+
+def _as_given(model: Any, found: EffectiveGate[Tensor]) -> EffectiveGate[Any]:
+    return found if isinstance(model, Tensor) else EffectiveGate(*(part.numpy() for part in found))
+
+
+def _require_log_probabilities(name: str, value: Any) -> None:
+    """That every row is one of log-probabilities; shapes and NaN are looked at by `_check`, which follows."""
+    if not isinstance(value, Tensor) or value.is_complex() or not value.numel() or not value.dim():
+        return
+    tolerance = TOLERANCE.get(value.dtype, ROUNDED)
+    sums = value.double().logsumexp(-1)
+    worst = sums.flatten()[sums.abs().argmax()].item()  # NaN counts as the largest
+    if abs(worst) > tolerance:
+        wanted = f"log-probabilities, rows with a logsumexp of 0 within {tolerance:g}"
+        raise ValueError(f"`{name}` must hold {wanted}; got {worst:.4g}")
 
 
 def _check(model: Tensor, g: Tensor, h: Tensor, refused: Callable[[Tensor], Tensor], instead: str) -> None:

@@ -1,6 +1,6 @@
 """Checkpoints of all runs as the cells that gates are fitted to and judged on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gating.evaluation.relative_distance import relative_distance
 from gating.gates.discrepancy import DiscrepancyCurves, output_rows
-from gating.gates.effective import effective_gate, effective_gate_squared
+from gating.gates.effective import EffectiveGate, effective_gate_squared, nearest_mixture
 from gating.gates.posterior_cells import PosteriorCells, describable
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.families import FAMILIES
@@ -21,7 +21,10 @@ __all__ = ["GROUPS", "StudyCells", "cells_of", "group_of"]
 GROUPS = ("in_fit", "held_out_tasks", "held_out_steps", "held_out_widths")
 """What the fit has seen of a cell; a cell that is held out twice counts under the last that applies."""
 
-BEST_MIXTURE = {"kl": effective_gate, "squared": effective_gate_squared}
+BEST_MIXTURE: dict[str, Callable[..., EffectiveGate[Tensor]]] = {
+    "kl": nearest_mixture,
+    "squared": effective_gate_squared,
+}
 
 
 @dataclass(frozen=True)

@@ -128,3 +128,60 @@ def test_bad_input_is_named(rng):
         effective_gate(g, g, g * math.nan)
     with pytest.raises(ValueError, match="`weights` must be >= 0"):
         effective_gate(g, g, g, -torch.ones(N))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_arrays_give_arrays_and_the_numbers_of_tensors(rng, dtype):
+    """Both routes see the same numbers, in each type; what is given is left as it is."""
+    parts = [log_simplex(rng, 3, N, C).numpy().astype(dtype) for _ in range(3)]
+    weights, before = np.arange(1, N + 1), [part.copy() for part in parts]
+    for solve in (effective_gate, effective_gate_squared):
+        found = solve(*parts, weights)
+        wanted = solve(*map(torch.from_numpy, parts), torch.from_numpy(weights))
+        for mine, other in zip(found, wanted, strict=True):
+            assert isinstance(mine, np.ndarray)
+            assert isinstance(other, torch.Tensor)
+            assert mine.dtype == np.float64
+            np.testing.assert_array_equal(mine, other.numpy())
+    assert all(np.array_equal(part, held) for part, held in zip(parts, before, strict=True))
+    read_only = [np.broadcast_to(part[0], part.shape) for part in parts]
+    assert effective_gate(*read_only).alpha.shape == (3,)
+
+
+@pytest.mark.parametrize("name", ["model", "g", "h"])
+@pytest.mark.parametrize(
+    ("spoil", "worst"),
+    [
+        (lambda row: row.exp(), r"1\.958"),  # probabilities: ln 6 + 1 / 6
+        (lambda row: row + 3, r"3"),  # logits, of which the softmax was not taken
+        (lambda row: row - 0.01, r"-0\.01"),
+        (lambda row: row * math.inf, "-inf"),  # nothing has a probability
+    ],
+)
+def test_rows_that_are_no_log_probabilities_are_refused_by_their_worst(rng, name, spoil, worst):
+    """One bad row of many is enough, and its logsumexp is said; -inf in a good row is a probability of 0."""
+    parts = {part: log_simplex(rng, 5, N, C) for part in ("model", "g", "h")}
+    parts["model"][0, 0] = torch.full((C,), -math.inf).index_fill(0, torch.tensor(1), 0.0)
+    assert effective_gate(**parts).alpha.isfinite().all()
+    parts[name][3, 7] = spoil(torch.full((C,), -math.log(C), dtype=torch.float64))
+    sentence = f"`{name}` must hold log-probabilities, rows with a logsumexp of 0 within 0.001; got {worst}"
+    for given in (parts, {key: part.numpy() for key, part in parts.items()}):
+        with pytest.raises(ValueError, match=f"^{sentence}$"):
+            effective_gate(**given)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_rounding_of_short_formats_is_no_reason_to_refuse(rng, dtype):
+    """Rows of a thousand labels, rounded; in bfloat16 a logsumexp may be off by 1 in 100."""
+    parts = [log_simplex(rng, 20, 1000, spread=5.0).to(dtype) for _ in range(3)]
+    assert effective_gate(*parts).alpha.isfinite().all()
+    with pytest.raises(ValueError, match=r"`h` must hold log-probabilities"):
+        effective_gate(parts[0], parts[1], parts[2] + 0.2)
+
+
+def test_tensors_and_arrays_are_not_mixed(rng):
+    g = log_simplex(rng, N, C)
+    with pytest.raises(TypeError, match="`h` must be a tensor, as `model` is, or both arrays; got an array"):
+        effective_gate(g, g, g.numpy())
+    with pytest.raises(TypeError, match="`model` must be an array of real numbers; got one of complex128"):
+        effective_gate(*(g.numpy() * 1j,) * 3)
