@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from theory.gate_cells import GateCells
-from theory.oracle_gate import oracle_gate
+from theory.oracle import oracle_gate
 
 
 def ordinary(seed: int, n_classes: int = 10) -> GateCells:

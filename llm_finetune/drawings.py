@@ -11,7 +11,7 @@ from gating.page.canvas import canvas
 from gating.page.draw import PAPER, REFERENCE_COLOUR
 from gating.page.names import INK, system_of
 from gating.results.columns import measure
-from gating.results.query import at_last_step, select
+from gating.results.query import last_step, select
 from gating.studies.vocabulary import GATE, GROUPS
 
 __all__ = ["draw_gates", "draw_share", "gates_by_exposure"]
@@ -65,7 +65,7 @@ def gates_by_exposure(summary: pd.DataFrame) -> pd.DataFrame:
     others = gates[gates["system"] != "llm"]
     times = select(summary, {"measure": "exposures"})[[*keys, "value"]].rename(columns={"value": "exposures"})
     fixed = times.drop(columns=["step", "mixture", "exposure"])
-    joined = [llm.merge(times, on=keys), at_last_step(others).merge(fixed, on=["system", "n", "group"])]
+    joined = [llm.merge(times, on=keys), last_step(others).merge(fixed, on=["system", "n", "group"])]
     found = pd.concat(joined, ignore_index=True)
     return found[(found["exposures"] > 0) & found["value"].notna()]
 

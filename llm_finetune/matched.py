@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gating.results.columns import BASE
-from gating.results.query import at_last_step, select
+from gating.results.query import last_step, select
 from gating.results.table import make_table, read_table
 from gating.runs.folder import TABLE, RunFolder
 from llm_finetune.config import FinetuneConfig
@@ -55,7 +55,7 @@ def gates_beside(folder: str | Path) -> pd.DataFrame:
     settings, table = run.manifest["identity"].get("config", {}), run.read(TABLE, read_table)
     where = {"system": BESIDE, "measure": "effective_gate", "distribution": "oobd", "context": "relevant"}
     found = select(table, {**where, "group": ("high", "low"), "answer": False})
-    gates = at_last_step(found)[[column.name for column in BASE]]
+    gates = last_step(found)[[column.name for column in BASE]]
     if gates.empty or "distribution" not in settings:
         raise SpecError([f"`gates` must be the folder of a `gating compare` run; '{folder}' holds no gates of classes"])
     spec = build(ClassMixture, settings["distribution"])

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gating.page.figures import Page
 from gating.results.table import make_table
+from gating.runs.calls import study_function
 from gating.runs.executor import Part, Resources
 from gating.runs.folder import TABLE
 from gating.runs.store import Place
@@ -21,7 +22,7 @@ from llm_finetune.matched import exposure_rows, gates_beside
 from llm_finetune.page import SAMPLES, finetune_page, finetune_text
 from theory.settings import SpecError
 
-__all__ = ["Finetune"]
+__all__ = ["Finetune", "finetune_study"]
 
 PACKAGES = ("transformers", "accelerate", "peft")
 PROMPT_TOKENS = 100  # for estimates of memory
@@ -119,3 +120,6 @@ def _folder(config: FinetuneConfig, say: Callable[[str], None]) -> Path:
     from llm_finetune.models import model_folder
 
     return model_folder(config.model, say=say)
+
+
+finetune_study = study_function(Finetune())

@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike
 from theory import in_context, in_weight
 from theory.context_law import CONTEXTS
 from theory.distribution import GROUPS, ClassMixture
+from theory.label_votes import LONGEST_EXACT_CONTEXT
 from theory.labels import LabelLaw, class_label_law
 from theory.phases import BOUNDS, MEASURES, Comparison, risk_bounds
 from theory.validation import Floats, require_choice, require_count
 
-__all__ = ["in_weight_risk", "risk_rows"]
+__all__ = ["in_context_risk", "in_weight_risk", "risk_rows"]
 
 Row = dict[str, Any]
 
@@ -45,6 +46,39 @@ def in_weight_risk(
 
     frequencies = enumerate(spec.frequencies)
     return np.stack([risk(q, class_label_law(spec, label, test_distribution)) for label, q in frequencies], axis=-1)
+
+
+def in_context_risk(
+    spec: ClassMixture,
+    measure: str,
+    *,
+    context: str = "relevant",
+    temperature: float = 0.1,
+    clip: float = 1e-7,
+    squared_distance: float = 2.0,
+) -> Floats:
+    """Exact risk of the softmax similarity h for each class, shape (K,), on clean inputs.
+
+    Args:
+        spec: the data.
+        measure: ``error`` (0-1; contexts of at most 10 tokens), ``log_loss`` (nats) or ``linear_loss``.
+        context: ``relevant``, ``irrelevant`` or ``as_trained``.
+        temperature: tau > 0 of the similarity.
+        clip: least probability that h gives a label, in (0, 1); of no concern to the other two losses.
+        squared_distance: D >= 0 between the centres of two classes.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> in_context_risk(ClassMixture(label_noise=0.1), "error").round(4)[:2].tolist()
+        [0.1889, 0.1889]
+    """
+    how: dict[str, Any] = {"temperature": temperature, "context": context, "squared_distance": squared_distance}
+    if require_choice("measure", measure, MEASURES) == "log_loss":
+        return in_context.exact_log_loss(spec, clip=clip, **how)
+    exact = in_context.exact_error if measure == "error" else in_context.exact_linear_loss
+    return exact(spec, **how)
 
 
 def risk_rows(
@@ -135,11 +169,11 @@ def risk_rows(
 def _in_context_risks(
     spec: ClassMixture, context: str, temperature: float, clip: float, squared_distance: float
 ) -> dict[str, Floats]:
-    data = {"temperature": temperature, "squared_distance": squared_distance}
-    risks = {
-        "log_loss": in_context.exact_log_loss(spec, context=context, clip=clip, **data),
-        "linear_loss": in_context.exact_linear_loss(spec, context=context, **data),
+    is_short = spec.context_length <= LONGEST_EXACT_CONTEXT
+    return {
+        measure: in_context_risk(
+            spec, measure, context=context, temperature=temperature, clip=clip, squared_distance=squared_distance
+        )
+        for measure in ("log_loss", "linear_loss", "error")
+        if measure != "error" or is_short
     }
-    if spec.context_length <= in_context.LONGEST_EXACT_CONTEXT:
-        risks["error"] = in_context.exact_error(spec, context=context, **data)
-    return risks

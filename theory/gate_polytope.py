@@ -1,7 +1,7 @@
 """The set of gates a constrained problem allows, as named blocks of linear inequalities.
 
 A gate is a vector of weights ``alpha``, one per group of cells that it cannot tell apart. Every constraint of
-:func:`theory.oracle_gate.oracle_gate` is a block ``matrix @ z <= bound`` over ``z = (alpha, auxiliary variables)``; one
+:func:`theory.oracle.oracle_gate` is a block ``matrix @ z <= bound`` over ``z = (alpha, auxiliary variables)``; one
 block, one name, one vector of prices.
 """
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from gating.page.canvas import canvas
 from gating.page.figures import Facet, FigureSpec, Mark, Row, Settings, YAxis
 from gating.page.names import INK, in_order, known_systems, system_of
-from gating.results.query import at_last_step, select, sizes
+from gating.results.query import last_step, select, sizes
 
 __all__ = [
     "IN_CONTEXT_THEORY",
@@ -71,7 +71,7 @@ def panels(spec: FigureSpec, summary: pd.DataFrame) -> Panels | None:
         spec: the figure.
         summary: rows as `gating.results.table.summarise` returns them.
     """
-    kept = at_last_step(summary) if spec.x == "n" else summary
+    kept = last_step(summary) if spec.x == "n" else summary
     if spec.systems:
         kept = select(kept, {"system": spec.systems})
     if not spec.theory:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["at_last_step", "few_sizes", "find_setting", "seeds_phrase", "select", "sizes", "steps_phrase"]
+__all__ = ["few_sizes", "find_setting", "last_step", "seeds_phrase", "select", "sizes", "steps_phrase"]
 
 
 def select(summary: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def select(summary: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return summary[keep]
 
 
-def at_last_step(summary: pd.DataFrame) -> pd.DataFrame:
+def last_step(summary: pd.DataFrame) -> pd.DataFrame:
     """Rows of each system's last step at each N; rows without a step (theory, counts) are kept."""
     last = summary.groupby(["system", "n"], dropna=False)["step"].transform("max")
     return summary[summary["step"].isna() | (summary["step"] == last).fillna(False)]

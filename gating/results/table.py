@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from gating.results.columns import BASE, SCHEMA_VERSION, Column, Measure, column, columns, measure
 from gating.results.intervals import grouped_intervals, leaves
-from gating.results.query import at_last_step
+from gating.results.query import last_step
 
 __all__ = ["json_rows", "key_names", "make_table", "read_table", "summarise", "write_table"]
 
@@ -102,7 +102,7 @@ def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         >>> json_rows(make_table([{"system": "theory", "measure": "crossover_error", "value": float("inf")}]))
         [{'system': 'theory', 'measure': 'crossover_error', 'answer': False, 'value': None}]
     """
-    records = at_last_step(table).astype(object).to_dict("records")
+    records = last_step(table).astype(object).to_dict("records")
     return [
         {str(k): None if v in (math.inf, -math.inf) else v for k, v in row.items() if not pd.isna(v)} for row in records
     ]

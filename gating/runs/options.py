@@ -46,3 +46,7 @@ class RunOptions:
             yield f"`address` must be left out where `executor` is 'threads'; got {self.address!r}"
         if self.again and self.out == "none":
             yield "`again` must be left out where `out` is none; got both"
+
+    def folder(self, default: str | None) -> str | None:
+        """Folder of the run that `out` asks for; ``auto`` asks for `default`."""
+        return {"auto": default, "none": None}.get(self.out, self.out)

@@ -6,15 +6,16 @@ flag, then file, then preset, then default.
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
+from gating.settings.text import as_plain
 from gating.settings.yaml_files import Entry, parse_value, read_entries
 from theory.fields import parted, quoted, shown
 from theory.settings import SpecError, build, field_types
 
-__all__ = ["near", "read_config", "read_flags"]
+__all__ = ["near", "read_call", "read_config", "read_flags"]
 
 Config = TypeVar("Config")
 Options = TypeVar("Options")
@@ -52,28 +53,86 @@ def read_flags(
         ...
         theory.settings.SpecError: unknown key `dimm`; did you mean `dim`?; `n_low` must be an integer >= 0; got 'many'
     """
+    types = _types(config_class, options_class)
+    texts, problems = _texts(types), list[str]()
+    given = _flag_entries(arguments, types, texts, list(positionals), problems)
+    return _settings(given, problems, config_class, options_class, presets)
+
+
+def read_call(
+    given: Mapping[str, Any],
+    config_class: type[Config],
+    options_class: type[Options] | None = None,
+    presets: Mapping[str, Path] | None = None,
+) -> tuple[Config, Options]:
+    """Settings and options from the keywords of a call, checked as those of a command line.
+
+    Args:
+        given: values by name; a section is a dictionary, or a name has dots. ``preset`` names a file of ``presets``,
+            and ``config`` is a file, a dictionary or settings; keywords win over it, and it wins over the preset.
+        config_class: class of the settings.
+        options_class: class of what is no setting.
+        presets: files that ``preset`` names.
+
+    Raises:
+        SpecError: as `read_flags`.
+
+    Example:
+        >>> from gating.studies.bounds.config import BoundsConfig
+        >>> call = {"config": {"beta": 2.0, "distribution": {"dim": 8}}, "distribution.n_low": 3, "n_sequences": 64}
+        >>> found = read_call(call, BoundsConfig)[0]
+        >>> found.beta, found.distribution.dim, found.distribution.n_low, found.n_sequences
+        (2.0, 8, 3, (64,))
+    """
+    held = as_plain(given.get("config", {}))
+    values = held if isinstance(held, Mapping) else {"config": held}
+    keywords = {name: value for name, value in given.items() if name != "config"}
+    entries = [*_call_entries(values), *_call_entries(keywords)]
+    return _settings(entries, [], config_class, options_class, presets)
+
+
+def _call_entries(given: Mapping[str, Any], prefix: str = "") -> Iterator[Entry]:
+    """What keywords give, in order, each section before its own."""
+    for name, value in given.items():
+        held = as_plain(value)
+        if isinstance(held, Mapping):
+            yield Entry(f"{prefix}{name}", {})
+            yield from _call_entries(held, f"{prefix}{name}.")
+        else:
+            yield Entry(f"{prefix}{name}", held)
+
+
+def _types(config_class: Any, options_class: Any) -> dict[str, Any]:
+    return field_types(config_class) | (field_types(options_class) if options_class else {})
+
+
+def _texts(types: Mapping[str, Any]) -> set[str]:
+    """Keys of fields that hold text."""
+    return {"config", "preset"} | {key for key, hint in types.items() if _is_text(hint)}
+
+
+def _settings(
+    given: Sequence[Entry], problems: list[str], config_class: Any, options_class: Any, presets: Any
+) -> tuple[Any, Any]:
+    """Settings and options from entries and the files that they name; `problems` are known already."""
+    types, presets = _types(config_class, options_class), presets or {}
     option_types = field_types(options_class) if options_class else {}
-    types = field_types(config_class) | option_types
-    texts = {"config", "preset"} | {key for key, hint in types.items() if _is_text(hint)}
-    presets = presets or {}
-    problems: list[str] = []
-    flags = _flag_entries(arguments, types, texts, list(positionals), problems)
     files: list[str | Path] = []
-    for name in [entry.value for entry in flags if entry.key == "preset"]:
-        if name in presets:
+    for name in [entry.value for entry in given if entry.key == "preset"]:
+        if isinstance(name, str) and name in presets:
             files.append(presets[name])
         else:
-            problems.append(f"`preset` must be one of {tuple(presets)}; got {shown(name)}{near(name, presets)}")
-    files += [entry.value for entry in flags if entry.key == "config"]
+            problems.append(f"`preset` must be one of {tuple(presets)}; got {shown(name)}{near(str(name), presets)}")
+    files += [entry.value for entry in given if entry.key == "config"]
     entries: list[Entry] = []
     for file in files:
         try:
-            found, wrong = read_entries(file, texts)
+            found, wrong = read_entries(file, _texts(types))
         except SpecError as error:
             found, wrong = [], error.problems
         entries += found
         problems += wrong
-    values, places = _merged(entries + [entry for entry in flags if entry.key not in ("preset", "config")])
+    values, places = _merged(entries + [entry for entry in given if entry.key not in ("preset", "config")])
 
     def built(cls: type[Any] | None, given: Mapping[str, Any]) -> Any:
         try:

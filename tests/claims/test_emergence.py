@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tests.claims.monte_carlo import N_ERRORS, standard_error
 from tests.claims.test_in_context import losses, sampled_tokens
-from theory.crossover import crossover, largest_label_noise, smallest_context, smallest_sample
+from theory.crossovers import crossover, largest_label_noise, smallest_context, smallest_sample
 from theory.curves import in_weight_risk
 from theory.distribution import ClassMixture
 from theory.in_context import exact_error, exact_log_loss

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from theory.gate_cells import GATE_LOSSES, GateCells
-from theory.oracle_gate import OracleGate, SolverError, oracle_gate
+from theory.oracle import OracleGate, SolverError, oracle_gate
 
 N_QUERIES = 8
 LOSSES = pytest.mark.parametrize("loss", GATE_LOSSES)
@@ -251,7 +251,7 @@ def test_3_9_probabilities_twelve_orders_of_magnitude_apart_are_solved() -> None
 def test_3_8_the_gap_sees_a_wrong_answer(monkeypatch: pytest.MonkeyPatch, generator: np.random.Generator) -> None:
     """A solver that stops early is told by both certificates."""
     loose = {"tol_gap_abs": 1e-2, "tol_gap_rel": 1e-2, "tol_feas": 1e-2}
-    monkeypatch.setattr("theory.oracle_gate.ATTEMPTS", (loose,))
+    monkeypatch.setattr("theory.oracle.ATTEMPTS", (loose,))
     cells = random_cells(generator)
     sloppy = oracle_gate(cells, memory=3.0)
     monkeypatch.undo()

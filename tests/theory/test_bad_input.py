@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from theory import (
-    crossover,
+    crossovers,
     curves,
     in_context,
     in_context_bounds,
@@ -86,10 +86,10 @@ FUNCTIONS = [
     curves.risk_rows,
     phases.phase_diagram,
     phases.risk_bounds,
-    crossover.crossover,
-    crossover.smallest_sample,
-    crossover.largest_label_noise,
-    crossover.smallest_context,
+    crossovers.crossover,
+    crossovers.smallest_sample,
+    crossovers.largest_label_noise,
+    crossovers.smallest_context,
 ]
 BAD = [
     None,
@@ -128,7 +128,7 @@ def complaint_of(function: Callable[..., Any], arguments: dict[str, Any]) -> str
         result = function(**arguments)
     except ValueError as error:
         return str(error)
-    may_be_nan = function is crossover.largest_label_noise
+    may_be_nan = function is crossovers.largest_label_noise
     return "NaN" if np.isnan(numbers(result)).any() and not may_be_nan else ""
 
 

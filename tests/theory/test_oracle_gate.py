@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from theory.gate_cells import GateCells
-from theory.oracle_gate import oracle_gate
+from theory.oracle import oracle_gate
 
 TABLE = [[0.25, 0.25], [0.25, 0.25]]
 

@@ -17,7 +17,7 @@ from gating.runs.study import Estimate, Study
 from gating.studies.bounds.config import BoundsConfig
 from gating.studies.bounds.page import bounds_page, bounds_text
 from gating.studies.vocabulary import refusals
-from theory.crossover import crossover
+from theory.crossovers import crossover
 from theory.curves import risk_rows
 from theory.phases import Comparison
 

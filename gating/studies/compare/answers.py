@@ -11,9 +11,9 @@ import pandas as pd
 
 from gating.evaluation.crossing import crossing
 from gating.results.intervals import geometric_mean_interval
-from gating.results.query import at_last_step, select
+from gating.results.query import last_step, select
 from gating.studies.compare.config import CompareConfig
-from theory.crossover import crossover
+from theory.crossovers import crossover
 from theory.curves import risk_rows
 from theory.phases import Comparison, RiskBounds
 
@@ -90,7 +90,7 @@ def crossing_rows(table: pd.DataFrame) -> Iterator[Row]:
     """Every one of `CROSSINGS` at the last step, by system and group: the geometric mean over seeds of where each
     seed's curve crosses, interpolated on ln N. Where no seed crosses among the sizes measured it is 0 if all are past
     the level from the first, infinite if none gets there, else missing."""
-    last = at_last_step(table)
+    last = last_step(table)
     for sought in CROSSINGS:
         distribution, context = sought.where
         where = {"distribution": distribution, "context": context, "measure": sought.curve, "group": ("high", "low")}

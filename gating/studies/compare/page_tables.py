@@ -10,7 +10,7 @@ from gating.page.names import system_of
 from gating.page.text_table import Block, TextTable, number, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import at_last_step, few_sizes, seeds_phrase, select, sizes, steps_phrase
+from gating.results.query import few_sizes, last_step, seeds_phrase, select, sizes, steps_phrase
 from gating.results.table import summarise
 from gating.studies.compare.answers import CROSSINGS, LOSSES
 from gating.studies.compare.config import CompareConfig
@@ -119,7 +119,7 @@ def condition_table(summary: pd.DataFrame, measures: Sequence[str], n: int) -> T
         measures: measures to show; with several, each has rows of its own.
         n: number of training sequences.
     """
-    rows = select(at_last_step(summary), {"n": n, "measure": tuple(measures), "group": PAIR})
+    rows = select(last_step(summary), {"n": n, "measure": tuple(measures), "group": PAIR})
     held = set(zip(rows["distribution"], rows["context"], strict=True))
     columns = [(*key, group) for key in CONDITIONS if key in held for group in PAIR]
     names = (f"{condition_name(*key)}, {GROUPS[group].removesuffix(' classes')}" for *key, group in columns)
@@ -138,7 +138,7 @@ def _line_name(kind: str, system: str, measure: str, *, many: bool) -> str:
 
 def summary_table(summary: pd.DataFrame) -> TextTable:
     """Every row of the last step, one line for each system, N, kind, condition and group, one column per measure."""
-    rows = at_last_step(summary)
+    rows = last_step(summary)
     line = ["system", "kind", "n", "distribution", "context", "group"]
     measures = list(dict.fromkeys(rows["measure"]))
     body = tuple((*key, *cells) for key, cells in _lines(rows, line, ["measure"], [(name,) for name in measures]))
@@ -177,7 +177,7 @@ def error_text(table: pd.DataFrame) -> str:
         low, transformer  0.200 [0.057, 0.510]
     """
     summary = summarise(table[table["measure"] == "error"])
-    last = select(at_last_step(summary), {"group": PAIR, "kind": ("measured", "exact")})
+    last = select(last_step(summary), {"group": PAIR, "kind": ("measured", "exact")})
     blocks = [f"Error (0-1) {steps_phrase(last)}. {seeds_phrase(last)}"]
     for n in few_sizes(summary):
         rows = select(last, {"n": n})
@@ -197,7 +197,7 @@ def markdown_tables(table: pd.DataFrame) -> str:
         table: rows of the schema of `gating.results.table`.
     """
     summary = summarise(table[~table["answer"]])
-    last = at_last_step(summary)
+    last = last_step(summary)
     blocks = [f"Measured {steps_phrase(last)}. {seeds_phrase(last)}"]
     for measure in ("error", "log_loss", "effective_gate", "effective_gate_residual"):
         blocks.append(f"## {measure_of(measure).meaning}")

@@ -18,7 +18,7 @@ from gating.predictors.in_weight import TabularInWeight
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.replicas import Replica, sampler_of
 from gating.studies.vocabulary import refusals
-from theory.crossover import crossover
+from theory.crossovers import crossover
 from theory.curves import in_weight_risk
 from theory.distribution import ClassMixture
 from theory.fields import LARGEST_WHOLE

@@ -14,7 +14,7 @@ from gating.page.figures import Drawing, Facet, FigureSpec, Page, Row, Trace, YA
 from gating.page.names import system_of
 from gating.page.text_table import Block, TextTable, number, whole, with_ends
 from gating.page.words import page_words
-from gating.results.query import at_last_step, select
+from gating.results.query import last_step, select
 from gating.studies.crossover.answers import ONSETS, Onset
 from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
 
@@ -50,7 +50,7 @@ def by_onset(table: pd.DataFrame) -> dict[Onset, dict[str, pd.DataFrame]]:
     Each has columns ``value``, ``low`` and ``high``, missing where there is nothing; slopes have one row, the others
     one for each frequency ``q``, ascending.
     """
-    last = at_last_step(table[table["answer"] | (table["kind"] == "exact")])
+    last = last_step(table[table["answer"] | (table["kind"] == "exact")])
     q = select(last, {"measure": "query_frequency"}).set_index("p_high")["value"].sort_values()
     found = {}
     for onset in ONSETS:

@@ -10,7 +10,7 @@ from gating.page.names import in_order, system_of
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import at_last_step, seeds_phrase, select
+from gating.results.query import last_step, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.regret.config import LOSSES
 from gating.studies.vocabulary import GROUPS, group_of
@@ -32,7 +32,7 @@ def by_gate(summary: pd.DataFrame) -> tuple[Facet, ...]:
 
 def regret_table(summary: pd.DataFrame, loss: str, group: str) -> TextTable:
     """Measured regret, bound and their ratio at the last round: a row for each gate learner."""
-    rows = select(at_last_step(summary), {"group": group, "context": "as_trained"})
+    rows = select(last_step(summary), {"group": group, "context": "as_trained"})
     regret, ratio = f"regret_{loss}", f"regret_ratio_{loss}"
     gates = in_order(select(rows, {"measure": ratio})["system"], LEARNERS)
     header = ("gate learner", "measured regret", "bound", "regret / bound")
@@ -42,7 +42,7 @@ def regret_table(summary: pd.DataFrame, loss: str, group: str) -> TextTable:
 def total_table(summary: pd.DataFrame, loss: str) -> TextTable:
     """Total loss of the mixed predictions beside its bound, and of the predictors."""
     total = f"total_{loss}"
-    rows = select(at_last_step(summary), {"measure": total})
+    rows = select(last_step(summary), {"measure": total})
     header = ("", "total loss", "bound of the composition")
     return _table(rows, in_order(rows["system"], TOTALS), header, (total, "measured", 2), (total, "upper", 2))
 
@@ -75,7 +75,7 @@ def _blocks(summary: pd.DataFrame) -> Iterator[Block]:
 
 def regret_text(table: pd.DataFrame) -> str:
     """Regrets and totals for a terminal."""
-    summary = summarise(at_last_step(table[~table["answer"]]))
+    summary = summarise(last_step(table[~table["answer"]]))
     parts = [f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"]
     for loss, title in _losses(summary).items():
         tables = regret_table(summary, loss, "all"), total_table(summary, loss)
@@ -124,6 +124,6 @@ def regret_page(question: str, table: pd.DataFrame) -> Page:
         systems=LEARNERS,
         figures=FIGURES,
         terms=WORDS.terms,
-        blocks=tuple(_blocks(summarise(at_last_step(table[~table["answer"]])))),
+        blocks=tuple(_blocks(summarise(last_step(table[~table["answer"]])))),
         results_title="Results at the last round",
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gating.page.figures import Page
 from gating.results.columns import declare_from
-from gating.results.query import at_last_step, select
+from gating.results.query import last_step, select
 from gating.results.table import summarise
 from gating.runs.executor import Part
 from gating.runs.store import Place
@@ -40,7 +40,7 @@ class Regret(Study[RegretConfig]):
 
     def answers(self, config: RegretConfig, table: pd.DataFrame) -> pd.DataFrame:
         """Regret, bound, their ratio and total losses at the last round, over seeds and all cells."""
-        last = select(at_last_step(table), {"group": "all"})
+        last = select(last_step(table), {"group": "all"})
         return summarise(last).drop(columns=["seeds", "over"])
 
     def memory(self, config: RegretConfig) -> float:

@@ -16,7 +16,7 @@ from gating.page.figures import Block, Drawing, Facet, FigureSpec, Mark, Page, R
 from gating.page.names import System, declare_systems, in_order, known_systems, system_of
 from gating.page.page import write_page
 from gating.page.text_table import TextTable, number
-from gating.results.query import at_last_step
+from gating.results.query import last_step
 from gating.results.table import make_table, summarise
 from gating.studies.vocabulary import SYSTEMS
 
@@ -94,7 +94,7 @@ def test_one_look_for_one_name_and_one_name_for_one_look() -> None:
 def test_last_step_is_that_of_each_system_and_size() -> None:
     rows = [("a", 8, 10), ("a", 8, 20), ("a", 16, 10), ("b", 8, 5), ("c", 8, None)]
     found = make_table([{"system": s, "n": n, "step": t, "kind": "measured", "value": 0.0} for s, n, t in rows])
-    kept = at_last_step(summarise(found))[["system", "n", "step"]].astype(object)
+    kept = last_step(summarise(found))[["system", "n", "step"]].astype(object)
     assert sorted(map(str, kept.itertuples(index=False, name=None))) == sorted(
         map(str, [("a", 8, 20), ("a", 16, 10), ("b", 8, 5), ("c", 8, pd.NA)])
     )

@@ -89,6 +89,13 @@ def test_evaluation_sequences_are_not_training_rows():
     assert rows.unique(dim=0).shape[0] == len(rows)
 
 
+def test_one_size_is_that_of_every_replica():
+    one, each = (ClassMixtureSampler([SPEC] * 2, n, [0, 1]) for n in (100, [100, 100]))
+    for mine, other in zip(one.batches(0, 2, 8), each.batches(0, 2, 8), strict=True):
+        assert torch.equal(mine, other)
+    assert one.n_sequences == [100, 100]
+
+
 def test_evaluation_sequences_are_a_function_of_the_seed():
     query, relevant = torch.arange(50) % 10, torch.arange(50) % 2 == 0
     sampler = ClassMixtureSampler([SPEC, SPEC, SPEC], [64, 2**20, 64], [7, 7, 8])

@@ -19,7 +19,7 @@ from gating.studies.compare.answers import CROSSINGS, crossing_rows, phase_rows,
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.page import compare_page, predicted_marks
 from gating.studies.compare.page_tables import crossing_tables, phase_table
-from theory.crossover import crossover
+from theory.crossovers import crossover
 from theory.distribution import ClassMixture
 from theory.phases import Comparison, risk_bounds
 

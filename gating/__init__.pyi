@@ -1,0 +1,77 @@
+# What `gating` gives out, by the module that it comes from: read by type checkers, and by `theory.on_demand`.
+
+# studies as functions: the same folder and report as the command of that name
+from gating.runs.calls import (
+    bounds as bounds,
+    compare as compare,
+    crossover as crossover,
+    phases as phases,
+    regret as regret,
+    strategies as strategies,
+)
+
+# settings
+from gating.studies.bounds.config import BoundsConfig as BoundsConfig
+from gating.studies.compare.config import CompareConfig as CompareConfig
+from gating.studies.crossover.config import CrossoverConfig as CrossoverConfig
+from gating.studies.phases.config import PhasesConfig as PhasesConfig
+from gating.studies.regret.config import RegretConfig as RegretConfig
+from gating.studies.strategies.config import StrategiesConfig as StrategiesConfig
+from gating.training.schedule import TrainSettings as TrainSettings
+from theory.distribution import ClassMixture as ClassMixture
+from theory.settings import SpecError as SpecError
+
+# results
+from gating.results.query import last_step as last_step, select as select
+from gating.results.table import make_table as make_table, summarise as summarise
+from gating.runs.calls import read_results as read_results
+from gating.runs.errors import (
+    Damaged as Damaged,
+    FolderError as FolderError,
+    Interrupted as Interrupted,
+    RunFailed as RunFailed,
+)
+
+# gates
+from gating.gates import (
+    AdaHedgeGate as AdaHedgeGate,
+    BayesMixtureGate as BayesMixtureGate,
+    ExponentialWeightsGate as ExponentialWeightsGate,
+    GradientDescentGate as GradientDescentGate,
+    LinearLossGate as LinearLossGate,
+    LogLossGate as LogLossGate,
+    OnlineGate as OnlineGate,
+    PosteriorGate as PosteriorGate,
+    PosteriorParameters as PosteriorParameters,
+    UniversalPortfolioGate as UniversalPortfolioGate,
+)
+from gating.gates.effective import (
+    EffectiveGate as EffectiveGate,
+    effective_gate as effective_gate,
+    effective_gate_squared as effective_gate_squared,
+)
+from gating.gates.learned import MLPGate as MLPGate
+from gating.gates.online import play as play
+from gating.gates.stylized import StylizedModel as StylizedModel
+
+# data, predictors, models
+from gating.evaluation.relative_distance import relative_distance as relative_distance
+from gating.models.transformer import Transformer as Transformer
+from gating.predictors.in_context import SoftmaxSimilarity as SoftmaxSimilarity
+from gating.predictors.in_weight import InWeightMLP as InWeightMLP, TabularInWeight as TabularInWeight
+from gating.tasks.class_mixture import ClassMixtureSampler as ClassMixtureSampler
+from gating.tasks.item_labels import ItemLabels as ItemLabels
+from gating.tasks.linear_regression import LinearRegression as LinearRegression
+from gating.tasks.sequences import Sequences as Sequences
+from gating.tasks.urns import Urns as Urns
+from gating.training.trainer import Trainer as Trainer
+
+# a study of one's own
+from gating.page.figures import Page as Page
+from gating.results.columns import Column as Column, Measure as Measure, declare as declare
+from gating.runs.calls import StudyFunction as StudyFunction, study_function as study_function
+from gating.runs.catalogue import find_study as find_study
+from gating.runs.executor import Part as Part, Resources as Resources
+from gating.runs.study import Estimate as Estimate, Study as Study
+
+__version__: str

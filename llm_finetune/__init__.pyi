@@ -1,0 +1,27 @@
+# What `llm_finetune` gives out, by the module that it comes from: read by type checkers, and by `theory.on_demand`.
+
+# the study as a function: the same folder and report as `gating finetune`
+from llm_finetune.config import FinetuneConfig as FinetuneConfig
+from llm_finetune.settings import FinetuneSettings as FinetuneSettings
+from llm_finetune.study import finetune_study as finetune_study
+
+# facts and prompts
+from llm_finetune.collection import (
+    Collection as Collection,
+    Fact as Fact,
+    load_collection as load_collection,
+    write_collection as write_collection,
+)
+from llm_finetune.invented import generate_collection as generate_collection
+from llm_finetune.mixtures import Mixture as Mixture, PromptStream as PromptStream
+from llm_finetune.prompts import Example as Example, Prompter as Prompter
+
+# models and their answers
+from llm_finetune.models import LanguageModel as LanguageModel, load_model as load_model
+from llm_finetune.score import (
+    CandidateScores as CandidateScores,
+    generate as generate,
+    score_candidates as score_candidates,
+)
+
+__version__: str
