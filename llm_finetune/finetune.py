@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from torch import nn
 from tqdm import tqdm
 
 from gating.runs.errors import Damaged, Interrupted
@@ -23,6 +22,7 @@ from gating.runs.folder import RunFolder
 from gating.runs.identity import content
 from gating.runs.store import Place, opened
 from gating.studies.replicas import combined_seed
+from gating.training.optimizer import Descent
 from gating.training.trainer import TrainingDiverged
 from llm_finetune.adapters import adapted, reopened
 from llm_finetune.loss import BatchSource, answer_loss, shuffled
@@ -146,9 +146,7 @@ class _Run:
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         for parameter in self.trained.values():
             parameter.data = parameter.data.float()  # bfloat16 weights would swallow small updates
-        self.optimizer = torch.optim.AdamW(
-            self.trained.values(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        self.descent = Descent(self.trained, settings, replicas=False)
         self.losses = self._load()
         self.spread = self.accelerator.prepare_model(self.model)
 
@@ -172,7 +170,7 @@ class _Run:
                 self.losses.append(loss)
 
     def _step(self, step: int) -> float:
-        settings, n = self.settings, self.accelerator.num_processes
+        n = self.accelerator.num_processes
         batch = list(self.source(step))
         rank = self.accelerator.process_index
         self.model.train()
@@ -180,7 +178,7 @@ class _Run:
             torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
             loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n))
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.trained.values(), settings.max_grad_norm)
+        norm = self.descent.clip()
         value = self.accelerator.reduce(loss.detach(), reduction="mean").item()
         if not np.isfinite(value) or not norm.isfinite():
             what = f"loss is {value:g}" if not np.isfinite(value) else f"gradient's norm is {norm.item():g}"
@@ -189,18 +187,14 @@ class _Run:
                 f"the {what} at step {step + 1}; last saved state in `{self.place.path}`:"
                 f" {f'step {saved}' if saved else 'none'}; a smaller `learning_rate` may help"
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / (settings.warm_up + 1))
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.descent.step(step)
         return value
 
     def _save(self) -> None:
         """Keeps parameters, optimizer and the losses up to now in one file."""
         tensors = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
-        for name, parameter in self.trained.items():
-            held = {"parameters": parameter, **self.optimizer.state[parameter]}
-            tensors |= {f"{key}.{name}": torch.atleast_1d(value) for key, value in held.items()}
+        tensors |= {f"parameters.{name}": torch.atleast_1d(parameter) for name, parameter in self.trained.items()}
+        tensors |= self.descent.state()
         self.place.save_tensors(STATE, tensors, {"step": len(self.losses)})
 
     def _load(self) -> list[float]:
@@ -209,14 +203,9 @@ class _Run:
             return []
         held = self.place.tensors(STATE)
         losses: list[float] = held.pop("losses").tolist()
-        for key, value in held.items():
-            field, _, name = key.partition(".")
-            parameter = self.trained[name]
-            if field == "parameters":
-                parameter.data.copy_(value.reshape(parameter.shape))
-            else:
-                shape = () if field == "step" else parameter.shape
-                self.optimizer.state[parameter][field] = value.reshape(shape).to(parameter.device)
+        for name, parameter in self.trained.items():
+            parameter.data.copy_(held.pop(f"parameters.{name}").reshape(parameter.shape))
+        self.descent.restore(len(losses), held)
         return losses
 
     def finish(self, *, keep: bool) -> None:

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gating.tasks.sequences import Sequences
+from gating.training.optimizer import Descent
 from gating.training.schedule import TrainSettings
 from theory.validation import require_instances, require_integer
 
-__all__ = ["BatchSource", "Loss", "ReplicaGroup", "clip_norms", "target_log_loss"]
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What Adam keeps of each parameter beside the step."""
+__all__ = ["BatchSource", "Loss", "ReplicaGroup", "target_log_loss"]
 
 Loss = Callable[[Tensor, Sequences], Tensor]
 """From a model's answers to a batch, and the batch, to one loss per replica, (R,)."""
@@ -31,19 +29,6 @@ class BatchSource(Protocol):
 def target_log_loss(log_probabilities: Tensor, sequences: Sequences) -> Tensor:
     """Log loss of the query's label in nats, mean over the batch: (R, B, C) -> (R,)."""
     return -log_probabilities.gather(-1, sequences.target.unsqueeze(-1)).squeeze(-1).mean(-1)
-
-
-def clip_norms(gradients: list[Tensor], largest: float) -> list[Tensor]:
-    """Gradients of R replicas, each replica's scaled down to the norm `largest` where it is longer.
-
-    Example:
-        >>> [clipped] = clip_norms([torch.tensor([[3.0, 4.0], [0.3, 0.4]])], 1.0)
-        >>> clipped.norm(dim=1).tolist()
-        [1.0, 0.5]
-    """
-    norm = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
-    scale = (largest / norm.clamp_min(1e-30)).clamp_max(1.0)
-    return [gradient * scale.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
 
 
 class ReplicaGroup:
@@ -79,7 +64,7 @@ class ReplicaGroup:
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trained:
             raise ValueError(f"`model` must have parameters that are trained; got {model!r}")
-        self.optimizer = torch.optim.Adam(self.trained.values(), lr=settings.learning_rate, fused=True)
+        self.descent = Descent(self.trained, settings, replicas=True)
         self.step = 0
 
     def advance(self, last: int, stop: threading.Event, tick: Callable[[int], Any] | None = None) -> Tensor:
@@ -103,29 +88,21 @@ class ReplicaGroup:
     def _update(self, batch: Sequences) -> Tensor:
         loss = self.loss(self.model(batch), batch)
         leaves = list(self.trained.values())
-        gradients = list(torch.autograd.grad(loss.sum(), leaves))
+        for leaf, gradient in zip(leaves, torch.autograd.grad(loss.sum(), leaves), strict=True):
+            leaf.grad = gradient
         if self.settings.max_grad_norm is not None:
-            gradients = clip_norms(gradients, self.settings.max_grad_norm)
-        self.optimizer.param_groups[0]["lr"] = self.settings.rate(self.step)
-        for leaf, gradient in zip(leaves, gradients, strict=True):
-            leaf.grad = gradient.contiguous()  # fused Adam on the CPU reads memory as if gradients were dense
-        self.optimizer.step()
+            self.descent.clip()
+        self.descent.step(self.step)
         return loss.detach()
 
     def state(self) -> dict[str, Tensor]:
-        """Parameters and optimizer moments, by prefixed name."""
-        tensors = {f"parameters.{name}": p.detach() for name, p in self.model.named_parameters()}
-        for name, leaf in self.trained.items():
-            moments = self.optimizer.state[leaf]
-            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
-        return tensors
+        """Parameters and what the optimizer keeps of them, by prefixed name."""
+        return {f"parameters.{name}": p.detach() for name, p in self.model.named_parameters()} | self.descent.state()
 
     def restore(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Takes up the state of `step`."""
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[f"parameters.{name}"])
-        for name, leaf in self.trained.items():
-            moments = {key: tensors[f"{key}.{name}"].to(leaf.device).clone() for key in MOMENTS}
-            self.optimizer.state[leaf] = {"step": torch.tensor(float(step), device=leaf.device), **moments}
+        self.descent.restore(step, {key: value for key, value in tensors.items() if not key.startswith("parameters.")})
         self.step = step

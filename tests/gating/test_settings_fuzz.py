@@ -23,6 +23,7 @@ from gating.studies.phases.config import Axis, PhasesConfig
 from gating.studies.regret.config import RegretConfig
 from gating.studies.replicas import TransformerShape
 from gating.studies.strategies.config import DecoderShape, HeldOut, StrategiesConfig
+from gating.training.descent import OptimizerSettings
 from gating.training.schedule import TrainSettings
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.settings import FinetuneSettings
@@ -30,7 +31,17 @@ from theory.distribution import ClassMixture
 from theory.settings import SpecError, build, field_types, section_of
 
 STUDIES = [BoundsConfig, CompareConfig, CrossoverConfig, PhasesConfig, RegretConfig, StrategiesConfig, FinetuneConfig]
-SECTIONS = [ClassMixture, TrainSettings, Axis, TransformerShape, DecoderShape, HeldOut, FinetuneSettings, RunOptions]
+SECTIONS = [
+    ClassMixture,
+    TrainSettings,
+    Axis,
+    TransformerShape,
+    DecoderShape,
+    HeldOut,
+    FinetuneSettings,
+    RunOptions,
+    OptimizerSettings,
+]
 NAN, INF = float("nan"), float("inf")
 VALUES: list[Any] = [
     *[None, True, False, -1, 0, 1, 2, 3, 5, 64, 1000, 2**53, 2**53 + 1, 2**63, -(10**400), 10**5000],

@@ -25,9 +25,14 @@ DATA: Settings = {
 }  # fmt: skip
 """The small class mixture; cases change fields of it."""
 
+OPTIMIZER: Settings = {
+    "name": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0,
+    "decays": "all", "no_decay": [],
+}  # fmt: skip
+
 TRAINING: Settings = {
     "steps": 60, "batch_size": 8, "learning_rate": 0.01, "checkpoints": 3, "save_every": 25, "warm_up": 0,
-    "annealing": "none", "max_grad_norm": None, "matmul_precision": "highest",
+    "annealing": "none", "max_grad_norm": None, "matmul_precision": "highest", "optimizer": OPTIMIZER,
 }  # fmt: skip
 
 SEEDS: Settings = {"seed": 0, "init_seed": 0, "evaluation_seed": 0}
@@ -52,7 +57,8 @@ REGRET: Settings = {
     "distribution": DATA, "n_rounds": 400, "n_seeds": 3, "seed": 0, "init_seed": 0,
     "gates": ["gradient_descent", "exponential_weights", "adahedge", "bayes_mixture", "universal_portfolio"],
     "losses": ["log_loss", "linear_loss"], "cells": "query", "in_weight": "tabular", "beta": 1.0, "hidden": 8,
-    "learning_rate": 0.001, "temperatures": [0.1], "clip": 1e-7, "known_horizon": True, "n_records": 8,
+    "learning_rate": 0.001, "optimizer": OPTIMIZER, "temperatures": [0.1], "clip": 1e-7, "known_horizon": True,
+    "n_records": 8,
 }  # fmt: skip
 
 COMPARE: Settings = {
@@ -82,9 +88,9 @@ FINETUNE: Settings = {
     "mixtures": ["memory=1", "memory=0.75 reading=0.25", "memory=0.5 reading=0.5"], "exposures": ["given"],
     "n_seeds": 2, "seed": 0, "evaluation_seed": 0, "prompts_per_fact": 1, "facts_per_group": 2, "margin": 0.05,
     "gates": None,
-    "training": {"steps": 4, "batch_size": 4, "learning_rate": 0.01, "weight_decay": 0.0, "warm_up": 0,
-                 "max_grad_norm": 1.0, "precision": "float32", "lora_rank": None, "lora_alpha": 16.0,
-                 "evaluate_at": [0, 2], "save_every": 50},
+    "training": {"steps": 4, "batch_size": 4, "learning_rate": 0.01, "warm_up": 0, "annealing": "none",
+                 "max_grad_norm": 1.0, "optimizer": {**OPTIMIZER, "name": "adamw"}, "precision": "float32", "lora_rank": None,
+                 "lora_alpha": 16.0, "evaluate_at": [0, 2], "save_every": 50},
 }  # fmt: skip
 
 CASES: dict[str, dict[str, Settings]] = {
@@ -154,7 +160,7 @@ CASES: dict[str, dict[str, Settings]] = {
         "adapters, frequencies, gates beside": {
             **FINETUNE, "collection": "frequency", "mixtures": ["memory=0.5 agreeing=0.25 irrelevant=0.25 sentences=2"],
             "exposures": ["given", "equal"], "n_seeds": 1, "seed": 5, "chat": "plain", "gates": "{noisy labels}",
-            "training": {**FINETUNE["training"], "steps": 2, "evaluate_at": [0], "lora_rank": 2, "warm_up": 1},
+            "training": {**FINETUNE["training"], "steps": 2, "evaluate_at": [0], "lora_rank": 2, "warm_up": 2},
         },
     },
 }  # fmt: skip

@@ -80,9 +80,48 @@ def test_a_folder_goes_on_with_the_same_settings_alone(model, make_model, tokeni
         other = FinetuneSettings(**{**vars(QUICK), name: value})
         with pytest.raises(FolderError, match=rf"its `{name}` is .*, and {value} is asked for"):
             finetune(model, tokenizer, FACTS, other, seed=0, folder=tmp_path, say=quiet)
+    for name, value in {"max_grad_norm": 0.5, "annealing": "cosine", "optimizer": {"weight_decay": 0.1}}.items():
+        other = FinetuneSettings(**{**vars(QUICK), name: value})
+        with pytest.raises(FolderError, match=rf"its `{name}` is .* is asked for"):
+            finetune(model, tokenizer, FACTS, other, seed=0, folder=tmp_path, say=quiet)
     said, oftener = [], FinetuneSettings(**{**vars(QUICK), "save_every": 1})
     finetune(model, tokenizer, FACTS, oftener, seed=0, folder=tmp_path, say=said.append)
     assert "is finished" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "made"),
+    [
+        ({}, lambda groups: torch.optim.AdamW(groups, weight_decay=0.0)),
+        ({"betas": [0.9, 0.95], "weight_decay": 0.3}, lambda groups: torch.optim.AdamW(groups, betas=(0.9, 0.95))),
+        ({"name": "adam", "weight_decay": 0.3}, torch.optim.Adam),
+        ({"name": "sgd", "momentum": 0.9, "weight_decay": 0.3}, lambda groups: torch.optim.SGD(groups, momentum=0.9)),
+    ],
+)
+def test_steps_are_those_of_torch_on_clipped_gradients_with_the_schedule(
+    make_model, tokenizer, tmp_path, optimizer, made
+):
+    """eta (s + 1) / w in a warm-up of w steps, then a cosine; matrices decay, but for embeddings."""
+    rule = {"decays": "matrices", "no_decay": ["wte", "wpe"]}
+    settings = FinetuneSettings(
+        **{**vars(QUICK), "warm_up": 3, "annealing": "cosine", "max_grad_norm": 0.3, "optimizer": {**optimizer, **rule}}
+    )
+    tuned = finetune(make_model(), tokenizer, stream, settings, seed=0, folder=tmp_path, say=quiet)
+    plain, clipped = make_model(), 0
+    decaying = {name for name, p in plain.named_parameters() if p.dim() == 2 and not name.startswith("transformer.w")}
+    assert 0 < len(decaying) < len(list(plain.parameters())) / 2
+    decay = optimizer.get("weight_decay", 0.0)
+    other = made([{"params": [p], "weight_decay": decay * (name in decaying)} for name, p in plain.named_parameters()])
+    for step in range(6):
+        other.zero_grad()
+        answer_loss(plain, tokenizer, stream(step)).backward()
+        clipped += torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.3) > 0.3
+        falls = (1 + np.cos(np.pi * (step - 3) / 3)) / 2
+        for group in other.param_groups:
+            group["lr"] = 1e-2 * ((step + 1) / 3 if step < 3 else falls)
+        other.step()
+    assert clipped > 0
+    assert_close(weights(tuned), weights(plain), rtol=1e-4, atol=1e-5)
 
 
 def test_progress_tells_the_loss(model, tokenizer, tmp_path, monkeypatch):
@@ -95,11 +134,22 @@ def test_progress_tells_the_loss(model, tokenizer, tmp_path, monkeypatch):
     assert f"loss {last:.3g}" in shown.getvalue()
 
 
-@pytest.mark.parametrize("lora_rank", [None, 4])
+@pytest.mark.parametrize(
+    ("lora_rank", "optimizer"),
+    [
+        (None, {"weight_decay": 0.1}),
+        (4, {"weight_decay": 0.1}),
+        (None, {"name": "adam", "weight_decay": 0.1, "decays": "matrices"}),
+        (None, {"name": "sgd"}),
+        (None, {"name": "sgd", "momentum": 0.9, "nesterov": True}),
+    ],
+)
 @pytest.mark.parametrize(("kill_at", "saved"), [(0, 0), (3, 2), (4, 2)])
-def test_a_run_that_is_killed_ends_with_the_same_weights(make_model, tokenizer, tmp_path, lora_rank, kill_at, saved):
+def test_a_run_that_is_killed_ends_with_the_same_weights(
+    make_model, tokenizer, tmp_path, lora_rank, optimizer, kill_at, saved
+):
     settings = FinetuneSettings(
-        **{**vars(QUICK), "lora_rank": lora_rank, "evaluate_at": (0, 3, 4), "warm_up": 3, "weight_decay": 0.1}
+        **{**vars(QUICK), "lora_rank": lora_rank, "evaluate_at": (0, 3, 4), "warm_up": 3, "optimizer": optimizer}
     )
     seen = []
 
@@ -293,8 +343,9 @@ def test_nothing_is_read_by_pickle(make_model, tokenizer, tmp_path, monkeypatch)
 
 def test_all_bad_settings_are_named_at_once():
     with pytest.raises(SpecError) as caught:
-        FinetuneSettings(steps=0, batch_size=2.5, learning_rate=-1, weight_decay=-0.1, warm_up=-1, max_grad_norm=0,
-                         precision="half", lora_rank=0, lora_alpha=0, evaluate_at=(-7,), save_every=0)  # fmt: skip
+        FinetuneSettings(steps=0, batch_size=2.5, learning_rate=-1, optimizer={"weight_decay": -0.1}, warm_up=-1,
+                         max_grad_norm=0, precision="half", lora_rank=0, lora_alpha=0, evaluate_at=(-7,),
+                         save_every=0)  # fmt: skip
     assert len(caught.value.problems) == 11
     assert "`precision` must be one of ('auto', 'bf16', 'float32'); got 'half'" in caught.value.problems
     assert "`lora_rank` must be an integer >= 1, or null; got 0" in caught.value.problems

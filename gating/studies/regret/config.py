@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gating.training.descent import OptimizerSettings
 from theory.distribution import ClassMixture
 from theory.fields import Count, Positive, Probability, Seed, Several, one_of
 from theory.settings import settings
@@ -37,10 +38,11 @@ class RegretConfig:
         losses: losses in turn, of log_loss (every gate) and linear_loss (the first three gates).
         cells: what a cell is, each with a gate of its own: the class of the query as its nearest centre tells it
             (``query``), or that and whether the context shows the class (``query_and_context``).
-        in_weight: g, ``tabular`` (add-beta counts of each class) or ``mlp`` (a perceptron, one Adam step a round).
+        in_weight: g, ``tabular`` (add-beta counts of each class) or ``mlp`` (a perceptron, one optimizer step a round).
         beta: pseudo-count > 0 of the tabular g.
         hidden: hidden width of the perceptron.
-        learning_rate: Adam's step for the perceptron, > 0.
+        learning_rate: step size of the perceptron, > 0.
+        optimizer: what takes the perceptron's steps.
         temperatures: temperatures > 0 of the similarity h; several are mixed by exponential weights on h's own loss.
         clip: least probability that h and the perceptron give a label, in (0, 1).
         known_horizon: whether gradient descent and exponential weights are tuned to T / cells rounds of a cell; else
@@ -61,6 +63,7 @@ class RegretConfig:
     beta: Positive = 1.0
     hidden: Count = 64
     learning_rate: Positive = 0.001
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     temperatures: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1,)
     clip: Probability = 1e-7
     known_horizon: bool = True

@@ -18,6 +18,8 @@ from gating.runs.executor import progress
 from gating.studies.regret.config import RegretConfig
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
+from gating.training.descent import DescentSettings
+from gating.training.optimizer import Descent
 
 __all__ = ["Rounds", "earlier_equal", "grid_mixture", "loss_of", "play_predictors"]
 
@@ -127,14 +129,15 @@ def _tabular(config: RegretConfig, recognised: Tensor, label: Tensor) -> Tensor:
 
 
 class _OnlinePerceptron:
-    """Perceptrons of S seeds that take one Adam step on the log loss of each round."""
+    """Perceptrons of S seeds that take one step of the optimizer on the log loss of each round."""
 
     def __init__(self, config: RegretConfig, seeds: list[int]):
         mixed = [int(np.random.SeedSequence((config.init_seed, seed)).generate_state(1)[0]) for seed in seeds]
         spec = config.distribution
         self.model = InWeightMLP(spec.dim, spec.n_classes, hidden=config.hidden, rngs=generators(mixed))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, foreach=True)
-        self.clip = config.clip
+        told = DescentSettings(config.n_rounds, learning_rate=config.learning_rate, optimizer=config.optimizer)
+        self.descent = Descent(dict(self.model.named_parameters()), told, replicas=True, fused=False)
+        self.clip, self.round = config.clip, 0
 
     @torch.enable_grad()
     def play(self, rows: Sequences) -> Tensor:
@@ -143,8 +146,8 @@ class _OnlinePerceptron:
         for t in range(rows.y.shape[1]):
             row = Sequences(*(part[:, t : t + 1] for part in rows))
             log_p = self.model(row).gather(-1, row.target.unsqueeze(-1)).flatten()
-            self.optimizer.zero_grad(set_to_none=True)
             (-log_p.sum()).backward()
-            self.optimizer.step()
+            self.descent.step(self.round)
+            self.round += 1
             answered.append(log_p.detach())
         return torch.stack(answered, dim=1).double().exp().clamp_min(self.clip)

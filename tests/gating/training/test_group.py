@@ -1,5 +1,6 @@
 """What a group does with gradients, step sizes and the precision of products."""
 
+import math
 import threading
 
 import pytest
@@ -8,10 +9,11 @@ from small_run import place_in
 
 from gating.models.decoder import UrnDecoder
 from gating.models.layers import generators
+from gating.runs.errors import Interrupted
 from gating.studies.strategies.families import every_draw_log_loss
 from gating.tasks.urns import Urns
 from gating.training.checkpoints import Checkpoints
-from gating.training.group import ReplicaGroup, clip_norms
+from gating.training.group import ReplicaGroup
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer, TrainingDiverged
 
@@ -50,56 +52,94 @@ def _trainer(path, replicas, *, build=_build, source=_source, **settings):
     return Trainer(place_in(path), replicas, build, source, settings, loss=every_draw_log_loss)
 
 
-@pytest.mark.parametrize("scale", [1e-20, 0.01, 1.0, 100.0])
-def test_every_replica_is_clipped_as_torch_clips_a_single_model(scale):
-    """Each replica's gradient, over all its tensors, is that of `clip_grad_norm_` on that replica alone."""
-    sizes = [1.0, 0.01, 30.0]
-    gradients = [_normal(3, 4, 5), _normal(3, 1, 7, seed=1), _normal(3, 2, seed=2)]
-    gradients = [scale * torch.stack([s * part for s, part in zip(sizes, g, strict=True)]) for g in gradients]
-    clipped = clip_norms(gradients, 0.7)
-    for r in range(3):
-        alone = [torch.nn.Parameter(torch.zeros_like(g[r])) for g in gradients]
-        for leaf, gradient in zip(alone, gradients, strict=True):
-            leaf.grad = gradient[r].clone()
-        norm = torch.nn.utils.clip_grad_norm_(alone, 0.7)
-        for mine, leaf in zip(clipped, alone, strict=True):
-            torch.testing.assert_close(mine[r], leaf.grad, rtol=2e-6, atol=0)  # torch adds 1e-6 to the norm
-        whole = torch.cat([g[r].flatten() for g in clipped]).norm()
-        torch.testing.assert_close(whole, norm.clamp(max=0.7), rtol=1e-12, atol=0)
+DECAYED = {"weight_decay": 0.2, "decays": "matrices", "no_decay": ["embed"]}
+OPTIMIZERS = [
+    {}, {"betas": [0.8, 0.95], "eps": 1e-3, "weight_decay": 0.1}, {"name": "adamw"}, {"name": "adamw", **DECAYED},
+    {"name": "sgd"}, {"name": "sgd", "momentum": 0.9, **DECAYED}, {"name": "sgd", "momentum": 0.8, "nesterov": True},
+]  # fmt: skip
+"""Settings of optimizers, with and without weight decay of some parameters."""
 
 
-def test_clipping_leaves_zeros_alone_and_keeps_a_bad_replica_to_itself():
-    gradients = [torch.tensor([[0.0, 0.0], [float("nan"), 1.0], [3.0, 4.0]])]
-    [clipped] = clip_norms(gradients, 1.0)
-    assert clipped[0].tolist() == [0.0, 0.0]
-    assert clipped[1].isnan().any()
-    torch.testing.assert_close(clipped[2], torch.tensor([0.6, 0.8]))
+def _torch_optimizer(model, given):
+    """Torch's own optimizer of a model of one replica, group by group; biases and norms have shape (1, 1, n)."""
+    how = {key: value for key, value in given.items() if key in ("betas", "eps", "momentum", "nesterov")}
+    decay, rule = given.get("weight_decay", 0.0), "decays" in given
+    left = [n for n, p in model.named_parameters() if rule and (p.shape[1] == 1 or "embed" in n)]
+    assert len(left) > 5 or not rule
+    groups = [{"params": [p], "weight_decay": 0.0 if name in left else decay} for name, p in model.named_parameters()]
+    made = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[given.get("name", "adam")]
+    return made(groups, lr=1.0, fused=False, foreach=False, **how)
 
 
 @pytest.mark.parametrize("annealing", ["none", "cosine"])
-def test_training_is_adam_with_scheduled_steps_on_clipped_gradients(annealing):
-    """A plain loop over one model with torch's clipping, AdamW without decay and a set learning rate."""
-    settings = TrainSettings(
-        steps=25, batch_size=4, learning_rate=0.02, warm_up=6, annealing=annealing, max_grad_norm=0.3
-    )
+@pytest.mark.parametrize("given", OPTIMIZERS, ids=str)
+def test_replicas_are_trained_as_torch_trains_each_alone(annealing, given):
+    """Step by step a plain loop over one model: a clipped gradient, torch's optimizer, and the schedule's formula."""
+    settings = TrainSettings(25, 4, 0.02, warm_up=6, annealing=annealing, max_grad_norm=0.3, optimizer=given)
     replicas = [(0, 1.0), (1, 1.0)]
     model = _build(replicas).double()
-    losses = ReplicaGroup(2, model, _source(replicas), settings, every_draw_log_loss).advance(25, threading.Event())
-    for place, replica in enumerate(replicas):
-        alone, source, clipped = _build([replica]).double(), _source([replica]), 0
-        adam = torch.optim.AdamW(alone.parameters(), weight_decay=0.0, fused=False, foreach=False)
-        for step in range(25):
-            batch = source.batches(step, 1, 4)
-            loss = torch.nn.functional.nll_loss(alone(batch)[0].flatten(0, 1), batch.y[0].flatten())
-            adam.zero_grad()
+    group = ReplicaGroup(2, model, _source(replicas), settings, every_draw_log_loss)
+    alone = [_build([replica]).double() for replica in replicas]
+    optimizers, clipped = [_torch_optimizer(each, given) for each in alone], 0
+    for step in range(25):
+        losses = group.advance(step + 1, threading.Event())[0]
+        shape = (1 + math.cos(math.pi * (step - 6) / 19)) / 2 if annealing == "cosine" else 1.0
+        for place, (each, optimizer) in enumerate(zip(alone, optimizers, strict=True)):
+            batch = _source([replicas[place]]).batches(step, 1, 4)
+            loss = torch.nn.functional.nll_loss(each(batch)[0].flatten(0, 1), batch.y[0].flatten())
+            optimizer.zero_grad()
             loss.backward()
-            clipped += torch.nn.utils.clip_grad_norm_(alone.parameters(), 0.3) > 0.3
-            adam.param_groups[0]["lr"] = settings.rate(step)
-            adam.step()
-            assert losses[step, place].item() == pytest.approx(loss.item(), rel=1e-4)
-        assert clipped > 0
-        for name, parameter in model.named_parameters():
-            torch.testing.assert_close(parameter[place], dict(alone.named_parameters())[name][0], rtol=1e-4, atol=1e-5)
+            norm = torch.cat([p.grad.flatten() for p in each.parameters()]).norm()
+            clipped += norm > 0.3
+            for parameter in each.parameters():
+                parameter.grad *= (0.3 / norm).clamp(max=1.0)
+            for part in optimizer.param_groups:
+                part["lr"] = 0.02 * ((step + 1) / 6 if step < 6 else shape)
+            optimizer.step()
+            assert losses[place].item() == pytest.approx(loss.item(), rel=1e-9)
+            for name, parameter in each.named_parameters():
+                mine = model.get_parameter(name)[place]
+                torch.testing.assert_close(mine, parameter[0], rtol=1e-8, atol=1e-9, msg=f"{name} at step {step}")
+    assert clipped > 0
+
+
+@pytest.mark.parametrize("given", OPTIMIZERS, ids=str)
+def test_a_replica_does_not_depend_on_the_one_beside_it(given):
+    """Bits, whoever rides along: gradients, clipping, optimizer and decay know no other replica."""
+    held = []
+    for other in ((1, 1.0), (2, 1.0)):
+        mine = [(0, 1.0), other]
+        settings = TrainSettings(12, 4, 0.02, warm_up=3, max_grad_norm=0.3, optimizer=given)
+        group = ReplicaGroup(2, _build(mine), _source(mine), settings, every_draw_log_loss)
+        group.advance(12, threading.Event())
+        held.append(group.state())
+    for name, value in held[0].items():
+        assert torch.equal(value[0], held[1][name][0]), name
+    assert not all(torch.equal(value[1], held[1][name][1]) for name, value in held[0].items())
+
+
+@pytest.mark.parametrize("given", OPTIMIZERS, ids=str)
+def test_a_run_that_stops_and_goes_on_ends_with_the_same_bits(tmp_path, given):
+    settings = {"steps": 20, "save_every": 10, "checkpoints": 1, "optimizer": given, "warm_up": 4}
+    straight = _trainer(tmp_path / "straight", REPLICAS[:2], **settings)
+    straight.run()
+    stopped = _trainer(tmp_path / "stopped", REPLICAS[:2], **settings)
+    stop_at, save = 10, stopped._save
+
+    def kill(step, metrics):
+        save(step, metrics)
+        if step == stop_at:
+            raise KeyboardInterrupt
+
+    stopped._save = kill
+    with pytest.raises(Interrupted):
+        stopped.run()
+    assert stopped.kept.step == 10
+    _trainer(tmp_path / "stopped", REPLICAS[:2], **settings).run()
+    whole, parts = (
+        (place_in(tmp_path / name).path / "state.safetensors").read_bytes() for name in ("straight", "stopped")
+    )
+    assert whole == parts
 
 
 def test_replicas_of_a_group_train_as_single_models_do(tmp_path):
