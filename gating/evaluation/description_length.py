@@ -4,13 +4,9 @@ The length is that of a message which :func:`decode` turns back into the data, b
 the count: a header of 9 bytes names compressor, differences, type and shape.
 """
 
-import ast
 import bz2
-import inspect
 import lzma
 import struct
-import textwrap
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,9 +15,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-__all__ = ["CODECS", "Description", "decode", "describe", "messages", "source_of", "strategy_complexity"]
-
-_PARSING = threading.Lock()  # Python counts the depth of trees over all threads together, and fails where two parse
+__all__ = ["CODECS", "Description", "decode", "describe", "messages", "strategy_complexity"]
 
 # One type for all real tables, whatever the predictor computes in: little-endian single precision. Labels and
 # characters are bytes. Differences are taken of integers of that size, modulo their range, to be undone exactly.
@@ -137,52 +131,23 @@ def decode(message: bytes) -> NDArray[np.generic]:
     return (np.cumsum(bits, axis=0, dtype=bits.dtype) if delta else bits).view(TYPES[kind])
 
 
-def source_of(predictor: type) -> str:
-    """Source text of a predictor's class without comments, docstrings and annotations, in one standard layout: the code
-    that a strategy needs beside its tables, and nothing that was written for readers of it.
-
-    Raises:
-        ValueError: when the class has no source file.
-
-    Example:
-        >>> source_of(_Bare).splitlines()[2]
-        '    def generic_visit(self, node):'
-    """
-    with _PARSING:  # `getsource` parses too
-        try:
-            text = inspect.getsource(predictor)
-        except (OSError, TypeError) as missing:
-            raise ValueError(f"`predictor` must be a class with a source file; got {predictor!r}") from missing
-        return ast.unparse(_Bare().visit(ast.parse(textwrap.dedent(text))))
-
-
-class _Bare(ast.NodeTransformer):
-    """Takes docstrings and annotations of functions out of a syntax tree, which has no comments."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.FunctionDef):
-            node.returns = None
-        return node
-
-
-def strategy_complexity(predictor: type, tables: Sequence[NDArray[np.generic]] = ()) -> int:
-    """Bits that a strategy takes: its code, and each of its tables, described one by one.
+def strategy_complexity(reference: str, tables: Sequence[NDArray[np.generic]] = ()) -> int:
+    """Description length K of a strategy in bits: that of its program, and of each of its tables, one by one.
 
     Args:
-        predictor: class of the predictor (M or G).
-        tables: what it has stored of the training tasks; none for a predictor that stores nothing.
+        reference: text of a program that predicts what the strategy does: for M and G of a task family, its
+            :func:`~gating.predictors.references.reference_text`. Every character counts.
+        tables: what it has stored of the training tasks; none for a strategy that stores nothing.
+
+    Raises:
+        ValueError: as :func:`describe`.
 
     Example:
-        >>> code = strategy_complexity(Description)
-        >>> strategy_complexity(Description, [np.zeros((4, 2))]) - code == describe(np.zeros((4, 2))).bits
+        >>> program, table = "def predict(): return 1", np.zeros((4, 2))
+        >>> strategy_complexity(program, [table]) == describe(program).bits + describe(table).bits
         True
     """
-    return describe(source_of(predictor)).bits + sum(describe(table).bits for table in tables)
+    return describe(reference).bits + sum(describe(table).bits for table in tables)
 
 
 def _table(data: NDArray[np.generic] | str) -> NDArray[np.generic]:

@@ -13,6 +13,7 @@ from scipy.special import expit, log_softmax
 from gating.evaluation.description_length import decode, describe, strategy_complexity
 from gating.gates import BayesMixtureGate, ExponentialWeightsGate, PosteriorGate, PosteriorParameters
 from gating.gates.discrepancy import NODES, output_rows
+from gating.predictors.references import reference_text
 from gating.predictors.urns import UrnGeneralizer, UrnMemorizer
 from gating.tasks.sequences import Sequences
 from theory.strategies import log_odds, price_of_memory, transition_exponent, transition_time
@@ -149,7 +150,8 @@ def test_6_5_description_lengths_are_messages_and_linear_in_the_number_of_tasks(
     urns = np.random.default_rng(5).dirichlet(np.ones(8), 1024).astype(np.float32)
     np.testing.assert_array_equal(decode(describe(urns).message), urns)
     d = np.array([128, 256, 512, 1024])
-    price = np.array([strategy_complexity(UrnMemorizer, [urns[:n]]) for n in d]) - strategy_complexity(UrnMemorizer)
+    program = reference_text("urns", "memorizing")
+    price = np.array([strategy_complexity(program, [urns[:n]]) for n in d]) - strategy_complexity(program)
     slope = np.polyfit(np.log(d), np.log(price), 1)[0]
     assert slope == pytest.approx(1, abs=0.02)
     assert price_of_memory(price[0] + 9.0, 9.0, beta=1.0) == pytest.approx(math.log(2) * price[0], rel=1e-12)

@@ -207,19 +207,17 @@ def tensors(files: Iterable[Path]) -> set[str]:
 
 
 def description_lengths() -> dict[str, int]:
-    """Bits of the code of M and G of each task family, and of tables of fixed numbers such as M stores."""
+    """Bits of the text of M and G of each task family, and of tables of fixed numbers such as M stores."""
     from gating.evaluation.description_length import describe, strategy_complexity
-    from gating.predictors.item_labels import ItemGeneralizer, ItemMemorizer
-    from gating.predictors.linear_regression import RegressionGeneralizer, RegressionMemorizer
-    from gating.predictors.urns import UrnGeneralizer, UrnMemorizer
+    from gating.predictors.references import STRATEGIES, TASKS, reference_text
 
     numbers = (np.arange(256) * 37 % 101).reshape(64, 4)
     urns, weights, labels = (numbers + 1) / (numbers + 1).sum(1, keepdims=True), numbers / 50 - 1, numbers[:, 0] % 2
-    stored = {UrnMemorizer: [urns], RegressionMemorizer: [weights], ItemMemorizer: [weights, labels]}
-    classes = (*stored, UrnGeneralizer, RegressionGeneralizer, ItemGeneralizer)
+    stored = {"urns": [urns], "linear_regression": [weights], "item_labels": [weights, labels]}
+    texts = {task: [reference_text(task, strategy) for strategy in STRATEGIES] for task in TASKS}
     return {
-        **{f"code of {each.__name__}": strategy_complexity(each) for each in classes},
-        **{f"{each.__name__} with tables": strategy_complexity(each, tables) for each, tables in stored.items()},
+        **{f"{task}, M with tables": strategy_complexity(m, stored[task]) for task, (m, _) in texts.items()},
+        **{f"{task}, G": strategy_complexity(g) for task, (_, g) in texts.items()},
         **{
             f"table of {name}": describe(t).bits
             for name, t in (("urns", urns), ("weights", weights), ("labels", labels))

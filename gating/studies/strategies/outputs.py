@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gating.evaluation.description_length import strategy_complexity
 from gating.models.decoder import Decoder
+from gating.predictors.references import reference_text
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
@@ -117,7 +118,10 @@ def measure_run(config: StrategiesConfig, place: Place, index: int) -> RunOutput
     lost = (family.losses(sampler, predictor(many), many).mean(-1) for predictor in (m, g))
     losses = [median_of_means(of_each, config.loss_groups, seed=seed) for of_each in lost]
     stored = [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
-    lengths = strategy_complexity(type(m), stored), strategy_complexity(type(g))
+    lengths = (
+        strategy_complexity(reference_text(config.task, "memorizing"), stored),
+        strategy_complexity(reference_text(config.task, "generalizing")),
+    )
     return RunOutputs(answers, *losses, *map(float, lengths))
 
 

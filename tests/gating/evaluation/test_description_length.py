@@ -1,16 +1,11 @@
 """Messages give their data back bit for bit, are near the entropy, and grow with the table."""
 
-import inspect
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gating.evaluation.description_length import CODECS, decode, describe, messages, source_of, strategy_complexity
-from gating.gates import PosteriorGate
+from gating.evaluation.description_length import CODECS, decode, describe, messages, strategy_complexity
 
 
 def tables() -> dict[str, Any]:
@@ -67,48 +62,15 @@ def test_precision_of_the_caller_does_not_matter() -> None:
     assert describe(table).message == describe(table.astype(np.float64)).message
 
 
-def test_complexity_is_linear_in_the_number_of_tasks() -> None:
+def test_complexity_is_that_of_the_program_and_linear_in_the_number_of_tasks() -> None:
     urns = np.random.default_rng(4).dirichlet(np.ones(8), 1024)
     d = np.array([64, 128, 256, 512, 1024])
-    bits = np.array([strategy_complexity(PosteriorGate, [urns[:n]]) for n in d])
+    program = tables()["text"]
+    bits = np.array([strategy_complexity(program, [urns[:n]]) for n in d])
     per_task = np.diff(bits) / np.diff(d)
     assert (per_task > 0.8 * 32 * 8).all()
     assert (per_task <= 32 * 8).all()
-    assert bits[0] > describe(source_of(PosteriorGate)).bits > 2000
-
-
-class _Told:
-    """A class that is explained at length."""
-
-    def double(self, number: int) -> int:
-        """Twice the number."""
-        return 2 * number  # by multiplication
-
-
-class _Untold:
-    def double(self, number):
-        return 2 * number
-
-
-def test_what_is_written_for_readers_has_no_length() -> None:
-    assert source_of(_Told).replace("_Told", "_Untold") == source_of(_Untold)
-    assert strategy_complexity(_Told) <= strategy_complexity(_Untold)
-
-
-def test_threads_read_sources_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CPython's parser counts the depth of trees over all threads, and `inspect.getsource` parses like `ast.parse`."""
-    plain, busy = inspect.getsource, threading.Lock()
-
-    def alone(predictor: type) -> str:
-        assert busy.acquire(blocking=False), "two threads parse at once"
-        time.sleep(0.002)
-        text = plain(predictor)
-        busy.release()
-        return text
-
-    monkeypatch.setattr(inspect, "getsource", alone)
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(source_of, [_Told] * 8))) == 1
+    assert strategy_complexity(program) == describe(program).bits == bits[0] - describe(urns[:64]).bits
 
 
 def test_bad_input_is_named() -> None:
@@ -124,8 +86,6 @@ def test_bad_input_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             describe(bad)
-    with pytest.raises(ValueError, match="`predictor` must be a class with a source file"):
-        source_of(int)
     for message in (b"", b"\xff" * 9):
         with pytest.raises(ValueError, match="`message` must begin with a header that names a codec"):
             decode(message)
