@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from streams import Recording, answer_linear, answer_log, random_differences, record
 
+from gating.checks.streams import Recording, answer_linear, answer_log, random_differences, record
 from gating.gates import (
     AdaHedgeGate,
     BayesMixtureGate,

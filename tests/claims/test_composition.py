@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks.streams import record
+from gating.checks.streams import record
 from gating.gates import (
     AdaHedgeGate,
     BayesMixtureGate,

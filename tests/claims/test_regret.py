@@ -1,7 +1,6 @@
 """One test for each statement of docs/theory.md, section 4, up to 4.13; 4.9 and 4.10 are in test_add_beta.py,
 the later ones in test_composition.py."""
 
-import doctest
 import math
 from collections.abc import Callable
 
@@ -10,8 +9,7 @@ import pytest
 import torch
 from scipy import special
 
-from benchmarks import streams
-from benchmarks.streams import answer_linear, answer_log, random_differences, record
+from gating.checks.streams import answer_linear, answer_log, random_differences, record
 from gating.gates import (
     AdaHedgeGate,
     BayesMixtureGate,
@@ -312,7 +310,3 @@ def test_4_13_too_few_nodes_do_add_regret() -> None:
     wealth = special.logsumexp(k * np.log(node) + (n - k) * np.log1p(-node)) - math.log(nodes)
     regret = k * math.log(k / n) + (n - k) * math.log(1 - k / n) - wealth
     assert regret > exact_worst_add_beta_regret(n, 2, 0.5) + 1
-
-
-def test_examples_of_the_streams_are_true() -> None:
-    assert doctest.testmod(streams) == (0, 10)

@@ -1,4 +1,4 @@
-"""Streams of losses that gate learners are tried on: random ones, answers of an adversary, a recording of learners.
+"""Streams of losses that online gates are tried on: random ones, answers of an adversary, a recording of learners.
 
 Everything is float64 and vectorised over streams; rounds come first, so `gating.gates.online.play` replays a stream.
 """
@@ -41,16 +41,17 @@ def random_differences(generator: np.random.Generator, n_rounds: int, n_streams:
     return torch.from_numpy(np.choose(np.arange(n_streams) % 4, [uniform, coins, rare, switching]))
 
 
-def answer_linear(gate: OnlineGate, generator: np.random.Generator, n_rounds: int) -> Tensor:
-    """Differences in [-1, 1] by an adversary that sees the weight before it answers; the gate learns as it plays.
+def answer_linear(gate: OnlineGate, generator: np.random.Generator, n_rounds: int, *, size: float = 1.0) -> Tensor:
+    """Differences in [-size, size] by an adversary that sees the weight before it answers; the gate learns as it plays.
 
     A third of the streams make the gate pay now, a third do so and then push one way to the end, a third choose the
     sign that raises the regret most. Half of all streams use full losses, half random ones.
 
     Args:
-        gate: of shape (streams,), with a loss range of at least 1.
+        gate: of shape (streams,), with a loss range of at least `size`.
         generator: source of the adversary's coins.
         n_rounds: rounds to play.
+        size: a full loss.
 
     Returns:
         (rounds, streams) what the adversary answered.
@@ -71,11 +72,11 @@ def answer_linear(gate: OnlineGate, generator: np.random.Generator, n_rounds: in
         push = torch.where((t > turn) & (kind == 1), torch.where(turn % 2 == 0, 1.0, -1.0), pay_now)
         up, down = alpha - (total + 1).clamp(max=0), -alpha - (total - 1).clamp(max=0)
         greedy = torch.where(up == down, coin, torch.where(up > down, 1.0, -1.0))
-        size = torch.from_numpy(generator.random(n_streams)).where(torch.arange(n_streams) % 2 == 0, 1.0)
-        difference = torch.where(kind == 2, greedy, push) * size
-        gate.update(difference, 0.0)
+        share = torch.from_numpy(generator.random(n_streams)).where(torch.arange(n_streams) % 2 == 0, 1.0)
+        difference = torch.where(kind == 2, greedy, push) * share
+        gate.update(size * difference, 0.0)
         total += difference
-        played.append(difference)
+        played.append(size * difference)
     return torch.stack(played)
 
 
