@@ -12,7 +12,7 @@ from theory.regret import adahedge_bound
 __all__ = ["AdaHedgeGate"]
 
 
-class AdaHedgeGate(LinearLossGate):
+class AdaHedgeGate(LinearLossGate, key="adahedge"):
     r"""Exponential weights whose rate falls with what mixing has cost so far.
 
     .. math:: \alpha_t = \frac{1}{1 + e^{\eta_t D_{t-1}}}, \quad D_t = \sum_{s \le t} d_s, \quad

@@ -14,7 +14,7 @@ from theory.validation import require_reals
 __all__ = ["BayesMixtureGate"]
 
 
-class BayesMixtureGate(LogLossGate):
+class BayesMixtureGate(LogLossGate, key="bayes_mixture"):
     r"""Posterior probability that the in-weight predictor is the right one.
 
     .. math:: \ln\frac{\alpha_t}{1-\alpha_t} = \ln\frac{\pi_g}{\pi_h} + \sum_{s<t} \ln\frac{g_s(y_s)}{h_s(y_s)}

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from gating.gates.online import Index, LinearLossGate, add_at
+from gating.gates.online import Index, LinearLossGate, Tuning, add_at
 from theory.fields import shown
 from theory.regret import scheduled_weights_bound
 from theory.validation import require_positive, require_reals, require_scalar
@@ -19,7 +20,7 @@ __all__ = ["ExponentialWeightsGate", "Rate"]
 Rate = Callable[[Tensor], Tensor]
 
 
-class ExponentialWeightsGate(LinearLossGate):
+class ExponentialWeightsGate(LinearLossGate, key="exponential_weights"):
     r"""Posterior odds of the two predictors at a learning rate.
 
     .. math:: \ln\frac{\alpha_{t}}{1-\alpha_{t}} = \ln\frac{\pi_g}{\pi_h} - \eta_t \sum_{s<t} d_s
@@ -75,6 +76,11 @@ class ExponentialWeightsGate(LinearLossGate):
         self.rate = _require_rate(rate)
         self._parameter("log_prior_odds", require_reals("log_prior_odds", log_prior_odds))
         self.coming_rate.copy_(self._rate(slice(None), self.rounds))
+
+    @classmethod
+    def tuned(cls, shape: Sequence[int], tuning: Tuning) -> Self:
+        """With the range and the horizon that are known."""
+        return cls(shape, loss_range=tuning.loss_range, horizon=tuning.horizon)
 
     def bound(self) -> Tensor:
         """:func:`theory.regret.scheduled_weights_bound` against the better predictor, with the rates played."""

@@ -1,18 +1,19 @@
 """Gate learned by projected gradient descent."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from gating.gates.online import Index, LinearLossGate
+from gating.gates.online import Index, LinearLossGate, Tuning
 from theory.regret import gradient_descent_bound
 from theory.validation import require_positive, require_scalar
 
 __all__ = ["GradientDescentGate"]
 
 
-class GradientDescentGate(LinearLossGate):
+class GradientDescentGate(LinearLossGate, key="gradient_descent"):
     r"""Projected gradient descent on the weight, from 1/2.
 
     .. math:: \alpha_{t+1} = \mathrm{clip}_{[0,1]}(\alpha_t - \eta_t d_t), \qquad
@@ -46,6 +47,11 @@ class GradientDescentGate(LinearLossGate):
         super().__init__(shape, require_scalar("loss_range", require_positive("loss_range", loss_range)))
         self._state("weight", fill=0.5)
         self._parameter("horizon", None if horizon is None else require_positive("horizon", horizon))
+
+    @classmethod
+    def tuned(cls, shape: Sequence[int], tuning: Tuning) -> Self:
+        """With the range and the horizon that are known."""
+        return cls(shape, loss_range=tuning.loss_range, horizon=tuning.horizon)
 
     def bound(self) -> Tensor:
         """:func:`theory.regret.gradient_descent_bound` of the rounds each learner has played."""

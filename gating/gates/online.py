@@ -13,16 +13,18 @@ log-probabilities and pays ``-ln(alpha g + (1 - alpha) h)``, the log loss of the
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gating.gates.registry import declare_gate
 from theory.fields import shown
 from theory.validation import LARGEST_TABLE, require_integers, require_positive, require_scalar, require_sizes
 
-__all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "add_at", "play"]
+__all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "Tuning", "add_at", "play"]
 
 # The learners that a round visits: all of them, or one per stream.
 Index = slice | Tensor
@@ -43,8 +45,26 @@ def add_at(state: Tensor, index: Index, value: Tensor | float) -> None:
         state[index] += value
 
 
+class Tuning(NamedTuple):
+    """What is known of the rounds before a gate plays them.
+
+    Attributes:
+        loss_range: B, largest difference of the two losses in a round; infinite where it is not known.
+        horizon: rounds that a learner is expected to play; None where it is not known.
+        rounds: most rounds that a learner can play, an integer.
+    """
+
+    loss_range: float
+    horizon: float | None
+    rounds: int
+
+
 class OnlineGate(nn.Module, ABC):
     """Independent online learners of the weight of the in-weight predictor.
+
+    A gate of one's own is a subclass of :class:`LinearLossGate` or :class:`LogLossGate` that says what it plays, how it
+    learns and what bounds its regret; :func:`gating.checks.check_gate` looks whether it keeps the contract. Named, as
+    ``class MyGate(LinearLossGate, key="my_gate")``, it can be played by name, as `tuned` for the rounds.
 
     Args:
         shape: leading shape of streams and, last, the number of cells; integers >= 1. ``(cells,)`` is one stream.
@@ -66,6 +86,16 @@ class OnlineGate(nn.Module, ABC):
         require_sizes(shape=math.prod(self.shape))
         self._state("rounds", "loss", "loss_in_weight", "loss_in_context")
         self.register_buffer("offsets", torch.arange(0, self.shape.numel(), self.shape[-1]))
+
+    def __init_subclass__(cls, *, key: str = "", **others: Any):
+        super().__init_subclass__(**others)
+        if key:
+            declare_gate(key, cls)
+
+    @classmethod
+    def tuned(cls, shape: Sequence[int], tuning: Tuning) -> Self:
+        """A gate of this shape that makes the best of what is known of the rounds; as it is by default here."""
+        return cls(shape)
 
     @abstractmethod
     def _alpha(self, index: Index) -> Tensor:

@@ -1,6 +1,7 @@
 """Gate that is as good as the best fixed mixture: the universal portfolio of the two predictors."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 from torch import Tensor
 
-from gating.gates.online import Index, LogLossGate, add_at
+from gating.gates.online import Index, LogLossGate, Tuning, add_at
 from theory.mixture_regret import (
     PORTFOLIO_PRIORS,
     exact_worst_add_beta_regret,
@@ -23,7 +24,7 @@ MOST_NODES = 2**14
 """Of the quadrature, enough for 18 million rounds; finding more takes minutes."""
 
 
-class UniversalPortfolioGate(LogLossGate):
+class UniversalPortfolioGate(LogLossGate, key="universal_portfolio"):
     r"""Average of all fixed mixtures, each weighed by the probability it gave to the data.
 
     .. math:: \alpha_t = \frac{\int a\, \prod_{s<t} (a g_s + (1-a) h_s)\, d\pi(a)}
@@ -68,6 +69,11 @@ class UniversalPortfolioGate(LogLossGate):
         self.register_buffer("mirrored", mirrored)
         self._state("log_wealth", width=(self.n_nodes,))
         self.log_wealth += weights.log()
+
+    @classmethod
+    def tuned(cls, shape: Sequence[int], tuning: Tuning) -> Self:
+        """For the most rounds that there can be, which is a limit."""
+        return cls(shape, horizon=tuning.rounds)
 
     def bound(self) -> Tensor:
         """Exact worst regret of the portfolio plus :func:`theory.mixture_regret.portfolio_quadrature_bound`."""

@@ -89,7 +89,8 @@ FINETUNE: Settings = {
     "n_seeds": 2, "seed": 0, "evaluation_seed": 0, "prompts_per_fact": 1, "facts_per_group": 2, "margin": 0.05,
     "gates": None,
     "training": {"steps": 4, "batch_size": 4, "learning_rate": 0.01, "warm_up": 0, "annealing": "none",
-                 "max_grad_norm": 1.0, "optimizer": {**OPTIMIZER, "name": "adamw"}, "precision": "float32", "lora_rank": None,
+                 "max_grad_norm": 1.0, "optimizer": {**OPTIMIZER, "name": "adamw"},
+                 "precision": "float32", "lora_rank": None,
                  "lora_alpha": 16.0, "evaluate_at": [0, 2], "save_every": 50},
 }  # fmt: skip
 

@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gating.gates import LinearLossGate, find_gate, gate_names
 from gating.training.descent import OptimizerSettings
 from theory.distribution import ClassMixture
-from theory.fields import Count, Positive, Probability, Seed, Several, one_of
+from theory.fields import Count, Positive, Probability, Rule, Seed, Several, one_of
 from theory.settings import settings
 
-__all__ = ["GATES", "LINEAR_GATES", "LOSSES", "MAX_ROUNDS", "RegretConfig"]
+__all__ = ["GATES", "LOSSES", "MAX_ROUNDS", "RegretConfig"]
 
 LOSSES = ("log_loss", "linear_loss")
-LINEAR_GATES = ("gradient_descent", "exponential_weights", "adahedge")
-"""Gates that learn from any losses; the others are told log losses only."""
-GATES = (*LINEAR_GATES, "bayes_mixture", "universal_portfolio")
+GATES = ("gradient_descent", "exponential_weights", "adahedge", "bayes_mixture", "universal_portfolio")
+"""Gates that are played unless others are asked for."""
+GATE = Annotated[str, Rule(f"one of {GATES}, or another gate that is declared", lambda name: name in gate_names())]
 MAX_ROUNDS = 2**22
 
 
@@ -34,8 +35,10 @@ class RegretConfig:
         n_seeds: number of seeds, >= 1; intervals are over them.
         seed: first data seed; the others follow it.
         init_seed: seed of the perceptron's initial weights, combined with the data seed.
-        gates: gate learners, of gradient_descent, exponential_weights, adahedge, bayes_mixture, universal_portfolio.
-        losses: losses in turn, of log_loss (every gate) and linear_loss (the first three gates).
+        gates: online gates, of gradient_descent, exponential_weights, adahedge, bayes_mixture, universal_portfolio, and
+            others that a program or an installed package declares.
+        losses: losses in turn, of log_loss (every gate) and linear_loss (gates that learn from any losses: the first
+            three).
         cells: what a cell is, each with a gate of its own: the class of the query as its nearest centre tells it
             (``query``), or that and whether the context shows the class (``query_and_context``).
         in_weight: g, ``tabular`` (add-beta counts of each class) or ``mlp`` (a perceptron, one optimizer step a round).
@@ -56,7 +59,7 @@ class RegretConfig:
     n_seeds: Count = 10
     seed: Seed = 0
     init_seed: Seed = 0
-    gates: Several[Annotated[str, one_of(GATES)]] = GATES
+    gates: Several[GATE] = GATES
     losses: Several[Annotated[str, one_of(LOSSES)]] = LOSSES
     cells: Literal["query", "query_and_context"] = "query"
     in_weight: Literal["tabular", "mlp"] = "tabular"
@@ -71,7 +74,7 @@ class RegretConfig:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""
-        if set(self.gates) <= set(GATES) - set(LINEAR_GATES) and self.losses == ("linear_loss",):
+        if not any(map(self.gates_of, self.losses)):
             yield f"`losses` must include 'log_loss' for the gates {list(self.gates)}; got {list(self.losses)}"
 
     @property
@@ -87,7 +90,7 @@ class RegretConfig:
 
     def gates_of(self, loss: str) -> list[str]:
         """Gates that can be played on a loss, in the order asked for."""
-        return [name for name in self.gates if loss == "log_loss" or name in LINEAR_GATES]
+        return [name for name in self.gates if loss == "log_loss" or issubclass(find_gate(name), LinearLossGate)]
 
     def loss_range(self, loss: str) -> float:
         """B, which no loss of g or h exceeds, and so no difference of the two either."""

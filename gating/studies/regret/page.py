@@ -19,15 +19,20 @@ __all__ = ["regret_page", "regret_text"]
 
 WORDS = page_words("gating.studies.regret")
 LEARNERS = tuple(key for key in WORDS.systems if key != "best_partition")
-"""Online gates in the order of legends and tables."""
+"""The project's online gates in the order of legends and tables."""
 TOTALS = (*LEARNERS, "tabular", "in_weight", "copying", "best_partition")
 """All that have a total loss, in the order of its table."""
+
+
+def learners(table: pd.DataFrame) -> tuple[str, ...]:
+    """The project's online gates, then others that a table has, by name."""
+    return tuple(in_order([*LEARNERS, *table["system"][table["measure"].str.startswith("gate_")]], LEARNERS))
 
 
 def by_gate(summary: pd.DataFrame) -> tuple[Facet, ...]:
     """One column for each gate learner."""
     found = set(summary["system"])
-    return tuple(Facet(system_of(key).name, {"system": key}) for key in LEARNERS if key in found)
+    return tuple(Facet(system_of(key).name, {"system": key}) for key in learners(summary) if key in found)
 
 
 def regret_table(summary: pd.DataFrame, loss: str, group: str) -> TextTable:
@@ -104,16 +109,18 @@ def _rows(measure: str, axis: YAxis, column: str, words: Mapping[str, str]) -> t
     )
 
 
-FIGURES = (
-    FigureSpec(
-        **WORDS.figures["regret-by-round"], x="step", rows=_rows("regret", REGRET, "group", SINGLE_GROUPS),
-        columns=by_gate, systems=LEARNERS, theory=True,
-    ),
-    FigureSpec(
-        **WORDS.figures["gate-by-round"], x="step", rows=_rows("gate", GATE, "context", CONTEXTS),
-        columns=by_gate, systems=LEARNERS, hue="group", look_of=group_of, lines="query_class",
-    ),
-)  # fmt: skip
+def figures(systems: tuple[str, ...]) -> tuple[FigureSpec, ...]:
+    """Regrets and gates of these gate learners against rounds."""
+    return (
+        FigureSpec(
+            **WORDS.figures["regret-by-round"], x="step", rows=_rows("regret", REGRET, "group", SINGLE_GROUPS),
+            columns=by_gate, systems=systems, theory=True,
+        ),
+        FigureSpec(
+            **WORDS.figures["gate-by-round"], x="step", rows=_rows("gate", GATE, "context", CONTEXTS),
+            columns=by_gate, systems=systems, hue="group", look_of=group_of, lines="query_class",
+        ),
+    )  # fmt: skip
 
 
 def regret_page(question: str, table: pd.DataFrame) -> Page:
@@ -121,8 +128,8 @@ def regret_page(question: str, table: pd.DataFrame) -> Page:
     return Page(
         title=WORDS.title,
         question=question,
-        systems=LEARNERS,
-        figures=FIGURES,
+        systems=learners(table),
+        figures=figures(learners(table)),
         terms=WORDS.terms,
         blocks=tuple(_blocks(summarise(last_step(table[~table["answer"]])))),
         results_title="Results at the last round",

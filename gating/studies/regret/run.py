@@ -1,6 +1,6 @@
 """The work of the study `regret`: play g and h once, then every gate learner on their losses."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,14 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gating.gates import (
-    AdaHedgeGate,
-    BayesMixtureGate,
-    ExponentialWeightsGate,
-    GradientDescentGate,
-    OnlineGate,
-    UniversalPortfolioGate,
-)
+from gating.gates import OnlineGate, Tuning, find_gate
 from gating.gates.online import play
 from gating.results.table import make_table
 from gating.runs.executor import Resources
@@ -57,15 +50,7 @@ def make_gate(name: str, config: RegretConfig, loss: str) -> OnlineGate:
     """A gate learner for every seed and cell, tuned for the study's rounds."""
     shape = (config.n_seeds, config.n_cells)
     horizon = config.n_rounds / config.n_cells if config.known_horizon else None
-    loss_range = config.loss_range(loss)
-    makers: dict[str, Callable[[], OnlineGate]] = {
-        "gradient_descent": lambda: GradientDescentGate(shape, loss_range=loss_range, horizon=horizon),
-        "exponential_weights": lambda: ExponentialWeightsGate(shape, loss_range=loss_range, horizon=horizon),
-        "adahedge": lambda: AdaHedgeGate(shape),
-        "bayes_mixture": lambda: BayesMixtureGate(shape),
-        "universal_portfolio": lambda: UniversalPortfolioGate(shape, horizon=config.n_rounds),
-    }
-    return makers[name]()
+    return find_gate(name).tuned(shape, Tuning(config.loss_range(loss), horizon, config.n_rounds))
 
 
 def play_gate(gate: OnlineGate, rounds: Rounds, loss: str, records: NDArray[np.int64]) -> GatePlay:

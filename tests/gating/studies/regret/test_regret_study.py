@@ -8,7 +8,7 @@ from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import TabularInWeight
 from gating.results.table import key_names, summarise
 from gating.runs.engine import run as run_study
-from gating.studies.regret.config import GATES, LINEAR_GATES, LOSSES, RegretConfig
+from gating.studies.regret.config import GATES, LOSSES, RegretConfig
 from gating.studies.regret.predictors import earlier_equal, grid_mixture, loss_of, play_predictors
 from gating.studies.regret.study import Regret
 from gating.tasks.class_mixture import ClassMixtureSampler
@@ -167,7 +167,7 @@ def test_every_problem_is_named_at_once():
 
 
 def test_linear_loss_is_for_gates_that_learn_from_any_loss():
-    assert RegretConfig().gates_of("linear_loss") == list(LINEAR_GATES)
+    assert RegretConfig().gates_of("linear_loss") == ["gradient_descent", "exponential_weights", "adahedge"]
 
 
 def test_answers_are_the_last_round_over_seeds():
