@@ -1,7 +1,7 @@
 """Measures of answers on a test set, as rows of the result table."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,14 +9,11 @@ from torch import Tensor
 
 from gating.evaluation.conditions import Condition, TestSet
 from gating.gates.effective import nearest_mixture
-from gating.tasks.sequences import Sequences
+from gating.predictors.predictor import Predictor
 from gating.validation import holds_numbers
 from theory.fields import shown
 
-__all__ = ["Predictor", "Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows"]
-
-Predictor = Callable[[Sequences], Tensor]
-"""Maps sequences (R, B, ...) to log-probabilities (R, B, C)."""
+__all__ = ["Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows"]
 
 Row = dict[str, Any]
 

@@ -1,5 +1,6 @@
-"""Learned gate: a perceptron that reads the inputs of a sequence."""
+"""Learned gates read a sequence: the protocol, and a perceptron that reads its inputs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -9,12 +10,29 @@ from gating.models.layers import Linear
 from gating.tasks.sequences import Sequences
 from theory.validation import require_choice, require_integer, require_sizes
 
-__all__ = ["GATE_INPUTS", "MLPGate"]
+__all__ = ["GATE_INPUTS", "LearnedGate", "MLPGate"]
 
 GATE_INPUTS = ("query", "query_and_context")
 
 
-class MLPGate(nn.Module):
+class LearnedGate(nn.Module, ABC):
+    """A gate that is trained with the model whose mixture it weighs: its weight is a function of the sequence.
+
+    Like a predictor it sees neither the query's label nor true classes;
+    :func:`gating.checks.check_learned_gate` looks whether a gate keeps this contract.
+    """
+
+    @abstractmethod
+    def forward(self, sequences: Sequences) -> Tensor:
+        """Logit of alpha, (R, B, ...) -> (R, B)."""
+
+    def alpha(self, sequences: Sequences) -> Tensor:
+        """Weight of the in-weight predictor in [0, 1], (R, B, ...) -> (R, B)."""
+        weight: Tensor = self(sequences).sigmoid()
+        return weight
+
+
+class MLPGate(LearnedGate):
     """Two-layer perceptrons, one per replica; ``alpha = sigmoid(output)`` is the weight of the in-weight predictor.
 
     Args:
@@ -51,7 +69,3 @@ class MLPGate(nn.Module):
         """Logit of alpha, (R, B, ...) -> (R, B)."""
         seen = sequences.query if self.inputs == "query" else sequences.x.flatten(-2)
         return self.layers(seen).squeeze(-1)
-
-    def alpha(self, sequences: Sequences) -> Tensor:
-        """Weight of the in-weight predictor in [0, 1], (R, B, ...) -> (R, B)."""
-        return self(sequences).sigmoid()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from gating.gates.learned import MLPGate
+from gating.gates.learned import LearnedGate
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
 from gating.tasks.sequences import Sequences
@@ -27,6 +27,7 @@ class StylizedModel(nn.Module):
         ValueError: naming the part that is of another class.
 
     Example:
+        >>> from gating.gates.learned import MLPGate
         >>> from gating.models.layers import generators
         >>> rngs = generators([0, 1, 2])
         >>> model = StylizedModel(
@@ -41,9 +42,9 @@ class StylizedModel(nn.Module):
     Source: Chan et al. (2025), section 2 (the stylized model).
     """
 
-    def __init__(self, g: InWeightMLP, h: SoftmaxSimilarity, gate: MLPGate):
+    def __init__(self, g: InWeightMLP, h: SoftmaxSimilarity, gate: LearnedGate):
         super().__init__()
-        require_instances(g=(g, InWeightMLP), h=(h, SoftmaxSimilarity), gate=(gate, MLPGate))
+        require_instances(g=(g, InWeightMLP), h=(h, SoftmaxSimilarity), gate=(gate, LearnedGate))
         self.g, self.h, self.gate = g, h, gate
 
     def forward(self, sequences: Sequences) -> Tensor:

@@ -100,7 +100,14 @@ class TabularInWeight:
         return cls(counts.unflatten(1, (n_labels, n_labels)), sampler.centres, beta=beta)
 
     def __call__(self, sequences: Sequences) -> Tensor:
-        """Log-probabilities of the labels, float64, shape (R, B, C)."""
+        """Log-probabilities of the labels, float64, shape (R, B, C).
+
+        Raises:
+            ValueError: the query has no nearest centre, as it is not finite.
+        """
+        if not bool(sequences.query.isfinite().all()):
+            bad = int((~sequences.query.isfinite()).sum())
+            raise ValueError(f"`sequences.x` must be finite in the query; got {bad} numbers that are not")
         nearest = torch.cdist(sequences.query, self.centres).argmin(-1)
         counts = self.counts.gather(1, nearest.unsqueeze(-1).expand(-1, -1, self.counts.shape[-1])) + self.beta
         return (counts / counts.sum(-1, keepdim=True)).log()

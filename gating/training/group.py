@@ -20,10 +20,10 @@ Loss = Callable[[Tensor, Sequences], Tensor]
 
 @runtime_checkable
 class BatchSource(Protocol):
-    """Training batches of a group of replicas."""
+    """Training batches of a group of replicas: what training needs of a :class:`gating.tasks.task.Task`."""
 
     def batches(self, first_step: int, n_steps: int, batch_size: int) -> Sequences:
-        """Batches of `n_steps` steps, shape (R, n_steps * batch_size, ...)."""
+        """As of a task."""
 
 
 def target_log_loss(log_probabilities: Tensor, sequences: Sequences) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from gating.evaluation.conditions import conditions, draw_test_set
-from gating.evaluation.measures import Predictor, Row, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
+from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
 from gating.gates.stylized import StylizedModel
 from gating.predictors.in_weight import TabularInWeight
+from gating.predictors.predictor import Predictor
 from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place

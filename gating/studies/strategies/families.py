@@ -11,6 +11,7 @@ from gating.gates.posterior import context_evidence
 from gating.models.decoder import Decoder, ItemDecoder, RegressionDecoder, UrnDecoder
 from gating.predictors.item_labels import ItemGeneralizer, ItemMemorizer
 from gating.predictors.linear_regression import RegressionGeneralizer, RegressionMemorizer
+from gating.predictors.predictor import Predictor
 from gating.predictors.urns import UrnGeneralizer, UrnMemorizer
 from gating.tasks.item_labels import ItemLabels
 from gating.tasks.linear_regression import LinearRegression
@@ -18,9 +19,7 @@ from gating.tasks.sequences import Sequences
 from gating.tasks.urns import Urns
 from gating.training.group import Loss, target_log_loss
 
-__all__ = ["FAMILIES", "Family", "Predictor", "every_draw_log_loss", "squared_error"]
-
-Predictor = Callable[[Sequences], Tensor]
+__all__ = ["FAMILIES", "Family", "every_draw_log_loss", "squared_error"]
 
 
 def every_draw_log_loss(log_probabilities: Tensor, sequences: Sequences) -> Tensor:

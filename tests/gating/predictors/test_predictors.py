@@ -41,11 +41,8 @@ def test_softmax_similarity_is_its_formula():
     assert 0 < clipped < R * B * C
 
 
-def test_softmax_similarity_hides_the_target_and_starts_at_its_temperature():
-    h, sequences = SoftmaxSimilarity(C, R, temperature=0.25).double(), _sequences()
-    y = sequences.y.clone()
-    y[..., -1] = (y[..., -1] + 1) % C
-    assert torch.equal(h(sequences._replace(y=y, classes=y)), h(sequences))
+def test_softmax_similarity_starts_at_its_temperature():
+    h = SoftmaxSimilarity(C, R, temperature=0.25).double()
     torch.testing.assert_close(h.log_temperature.exp().flatten(), torch.full((R,), 0.25, dtype=torch.float64))
 
 
@@ -113,3 +110,12 @@ def test_tabular_predictor_refuses_sizes_that_differ_and_no_pseudo_count():
         TabularInWeight.fit(ClassMixtureSampler([spec, spec], [64, 65], [0, 0]))
     with pytest.raises(ValueError, match=r"^`beta` must be a finite number > 0; got 0$"):
         TabularInWeight.fit(ClassMixtureSampler([spec], [64], [0]), beta=0)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_label_counts_refuse_a_query_without_a_nearest_centre(bad):
+    g = TabularInWeight(torch.ones(R, C, C), torch.zeros(R, C, D).double())
+    sequences = _sequences()
+    sequences.x[0, 0, -1, 0] = bad
+    with pytest.raises(ValueError, match=r"^`sequences\.x` must be finite in the query; got 1 numbers that are not$"):
+        g(sequences)

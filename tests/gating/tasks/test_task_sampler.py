@@ -1,4 +1,4 @@
-"""What the three task families share: fresh sequences at every step, none of them an evaluation sequence."""
+"""What the three task families share beyond the contract of tasks: fresh sequences at every step, every task drawn."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,6 @@ def _rows(sequences):
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
-def test_batches_of_several_steps_are_those_of_each_step(kind):
-    sampler = _sampler(kind)
-    both, parts = sampler.batches(5, 2, 6), [sampler.batches(step, 1, 6) for step in (5, 6)]
-    for name in both._fields:
-        assert torch.equal(getattr(both, name), torch.cat([getattr(part, name) for part in parts], dim=1)), name
-
-
-@pytest.mark.parametrize("kind", SAMPLERS)
 def test_no_sequence_of_training_comes_twice_or_is_an_evaluation_sequence(kind):
     sampler = _sampler(kind)
     training = _rows(sampler.batches(0, 100, 10))
@@ -43,38 +35,11 @@ def test_no_sequence_of_training_comes_twice_or_is_an_evaluation_sequence(kind):
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
-def test_a_replica_alone_is_the_same_replica_among_others(kind):
-    whole = _sampler(kind)
-    for r in range(3):
-        alone = _sampler(kind, slice(r, r + 1))
-        for mine, theirs in (
-            (alone.batches(3, 2, 5), whole.batches(3, 2, 5)),
-            (alone.fresh(1, 6), whole.fresh(1, 6)),
-            (alone.fresh(1, 6, unseen=True), whole.fresh(1, 6, unseen=True)),
-        ):
-            for a, b in zip(mine, theirs, strict=True):
-                assert torch.equal(a[0], b[r])
-
-
-@pytest.mark.parametrize("kind", SAMPLERS)
 def test_every_training_task_and_no_other_is_drawn(kind):
     sampler = _sampler(kind)
     for r, diversity in enumerate(REPLICAS[0]):
         for sequences in (sampler.batches(0, 10, 100), sampler.fresh(0, 1000)):
             assert np.unique(sequences.classes[r].numpy()).tolist() == list(range(diversity))
-
-
-@pytest.mark.parametrize("kind", SAMPLERS)
-def test_the_seed_sets_the_sequences_and_not_torchs_global_state(kind):
-    torch.manual_seed(0)
-    one = _sampler(kind).batches(0, 1, 4)
-    torch.manual_seed(1)
-    state = torch.get_rng_state()
-    again = _sampler(kind).batches(0, 1, 4)
-    assert torch.equal(torch.get_rng_state(), state)
-    for a, b in zip(one, again, strict=True):
-        assert torch.equal(a, b)
-    assert _rows(kind([4], [0], dim=4, length=24).fresh(0, 4)) != _rows(kind([4], [1], dim=4, length=24).fresh(0, 4))
 
 
 BAD = [
