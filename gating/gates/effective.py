@@ -133,7 +133,8 @@ def nearest_mixture(
         raise ArithmeticError(f"the effective gate was not found for {int((~done).sum())} of {done.numel()} cells")
     alpha = torch.where(at_zero >= 0, 0.0, torch.where(at_one <= 0, 1.0, alpha))
     mixture = torch.addcmul(p_h, gap, alpha[..., None, None]).clamp_min(1e-300).log()
-    residual = torch.where(mass > 0, mass * (log_t - mixture), 0.0).sum((-2, -1))
+    divergence = torch.where(mass > 0, mass * (log_t - mixture), 0.0).sum((-2, -1))
+    residual = divergence.clamp_min(0)  # below 0 by rounding where the model is the mixture
     agree = (gap.abs() * (w > 0).unsqueeze(-1)).amax((-2, -1)) < 1e-12
     return EffectiveGate(torch.where(agree, torch.nan, alpha), residual)
 
