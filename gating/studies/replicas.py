@@ -76,7 +76,7 @@ def combined_seed(*seeds: int) -> int:
         >>> combined_seed(0, 1) == combined_seed(1, 0)
         False
     """
-    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]) >> 1
 
 
 def input_shape(replica: Replica) -> tuple[int, int, int]:

@@ -106,7 +106,7 @@ def test_of_single_rows_it_is_the_percentile_bootstrap():
     found = cluster_bootstrap(correlation, range(40), n_resamples=4000, seed=0)
     known = stats.bootstrap(
         (x, y), lambda a, b: np.corrcoef(a, b)[0, 1], paired=True, vectorized=False, n_resamples=4000,
-        method="percentile", rng=np.random.default_rng(1),
+        method="percentile", random_state=np.random.default_rng(1),
     )  # fmt: skip
     spread = known.standard_error
     assert found.low == pytest.approx(known.confidence_interval.low, abs=0.15 * spread)

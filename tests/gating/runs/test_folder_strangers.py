@@ -1,8 +1,10 @@
 """The folder of a run among strangers: links, and files that are not the run's."""
 
 import shutil
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from folders import live, whole
 from stops import contents
 
@@ -45,6 +47,23 @@ def test_links_in_the_engines_own_folder_are_refused(run, tmp_path, name, there)
     assert contents(elsewhere) == {"file": b"precious"}
     assert not (tmp_path / "nowhere").exists()
     whole(run, ("old",))
+
+
+def test_a_link_that_is_laid_when_links_have_been_looked_for_is_not_followed(run, tmp_path, monkeypatch):
+    """CVE-2025-68146: filelock before 3.20.1 empties the file that the link names."""
+    victim, acquire = tmp_path / "victim.txt", FileLock.acquire
+    victim.write_text("precious")
+
+    def late(lock):
+        place = Path(lock.lock_file)
+        place.unlink()
+        place.symlink_to(victim)
+        return acquire(lock)
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with pytest.raises(FolderError, match=f"^`{run}` cannot be written"):
+        live(run)
+    assert victim.read_text() == "precious"
 
 
 @pytest.mark.parametrize("name", ["parts", "parts/p"])
