@@ -1,4 +1,4 @@
-"""Low-rank adapters: put around a model before training, and opened again after it."""
+"""Low-rank adapters: put around a model before training, kept after it, and opened again."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers.pytorch_utils import Conv1D
 
-__all__ = ["adapted", "reopened"]
+__all__ = ["adapted", "reopened", "written"]
 
 
 @contextmanager
@@ -42,6 +42,19 @@ def adapted(model: Any, rank: int | None, alpha: float, seed: int) -> Any:
     with torch.random.fork_rng(), _peft_asks_by_an_old_name():
         torch.manual_seed(seed)
         return get_peft_model(model, lora)
+
+
+def written(model: Any, path: Path) -> None:
+    """Writes a fine-tuned model or adapter into a folder, as `save_pretrained` does.
+
+    Args:
+        model: as `adapted` returns it.
+        path: the folder.
+    """
+    if isinstance(model, PeftModel):
+        model.save_pretrained(str(path), save_embedding_layers=False)  # none is learned; to find out, peft asks the hub
+    else:
+        model.save_pretrained(path)
 
 
 def reopened(model: Any, path: Path, rank: int | None) -> Any:

@@ -24,7 +24,7 @@ from gating.runs.store import Place, opened
 from gating.studies.replicas import combined_seed
 from gating.training.optimizer import Descent
 from gating.training.trainer import TrainingDiverged
-from llm_finetune.adapters import adapted, reopened
+from llm_finetune.adapters import adapted, reopened, written
 from llm_finetune.loss import BatchSource, answer_loss, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example
@@ -217,7 +217,7 @@ class _Run:
         self.place.discard(f"{STATE}.safetensors")
 
     def _write(self, draft: Path) -> None:
-        self.model.save_pretrained(draft)
+        written(self.model, draft)
         self.tokenizer.save_pretrained(draft)
 
     def _precision(self) -> torch.autocast:

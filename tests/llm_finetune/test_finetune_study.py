@@ -106,10 +106,14 @@ def test_every_preset_runs_and_is_drawn(name, local, tmp_path):
 
 def test_before_training_all_models_of_a_seed_are_one_and_seeds_differ(local, tmp_path):
     table = run(FINETUNE, people(local, n_seeds=2, seed=3), tmp_path / "run", quiet())
-    rows = table[(table["step"] == 0) & (table["kind"] == "measured")].set_index(["seed", "mixture"])["value"]
+    rows = (
+        table[(table["step"] == 0) & (table["kind"] == "measured")].set_index(["seed", "mixture"]).sort_index()["value"]
+    )
     assert rows[3, "memory=1"].tolist() == rows[3, "reading=1"].tolist()
     assert rows[3, "memory=1"].tolist() != rows[4, "memory=1"].tolist()
-    last = table[(table["step"] == 4) & (table["kind"] == "measured")].set_index(["seed", "mixture"])["value"]
+    last = (
+        table[(table["step"] == 4) & (table["kind"] == "measured")].set_index(["seed", "mixture"]).sort_index()["value"]
+    )
     assert last[3, "memory=1"].tolist() != last[3, "reading=1"].tolist()
 
 
