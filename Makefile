@@ -1,4 +1,4 @@
-.PHONY: demo llm test test-all check clean
+.PHONY: demo llm test test-all test-minimums check clean
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -13,6 +13,9 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-dev
 	.venv/bin/python -m pytest -n auto --dist worksteal --kills 15
+
+test-minimums: .venv-minimums/.installed
+	.venv-minimums/bin/python -m pytest -n auto --dist worksteal -m "not long and not kill"
 
 check: .venv/.installed-dev
 	.venv/bin/python -m ruff format --check .
@@ -34,5 +37,13 @@ check: .venv/.installed-dev
 	.venv/bin/python -m pip install --quiet -e '.[dev,llm]'
 	touch $@ .venv/.installed .venv/.installed-llm
 
+.venv-minimums/.installed: pyproject.toml tests/minimums.py
+	$(PYTHON) -m venv --clear .venv-minimums
+	$(PYTHON) -m tests.minimums > .venv-minimums/minimums.txt
+	.venv-minimums/bin/python -m pip install --quiet -r .venv-minimums/minimums.txt
+	.venv-minimums/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	.venv-minimums/bin/python -m pip check
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-minimums build *.egg-info
