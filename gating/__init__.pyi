@@ -10,6 +10,18 @@ from gating.runs.calls import (
     strategies as strategies,
 )
 
+from gating.runs.sweep import sweep as sweep
+
+# contracts, and anybody's model
+from gating.checks import (
+    ContractBroken as ContractBroken,
+    check_gate as check_gate,
+    check_learned_gate as check_learned_gate,
+    check_predictor as check_predictor,
+    check_task as check_task,
+)
+from gating.evaluation.measure import measure as measure
+
 # settings
 from gating.studies.bounds.config import BoundsConfig as BoundsConfig
 from gating.studies.compare.config import CompareConfig as CompareConfig

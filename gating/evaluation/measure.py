@@ -34,7 +34,7 @@ def measure(
     h: Predictor | None = None,
     cover_classes: bool = False,
     evaluation_seed: int = 0,
-    per_cell: int = 200,
+    evaluation_per_cell: int = 200,
 ) -> pd.DataFrame:
     """Errors, log losses and effective gates of a model in every condition, as rows of the result table.
 
@@ -52,7 +52,7 @@ def measure(
         cover_classes: whether every class had a training query, see
             :class:`gating.tasks.class_mixture.ClassMixtureSampler`.
         evaluation_seed: seed of the test sequences.
-        per_cell: test sequences for each (query class, context kind), >= 1.
+        evaluation_per_cell: test sequences for each (query class, context kind), >= 1.
 
     Returns:
         Rows of each seed: ``error``, ``log_loss``, both as expected over the label distribution, ``effective_gate`` and
@@ -65,7 +65,7 @@ def measure(
     Example:
         >>> from gating.predictors.in_context import SoftmaxSimilarity
         >>> spec = ClassMixture(dim=8)
-        >>> table = measure(SoftmaxSimilarity(10, 1, temperature=0.1), spec, n=64, per_cell=10)
+        >>> table = measure(SoftmaxSimilarity(10, 1, temperature=0.1), spec, n=64, evaluation_per_cell=10)
         >>> gate = table[table["answer"] & (table["measure"] == "effective_gate") & (table["group"] == "all")]
         >>> gate[gate["distribution"] == "oobd"].set_index("context")["value"].round(3).to_dict()
         {'relevant': 0.0, 'irrelevant': 0.0, 'as_trained': 0.0}
@@ -73,7 +73,8 @@ def measure(
     require_instances(spec=(spec, ClassMixture), system=(system, str))
     require_integer("n", n, least=1, **({} if g else {"most": MOST_COUNTED}))
     sampler = ClassMixtureSampler([spec] * len(seeds), [n] * len(seeds), seeds, cover_classes=cover_classes)
-    test_set, by_condition = draw_test_set(sampler, seed=evaluation_seed, per_cell=per_cell), list(conditions(spec))
+    test_set = draw_test_set(sampler, seed=evaluation_seed, evaluation_per_cell=evaluation_per_cell)
+    by_condition = list(conditions(spec))
     log_p = answers(model, test_set)
     wanted = (*test_set.sequences["ibd"].target.shape, spec.n_classes)
     if log_p["ibd"].shape != wanted:

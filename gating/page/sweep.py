@@ -17,6 +17,9 @@ __all__ = ["answer_blocks", "sweep_page"]
 MOST_FIGURES = 12
 """Settings whose figures are drawn; those beyond stand in the tables."""
 
+MOST_COLUMNS = 8
+"""Settings that stand side by side; more stand below each other."""
+
 Values = Mapping[str, Any]
 
 
@@ -61,21 +64,25 @@ def answer_blocks(settings: Sequence[Values], table: pd.DataFrame) -> tuple[Bloc
         shown = [key for key in keys if found[key].notna().any()]
         telling = [key for key in shown if found[key].nunique(dropna=False) > 1] or shown[:1]
         columns = list(dict.fromkeys(found[telling].itertuples(index=False, name=None)))
-        header = (*over, *("\n".join("-" if pd.isna(v) else str(v) for v in column) for column in columns))
-        rows = []
-        for values in settings:
-            mine = select(found, values)
-            cells = {column: with_ends(*map(float, ends)) for *column_, ends in _cells(mine, telling)
-                     for column in [tuple(column_)]}  # fmt: skip
-            rows.append((*(str(value) for value in values.values()), *(cells.get(_key(c), "") for c in columns)))
+        cells = [_cells(select(found, values), telling) for values in settings]
+        things = [[" ".join("" if pd.isna(part) else str(part) for part in column).strip()] for column in columns]
+        grid = [[mine.get(_key(column), "") for mine in cells] for column in columns]
+        at = [list(map(str, values.values())) for values in settings]
+        if len(settings) > max(MOST_COLUMNS, len(columns)):  # a row for each setting
+            header = (*over, *(thing.replace(" ", "\n") for [thing] in things))
+            rows = [(*values, *column) for values, column in zip(at, zip(*grid, strict=True), strict=True)]
+        else:
+            header = (" and ".join(over), *("\n".join(values) for values in at))
+            rows = [(*thing, *line) for thing, line in zip(things, grid, strict=True)]
         blocks.append(Block(measure(str(name)).meaning.capitalize(), (("", TextTable(header, tuple(rows))),)))
     return tuple(blocks)
 
 
-def _cells(rows: pd.DataFrame, telling: Sequence[str]) -> list[tuple[Any, ...]]:
+def _cells(rows: pd.DataFrame, telling: Sequence[str]) -> dict[tuple[Any, ...], str]:
+    """Value and interval of each thing."""
     ends = rows[["value", "low", "high"]].itertuples(index=False, name=None)
     keys = rows[list(telling)].itertuples(index=False, name=None)
-    return [(*_key(key), end) for key, end in zip(keys, ends, strict=True)]
+    return {_key(key): with_ends(*map(float, end)) for key, end in zip(keys, ends, strict=True)}
 
 
 def _key(values: tuple[Any, ...]) -> tuple[Any, ...]:

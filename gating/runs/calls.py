@@ -31,6 +31,8 @@ ARGUMENTS = """
         out: folder of the run, from which the same call goes on; None keeps nothing.
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: worker threads on the CPU; 0 takes the cores that are free.
+        executor: ``threads`` or ``ray``.
+        address: cluster of Ray; ``local`` starts one for the run.
         again: remove what a former run left in the folder, and run anew.
         keep: keep what the study drops at its end, such as fine-tuned models.
         force: go on although the estimated memory, or a changed version of what computes the result, speaks against it.
@@ -62,6 +64,8 @@ class StudyFunction(Protocol):
         out: str | Path | None = None,
         device: str = "auto",
         workers: int = 0,
+        executor: str = "threads",
+        address: str = "local",
         again: bool = False,
         keep: bool = False,
         force: bool = False,
@@ -100,6 +104,8 @@ def study_function(study: Study[Any]) -> StudyFunction:
         out: str | Path | None = None,
         device: str = "auto",
         workers: int = 0,
+        executor: str = "threads",
+        address: str = "local",
         again: bool = False,
         keep: bool = False,
         force: bool = False,
@@ -112,6 +118,7 @@ def study_function(study: Study[Any]) -> StudyFunction:
         named = {"config": config, "preset": preset}
         given = {name: value for name, value in named.items() if value is not None} | settings
         given |= {"out": "none" if out is None else out, "device": device, "workers": workers}
+        given |= {"executor": executor, "address": address}
         given |= {"again": again, "keep": keep, "force": force}
         chosen, options = read_call(given, study.config, RunOptions, study.presets())
         strange = [f"unknown key `{name}`: it is of the command alone" for name in COMMAND_ONLY if name in settings]

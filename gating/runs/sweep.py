@@ -19,7 +19,7 @@ from gating.runs.catalogue import find_study
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
-from gating.settings import near
+from gating.settings import near, read_call
 from gating.settings.text import as_plain, help_text
 from gating.settings.yaml_files import parse_value
 from theory.fields import parted, section_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gating.page.figures import Page
     from gating.training.ensemble import Ensemble
 
-__all__ = ["Sweep", "SweepConfig"]
+__all__ = ["Sweep", "SweepConfig", "sweep"]
 
 ROWS = "rows"
 MOST_SETTINGS = 10_000
@@ -207,6 +207,38 @@ class Sweep(Study[SweepConfig]):
     def _question(self, config: SweepConfig) -> str:
         over = " and ".join(f"`{name}`" for name in _flat(config.over))
         return f"{_study(config).question()} Asked of every combination of {over}."
+
+
+def sweep(config: Any, over: Mapping[str, Sequence[Any]], *, preset: str | None = None, **how: Any) -> pd.DataFrame:
+    """Runs a study at every combination of some settings, as one run.
+
+    Args:
+        config: settings of a study, or its name.
+        over: values of each setting that differs, by its dotted name.
+        preset: where `config` is a name: settings that come with that study.
+        how: ``out``, ``workers``, ``executor`` and what else every study's function takes.
+
+    Returns:
+        The result table, with a column for each setting that differs: by its dotted name, after the study's where it
+        has no dot.
+
+    Raises:
+        SpecError: with a sentence for each thing that is wrong; nothing is written then.
+
+    Example:
+        >>> from gating.studies.bounds.config import BoundsConfig
+        >>> table = sweep(BoundsConfig(n_sequences=(64,)), {"distribution.label_noise": [0.0, 0.2]})
+        >>> table["distribution.label_noise"].unique().tolist()
+        [0.0, 0.2]
+    """
+    from gating.runs.calls import study_function
+
+    if isinstance(config, str):
+        study = find_study(config)
+        config = read_call({"preset": preset} if preset else {}, study.config, None, study.presets())[0]
+    elif preset:
+        raise SpecError([f"`preset` must be left out where `config` holds settings; got {preset!r}"])
+    return study_function(Sweep())(of=config.study, base=as_plain(config), over=dict(over), **how)
 
 
 def _keep_rows(config: SweepConfig, number: int, place: Place, resources: Resources) -> None:
