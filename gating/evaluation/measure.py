@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import pandas as pd
+from torch import Tensor
 
 from gating.evaluation.conditions import conditions, draw_test_set
 from gating.evaluation.measures import answers, by_replica, gate_rows, loss_rows
@@ -82,8 +83,14 @@ def measure(
     in_weight = answers(g or TabularInWeight.fit(sampler), test_set)
     copying = SoftmaxSimilarity(spec.n_classes, 1, temperature=COPYING_TEMPERATURE)
     in_context = answers(h or copying, test_set)
-    gates = gate_rows("effective_gate", log_p, in_weight, in_context, test_set, by_condition)
+    three = [_normalised(given) for given in (log_p, in_weight, in_context)]
+    gates = gate_rows("effective_gate", three[0], three[1], three[2], test_set, by_condition)
     rows = chain(loss_rows(log_p, test_set, by_condition), gates)
     table = make_table(by_replica(rows, [{"system": system, "n": n, "seed": seed} for seed in seeds]))
     found = summarise(table).drop(columns=["seeds", "over"]).assign(answer=True)
     return pd.concat([table, make_table(found)], ignore_index=True)
+
+
+def _normalised(log_p: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Log-probabilities whose sum is 1 in float64: those of float32 may be off by what makes a divergence negative."""
+    return {name: given - given.logsumexp(-1, keepdim=True) for name, given in log_p.items()}

@@ -133,8 +133,7 @@ def nearest_mixture(
         raise ArithmeticError(f"the effective gate was not found for {int((~done).sum())} of {done.numel()} cells")
     alpha = torch.where(at_zero >= 0, 0.0, torch.where(at_one <= 0, 1.0, alpha))
     mixture = torch.addcmul(p_h, gap, alpha[..., None, None]).clamp_min(1e-300).log()
-    divergence = torch.where(mass > 0, mass * (log_t - mixture), 0.0).sum((-2, -1))
-    residual = divergence.clamp_min(0)  # below 0 by rounding where the model is the mixture
+    residual = torch.where(mass > 0, mass * (log_t - mixture), 0.0).sum((-2, -1))
     agree = (gap.abs() * (w > 0).unsqueeze(-1)).amax((-2, -1)) < 1e-12
     return EffectiveGate(torch.where(agree, torch.nan, alpha), residual)
 

@@ -40,6 +40,7 @@ def test_the_weight_of_a_mixture_of_label_counts_and_copying_is_found_in_every_c
 
 def test_other_predictors_take_the_place_of_g_and_h():
     assert gates(measured(mixed(0.3), g=H, h=G)) == pytest.approx(0.7, abs=1e-5)
+    assert gates(measured(mixed(0.3), h=mixed(0.2))) == pytest.approx(0.125, abs=1e-4)  # 0.2 + 0.8 a = 0.3
 
 
 def test_rows_of_seeds_are_followed_by_their_means_with_intervals():

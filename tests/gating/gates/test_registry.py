@@ -49,13 +49,15 @@ def test_every_gate_of_the_study_is_tuned_to_what_is_known(name):
     assert torch.isin(horizon, torch.tensor([5.0, 7.0])).all()
 
 
-def test_an_installed_gate_is_imported_when_it_is_asked_for(monkeypatch):
-    there = EntryPoints([EntryPoint("installed", "tests.gating.gates.installed", registry.ENTRY_POINTS)])
+def test_an_installed_gate_is_imported_when_it_is_asked_for(monkeypatch, tmp_path):
+    code = "from gating.gates import AdaHedgeGate\n\n\nclass Installed(AdaHedgeGate, key='installed'):\n    pass\n"
+    (tmp_path / "package_with_a_gate.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    there = EntryPoints([EntryPoint("installed", "package_with_a_gate", registry.ENTRY_POINTS)])
     monkeypatch.setattr(registry, "entry_points", lambda group: there)
-    assert RegretConfig(gates=("installed", "adahedge"), losses=("linear_loss",)).gates_of("linear_loss") == [
-        "installed", "adahedge"
-    ]  # fmt: skip
-    assert find_gate("installed").__module__ == "tests.gating.gates.installed"
+    config = RegretConfig(gates=("installed", "bayes_mixture", "adahedge"), losses=("linear_loss",))
+    assert config.gates_of("linear_loss") == ["installed", "adahedge"]
+    assert find_gate("installed").__module__ == "package_with_a_gate"
 
 
 def test_a_name_of_no_gate_is_refused():
