@@ -1,11 +1,14 @@
 """The study `regret`: gates that learn round by round, and what their bounds allow them."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from gating.gates import find_gate
 from gating.page.figures import Page
 from gating.results.columns import declare_from
 from gating.results.query import last_step, select
@@ -26,6 +29,13 @@ class Regret(Study[RegretConfig]):
     """How far is an online gate from the better predictor of each class, and how far do the bounds let it be?"""
 
     config = RegretConfig
+
+    def inputs(self, config: RegretConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
+        """Files of gates that are not the project's own; a gate of an interactive session has none."""
+        modules = {name: find_gate(name).__module__ for name in config.gates}
+        files = {name: getattr(sys.modules[module], "__file__", None) for name, module in modules.items()
+                 if not module.startswith("gating.")}  # fmt: skip
+        return {f"the file of gate `{name}`": Path(file) for name, file in files.items() if file}
 
     def parts(self, config: RegretConfig) -> Iterator[Part]:
         """g and h first, then every gate learner on their losses."""

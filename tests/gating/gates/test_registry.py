@@ -58,6 +58,8 @@ def test_an_installed_gate_is_imported_when_it_is_asked_for(monkeypatch, tmp_pat
     config = RegretConfig(gates=("installed", "bayes_mixture", "adahedge"), losses=("linear_loss",))
     assert config.gates_of("linear_loss") == ["installed", "adahedge"]
     assert find_gate("installed").__module__ == "package_with_a_gate"
+    inputs = Regret().inputs(config, print)  # a gate that changes is another run
+    assert inputs == {"the file of gate `installed`": tmp_path / "package_with_a_gate.py"}
 
 
 def test_a_name_of_no_gate_is_refused():
