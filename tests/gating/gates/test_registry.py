@@ -7,6 +7,7 @@ import torch
 
 from gating.gates import AdaHedgeGate, OnlineGate, Tuning, find_gate, gate_names, registry
 from gating.studies.regret.config import GATES, RegretConfig
+from gating.studies.regret.study import Regret
 from theory.settings import SpecError
 
 
