@@ -98,7 +98,7 @@ def _run(study: Any, config: Any, options: Any) -> None:
     from gating.runs.resources import resources_of
 
     name = study.name()
-    out = options.folder(f"runs/{name}" if study.in_folder else None)
+    out = options.folder(study)
     quiet = sys.stderr if options.json or out is None else sys.stdout
     how = resources_of(options, lambda line: print(line, file=quiet, flush=True))
     if options.dry_run:

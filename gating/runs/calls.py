@@ -28,7 +28,8 @@ ARGUMENTS = """
     Args:
         config: settings, a dictionary of them or a YAML file.
         preset: name of settings that come with the study{presets}.
-        out: folder of the run, from which the same call goes on; None keeps nothing.
+        out: folder of the run, from which the same call goes on; None keeps nothing, and ``auto`` is
+            the command's.
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: worker threads on the CPU; 0 takes the cores that are free.
         executor: ``threads`` or ``ray``.
@@ -125,7 +126,7 @@ def study_function(study: Study[Any]) -> StudyFunction:
         if strange:
             raise SpecError(strange)
         how = resources_of(options, say)
-        return engine.run(study, chosen, options.folder(None), how, again=again, force=force)
+        return engine.run(study, chosen, options.folder(study), how, again=again, force=force)
 
     call.__name__ = call.__qualname__ = study.name()
     call.__doc__ = _described(study)

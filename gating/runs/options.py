@@ -1,12 +1,17 @@
 """Where and how a study runs; nothing here changes its result."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from theory.fields import PathText
 from theory.settings import settings
+
+if TYPE_CHECKING:
+    from gating.runs.study import Study
 
 __all__ = ["RunOptions"]
 
@@ -47,6 +52,7 @@ class RunOptions:
         if self.again and self.out == "none":
             yield "`again` must be left out where `out` is none; got both"
 
-    def folder(self, default: str | None) -> str | None:
-        """Folder of the run that `out` asks for; ``auto`` asks for `default`."""
-        return {"auto": default, "none": None}.get(self.out, self.out)
+    def folder(self, study: Study[Any]) -> str | None:
+        """Folder of a study's run that `out` asks for, or None."""
+        usual = f"runs/{study.name()}" if study.in_folder else None
+        return {"auto": usual, "none": None}.get(self.out, self.out)

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 import gating
 from gating.cli import main
 from gating.runs import calls
-from gating.runs.catalogue import find_study, study_names
+from gating.runs.catalogue import ENTRY_POINTS, find_study, study_names
 from gating.runs.errors import FolderError
 from gating.runs.folder import RunFolder
 from gating.settings import read_call
@@ -56,10 +57,14 @@ def test_the_command_goes_on_from_the_folder_of_a_call_and_a_call_from_the_comma
     assert gating.bounds(**{**FEW, "beta": 2.0}, out=out, again=True, say=quiet)["value"].notna().all()
 
 
-def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+def test_nothing_is_written_unless_a_folder_or_the_usual_one_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert len(gating.bounds(**FEW))
+    usual = calls.study_function(type("Kept", (type(find_study("bounds")),), {"in_folder": True})())
+    assert len(gating.bounds(**FEW, out="auto"))  # a study of seconds has no usual folder
+    assert len(usual(**FEW))
     assert list(tmp_path.iterdir()) == []
+    usual(**FEW, out="auto", say=quiet)
+    assert gating.read_results("runs/bounds")["value"].notna().all()
 
 
 @pytest.mark.parametrize(
@@ -136,8 +141,8 @@ def test_every_study_is_a_function_that_describes_its_settings(name):
 
 
 def test_the_functions_of_gating_are_those_of_its_studies():
-    own = {name for name in study_names() if type(find_study(name)).__module__.startswith("gating.studies")}
-    assert own == {name for name in gating.__all__ if name in study_names()}
+    own = {entry.name for entry in entry_points(group=ENTRY_POINTS) if entry.module.startswith("gating.studies")}
+    assert {"bounds", "compare"} < own <= set(gating.__all__)
     assert all(getattr(gating, name) is getattr(calls, name) for name in own)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         calls.nothing  # noqa: B018
