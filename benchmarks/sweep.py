@@ -43,8 +43,11 @@ def main() -> None:
     times: dict[str, list[float]] = {"sweep": [], "six runs": []}
     for turn in range(given.turns):
         with tempfile.TemporaryDirectory() as root:
-            alone = [["compare", f"--distribution.label_noise={noise}", f"--distribution.p_relevant={share}", *base,
-                      f"--out={Path(root) / f'{noise}-{share}'}"] for noise, share in product(NOISES, SHARES)]  # fmt: skip
+            alone = [
+                ["compare", f"--distribution.label_noise={noise}", f"--distribution.p_relevant={share}", *base,
+                 f"--out={Path(root) / f'{noise}-{share}'}"]
+                for noise, share in product(NOISES, SHARES)
+            ]  # fmt: skip
             times["sweep"].append(seconds([["sweep", "compare", *over, *base, f"--out={Path(root) / 'sweep'}"]]))
             times["six runs"].append(seconds(alone))
         print(f"turn {turn}: " + ", ".join(f"{name} {taken[-1]:.0f} s" for name, taken in times.items()), flush=True)
