@@ -38,7 +38,7 @@ BATCH = 8
 
 
 def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSettings) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.optimizer.weight_decay)
     model.train()
     for step in range(settings.steps):
         examples = source(step)
@@ -54,7 +54,7 @@ def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSet
                 input_ids=ids, attention_mask=mask, labels=pad(labels, batch_first=True, padding_value=-100)
             ).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip or float("inf"))
         optimizer.step()
         optimizer.zero_grad()
 
