@@ -38,7 +38,8 @@ BATCH = 8
 
 
 def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSettings) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.optimizer.weight_decay)
+    decay = settings.optimizer.weight_decay
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=decay)
     model.train()
     for step in range(settings.steps):
         examples = source(step)

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from gating.results.columns import BASE
+from gating.results.parquet import read_table
 from gating.results.query import last_step, select
-from gating.results.table import make_table, read_table
+from gating.results.table import make_table
 from gating.runs.folder import TABLE, RunFolder
 from llm_finetune.config import FinetuneConfig
 from theory.distribution import ClassMixture

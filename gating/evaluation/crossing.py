@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gating.results.intervals import reals_with_gaps
+from gating.results.moments import reals_with_gaps
 from theory.validation import Floats, require_positive, require_reals
 
 __all__ = ["crossing", "power_law_exponent"]

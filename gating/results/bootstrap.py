@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gating.results.intervals import leaves, reals_with_gaps
+from gating.results.moments import leaves, reals_with_gaps
 from theory.validation import Floats, require_choice, require_integer, require_probability, require_scalar
 
 __all__ = ["Bootstrap", "cluster_bootstrap", "moment_bootstrap", "percentile_interval"]

@@ -32,32 +32,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from theory.validation import Floats, require_integer, require_probability, require_scalar
+from gating.results.moments import ROUNDING, Moments, grouped_moments, ranges, reals_with_gaps
+from theory.validation import Floats, require_probability, require_scalar
 
 __all__ = [
     "Interval",
     "geometric_mean_interval",
     "grouped_intervals",
-    "leaves",
     "mean_interval",
-    "reals_with_gaps",
+    "moment_intervals",
     "sequence_interval",
 ]
-
-ROUNDING = 1e-9
-"""Relative difference below which two values are the same."""
-
-
-def leaves(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.bool_]:
-    """Where values leave their range by more than rounding; missing values do not.
-
-    Example:
-        >>> leaves([1 + 1e-12, 1.1, np.inf, np.nan], 0.0, 1.0).tolist()
-        [False, True, True, False]
-    """
-    value, least, largest = (np.asarray(number, np.float64) for number in (values, low, high))
-    slack = ROUNDING * np.maximum(1.0, np.abs(np.clip(value, least, largest)))
-    return np.asarray((value < least - slack) | (value > largest + slack))
 
 
 class Interval(NamedTuple):
@@ -171,26 +156,32 @@ def grouped_intervals(
         >>> grouped_intervals([0, 1, 0, 0], [0.2, 5.0, 0.1, 0.3], 2).value.round(3).tolist()
         [0.2, 5.0]
     """
-    checked = require_probability("confidence", confidence, above_zero=True, below_one=True)
-    quantile = (1 + require_scalar("confidence", checked)) / 2
-    group, value = reals_with_gaps("groups", groups), reals_with_gaps("values", values)
-    require_integer("n_groups", n_groups)
-    if group.ndim != 1 or not ((group >= 0) & (group < n_groups) & (group % 1 == 0)).all():
-        raise ValueError(f"`groups` must be integers from 0 to {n_groups - 1}, shape (rows,); got {groups!r}")
-    if value.shape != group.shape:
-        raise ValueError(f"`values` must have one number for each of {len(group)} rows; got shape {value.shape}")
-    of_row = group.astype(np.int64)
-    least, largest = (reals_with_gaps(name, end, shape=(n_groups,)) for name, end in (("low", low), ("high", high)))
-    if not (least < largest).all():
-        raise ValueError(f"`low` must be less than `high`; got {low!r} and {high!r}")
-    outside = leaves(value, least[of_row], largest[of_row])
-    if outside.any():
-        raise ValueError(f"`values` must be from `low` to `high` of their group; got {value[outside][:8].tolist()}")
-    missing = np.isnan(value)
-    count = np.where(missing, np.nan, reals_with_gaps("tests", tests, shape=value.shape, least=1))
-    error = np.where(missing, np.nan, reals_with_gaps("standard_errors", standard_errors, shape=value.shape, least=0))
+    found = grouped_moments(groups, values, n_groups, tests=tests, standard_errors=standard_errors, low=low, high=high)
+    return moment_intervals(found, low=low, high=high, confidence=confidence)
+
+
+def moment_intervals(
+    of: Moments, *, low: ArrayLike = -np.inf, high: ArrayLike = np.inf, confidence: float = 0.95
+) -> Interval:
+    """`grouped_intervals` from moments of the groups; `low`, `high` and `confidence` as there.
+
+    Raises:
+        ValueError: when an argument is not in its set.
+
+    Example:
+        >>> found = moment_intervals(grouped_moments([0, 0, 0], [0.1, 0.2, 0.3], 1))
+        >>> found.high.round(3).tolist()
+        [0.448]
+    """
+    quantile = _quantile(confidence)
+    least, largest = ranges(len(of.mean), low, high)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _intervals(_Groups(of_row, n_groups), value, count, error, least, largest, quantile)
+        return _intervals(of, least, largest, quantile)
+
+
+def _quantile(confidence: float) -> float:
+    checked = require_probability("confidence", confidence, above_zero=True, below_one=True)
+    return (1 + require_scalar("confidence", checked)) / 2
 
 
 def geometric_mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -253,71 +244,17 @@ def sequence_interval(
     return mean_interval(mean, tests=len(array), standard_errors=error, low=low, high=high, confidence=confidence)
 
 
-def reals_with_gaps(
-    name: str, value: ArrayLike, *, shape: tuple[int, ...] | None = None, least: float = -np.inf
-) -> Floats:
-    """Real numbers as a float64 array; NaN stands for a missing one, and infinity is a number.
-
-    Args:
-        name: what the argument is called in errors.
-        value: the numbers.
-        shape: the shape that they are broadcast to; their own when None.
-        least: least number allowed.
-
-    Raises:
-        ValueError: when a number is less, or there are not numbers of this shape.
-
-    Example:
-        >>> reals_with_gaps("tests", [0, 200], least=1)
-        Traceback (most recent call last):
-        ...
-        ValueError: `tests` must be numbers >= 1, NaN where unknown; got [0, 200]
-    """
-    try:
-        array = np.asarray(value)
-    except ValueError as ragged:
-        raise ValueError(f"`{name}` must be real numbers; got {value!r}") from ragged
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"`{name}` must be real numbers; got {value!r}")
-    if (array < least).any():
-        raise ValueError(f"`{name}` must be numbers >= {least:g}, NaN where unknown; got {value!r}")
-    try:
-        return np.broadcast_to(array, array.shape if shape is None else shape).astype(np.float64)
-    except ValueError as misfit:
-        raise ValueError(f"`{name}` must be one number or have shape {shape}; got shape {array.shape}") from misfit
-
-
-class _Groups(NamedTuple):
-    """Sums and means of rows by group, over the rows where a number is known."""
-
-    of_row: NDArray[np.int64]
-    n: int
-
-    def sum(self, rows: Floats) -> Floats:
-        return np.bincount(self.of_row, np.where(np.isnan(rows), 0.0, rows), self.n).astype(np.float64)
-
-    def known(self, rows: Floats) -> NDArray[np.int64]:
-        return np.bincount(self.of_row[~np.isnan(rows)], minlength=self.n).astype(np.int64)
-
-    def mean(self, rows: Floats) -> Floats:
-        return self.sum(rows) / self.known(rows)
-
-
-def _intervals(
-    groups: _Groups, value: Floats, tests: Floats, error: Floats, low: Floats, high: Floats, quantile: float
-) -> Interval:
-    seeds = groups.known(value)
-    mean = np.clip(groups.mean(value), low, high)
-    variance = groups.sum((value - mean[groups.of_row]) ** 2) / (seeds - 1)
+def _intervals(of: Moments, low: Floats, high: Floats, quantile: float) -> Interval:
+    seeds, mean = of.seeds, np.clip(of.mean, low, high)
+    variance = (of.spread + np.where(mean == of.mean, 0.0, seeds * (of.mean - mean) ** 2)) / (seeds - 1)
     agree = ~(variance > (ROUNDING * mean) ** 2)  # also for a single seed
     between = np.where(agree, 0.0, stats.t.ppf(quantile, seeds - 1) ** 2 * variance / seeds)
     below, above = mean - low, high - mean
     at_edge = ~(below * above > 0)
     # of a finite range: c^2 / w if each test sequence has the largest variance that its mean allows
-    largest = stats.norm.ppf(quantile) ** 2 * groups.mean(1 / tests) / seeds
+    largest = stats.norm.ppf(quantile) ** 2 * (of.inverse_tests / of.counted) / seeds
     largest = np.where(np.isfinite(low) & np.isfinite(high) & np.isfinite(largest), largest, 0.0)
-    squares = groups.mean(error**2)
-    freedom = groups.sum(np.where(np.isnan(error), np.nan, tests - 1))
+    squares, freedom = of.squares / of.judged, of.freedom
     known = stats.t.ppf(quantile, np.where(freedom > 0, freedom, np.inf)) ** 2 * squares / seeds
     within = np.where(squares > 0, known, np.where(largest > 0, largest * below * above, 0.0))
     square = np.maximum(between, within)
@@ -329,4 +266,4 @@ def _intervals(
         np.where(found, np.clip(mean + (tilt + way * root) / (1 + ratio), low, high), np.nan) for way in (-1, 1)
     )
     over = np.where(found, np.where(between > within, "seeds", "test sequences"), "none")
-    return Interval(mean, lower, upper, seeds, over)
+    return Interval(mean, lower, upper, seeds.astype(np.int64), over)

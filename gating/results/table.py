@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from gating.results.columns import BASE, SCHEMA_VERSION, Column, Measure, column, columns, measure
-from gating.results.intervals import grouped_intervals, leaves
+from gating.results.columns import BASE, Column, Measure, column, columns, measure
+from gating.results.intervals import moment_intervals
+from gating.results.moments import Moments, grouped_moments, leaves
 from gating.results.query import last_step
+from theory.validation import Floats
 
-__all__ = ["json_rows", "key_names", "make_table", "read_table", "summarise", "write_table"]
+__all__ = ["json_rows", "key_names", "make_table", "summarise"]
+
+MERGED = 2**18
+"""Groups of parts that `summarise` holds before it puts them together."""
 
 
 def make_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -74,27 +77,6 @@ def _require_range(entry: Column | Measure, values: pd.Series[Any]) -> None:
         raise ValueError(f"`{entry.name}` must be in [{entry.low:g}, {entry.high:g}]; got {numbers[outside][0]:g}")
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table as Parquet; the file names its schema version."""
-    held = pa.Table.from_pandas(table, preserve_index=False)
-    named = {**(held.schema.metadata or {}), b"schema_version": str(SCHEMA_VERSION).encode()}
-    pq.write_table(held.replace_schema_metadata(named), path)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The table of a file that `write_table` wrote.
-
-    Raises:
-        ValueError: it has another schema version, or does not fit the schema.
-    """
-    version = (pq.read_schema(path).metadata or {}).get(b"schema_version", b"1").decode()
-    if version != str(SCHEMA_VERSION):
-        raise ValueError(f"`schema_version` must be {SCHEMA_VERSION}; got {version}")
-    found = pd.read_parquet(path)
-    kinds = {name: entry.kind if (entry := column(name)) else found[name].dtype for name in found.columns}
-    return found.astype(kinds)
-
-
 def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of the last step as JSON takes them: missing columns left out, a number that is infinite as null.
 
@@ -118,42 +100,85 @@ def key_names(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if (entry := column(name)) is None or entry.key]
 
 
-def summarise(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+def summarise(table: pd.DataFrame | Iterable[pd.DataFrame], *, confidence: float = 0.95) -> pd.DataFrame:
     """Mean over the seeds of each key, with the interval of `gating.results.intervals`; rows without a seed pass.
 
     Rows that differ in any key column but the seed stay apart: two settings are not averaged.
 
     Args:
-        table: rows of the schema.
+        table: rows of the schema; or a table in parts with the same columns, such as those of
+            `gating.results.parquet.read_batches`, of which no more is held than one part and the summary.
         confidence: coverage of the interval, in (0, 1).
 
     Returns:
         A table without ``seed``, ``tests`` and ``standard_error``, and with ``seeds`` (how many were averaged; 0 for
-        the others) and ``over``: what the interval is over, ``seeds``, ``test sequences`` or ``none``.
+        the others) and ``over``: what the interval is over, ``seeds``, ``test sequences`` or ``none``. That of a table
+        in parts is the same up to rounding.
+
+    Raises:
+        ValueError: there is no part, parts have different columns, or a value is outside the range of its measure.
 
     Example:
         >>> rows = [{"system": "transformer", "n": 64, "seed": s, "measure": "log_loss", "value": v}
         ...         for s, v in enumerate([0.1, 0.2, 0.3])]
-        >>> summarise(make_table(rows)).round(3)[["value", "low", "seeds", "over"]].values.tolist()
+        >>> table = make_table(rows)
+        >>> summarise(table).round(3)[["value", "low", "seeds", "over"]].values.tolist()
+        [[0.2, 0.062, 3, 'seeds']]
+        >>> summarise([table[:1], table[1:]]).round(3)[["value", "low", "seeds", "over"]].values.tolist()
         [[0.2, 0.062, 3, 'seeds']]
     """
-    keys = [name for name in key_names(table) if name != "seed"]
-    seeded = table["seed"].notna()
-    measured, others = table[seeded], table[~seeded]
-    grouped = measured.groupby(keys, dropna=False, sort=False)
-    groups = grouped.ngroup().to_numpy()
-    first = measured.iloc[np.unique(groups, return_index=True)[1]]
-    ranges = [measure(str(name)) for name in first["measure"]]
-    found = grouped_intervals(
+    held, others, columns = [], [], None
+    for part in [table] if isinstance(table, pd.DataFrame) else table:
+        columns = columns or list(part.columns)
+        if list(part.columns) != columns:
+            raise ValueError(f"`table` must have parts with the same columns; got {columns} and {list(part.columns)}")
+        keys = [name for name in key_names(part) if name != "seed"]
+        seeded = part["seed"].notna()
+        held.append(_moments(part[seeded], keys))
+        others.append(part.loc[~seeded, [*keys, "value", "low", "high"]].assign(seeds=0, over="none"))
+        if sum(len(rows) for rows, _ in held[1:]) > max(MERGED, len(held[0][0])):
+            held = [_merged(held, keys)]
+    if not held:
+        raise ValueError("`table` must be a table, or one or more parts of one; got no part")
+    rows, moments = _merged(held, keys)
+    low, high = _ranges(rows)
+    found = moment_intervals(moments, low=low, high=high, confidence=confidence)
+    return pd.concat([rows.assign(**found._asdict()), *others], ignore_index=True)
+
+
+_Groups = tuple[pd.DataFrame, Moments]
+"""Key columns of groups of rows, in the order of their appearance, and the moments of each."""
+
+
+def _grouped(rows: pd.DataFrame, keys: list[str]) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Group of each row, and the key columns of each group."""
+    groups = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy().astype(np.int64)
+    return groups, rows[keys].iloc[np.unique(groups, return_index=True)[1]]
+
+
+def _moments(measured: pd.DataFrame, keys: list[str]) -> _Groups:
+    groups, first = _grouped(measured, keys)
+    low, high = _ranges(first)
+    found = grouped_moments(
         groups,
         measured["value"].to_numpy(np.float64),
-        grouped.ngroups,
+        len(first),
         tests=measured["tests"].to_numpy(np.float64, na_value=np.nan),
         standard_errors=measured["standard_error"].to_numpy(np.float64, na_value=np.nan),
-        low=np.array([entry.low for entry in ranges]),
-        high=np.array([entry.high for entry in ranges]),
-        confidence=confidence,
+        low=low,
+        high=high,
     )
-    summary = first[keys].assign(**found._asdict())
-    theory = others[[*keys, "value", "low", "high"]].assign(seeds=0, over="none")
-    return pd.concat([summary, theory], ignore_index=True)
+    return first, found
+
+
+def _merged(held: list[_Groups], keys: list[str]) -> _Groups:
+    if len(held) == 1:
+        return held[0]
+    groups, first = _grouped(pd.concat([rows for rows, _ in held], ignore_index=True), keys)
+    return first, Moments.merged([moments for _, moments in held], groups, len(first))
+
+
+def _ranges(rows: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Least and largest values of the measures of rows."""
+    ranges = [measure(str(name)) for name in rows["measure"]]
+    return np.array([entry.low for entry in ranges], np.float64), np.array([entry.high for entry in ranges], np.float64)

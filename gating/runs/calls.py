@@ -4,7 +4,7 @@ A function is made from what a study declares; nothing here knows which study it
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from gating.results.table import read_table
+from gating.results.parquet import read_table
 from gating.runs.catalogue import find_study, study_names
 from gating.runs.errors import FolderError
 from gating.runs.folder import TABLE, RunFolder
@@ -161,20 +161,26 @@ def __getattr__(name: str) -> StudyFunction:
     return _function(name)
 
 
-def read_results(path: str | Path) -> pd.DataFrame:
-    """The table of a finished run.
+def read_results(
+    path: str | Path, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The table of a finished run, or the rows of it that a query asks for.
 
     Args:
-        path: folder of the run, or its file ``results.parquet``.
+        path: folder of the run, its file ``results.parquet``, or a folder of parts of a table.
+        where: for a column, the value that its rows must have, or several, as `gating.results.parquet.read_table`
+            takes them: only what the query needs is read.
+        columns: names of the columns to read; all by default.
 
     Raises:
         FolderError: there is none.
-        Damaged: the table in the folder is not as the run wrote it.
-        ValueError: the file has another schema version.
+        Damaged: the table in the folder is not as the run wrote it, which is looked at where all of it is read.
+        ValueError: the query does not suit the table, or a file has another schema version.
     """
-    if Path(path).is_file():
-        return read_table(Path(path))
     folder = RunFolder(path)
-    if not folder.has(TABLE):
-        raise FolderError(f"`{path}` must be a finished run; it has no {TABLE}")
-    return folder.read(TABLE, read_table)
+    if folder.is_run or not (Path(path).is_file() or next(Path(path).glob("**/*.parquet"), None)):
+        if not folder.has(TABLE):
+            raise FolderError(f"`{path}` must be a finished run; it has no {TABLE}")
+        if where is None and columns is None:
+            folder.verified(TABLE)
+    return read_table(path, where, columns)

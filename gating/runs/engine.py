@@ -11,7 +11,8 @@ import pandas as pd
 import psutil
 
 from gating.page.page import write_page
-from gating.results.table import json_rows, make_table, read_table, write_table
+from gating.results.parquet import read_table, write_table
+from gating.results.table import json_rows, make_table
 from gating.runs.errors import FolderError
 from gating.runs.executor import Part, Resources, run_parts
 from gating.runs.folder import TABLE, RunFolder, is_inside

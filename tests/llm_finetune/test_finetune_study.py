@@ -17,7 +17,8 @@ from local_model import save_local_model
 from test_matched import finished_run
 
 from gating.cli import main
-from gating.results.table import key_names, read_table, write_table
+from gating.results.parquet import read_table, write_table
+from gating.results.table import key_names
 from gating.runs.catalogue import find_study
 from gating.runs.engine import as_json, run
 from gating.runs.errors import FolderError

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from gating.results.table import make_table, summarise, write_table
+from gating.results.parquet import write_table
+from gating.results.table import make_table, summarise
 from gating.runs.errors import Damaged, FolderError
 from gating.runs.folder import TABLE, RunFolder
 from gating.settings.text import as_plain

@@ -12,9 +12,9 @@ from gating.results.intervals import (
     geometric_mean_interval,
     grouped_intervals,
     mean_interval,
-    reals_with_gaps,
     sequence_interval,
 )
+from gating.results.moments import reals_with_gaps
 from gating.results.table import make_table
 from tests.claims.monte_carlo import assert_rate_at_most
 
