@@ -22,12 +22,12 @@ from torch.nn import functional
 
 from gating.models.layers import generators
 from gating.models.transformer import Transformer, sinusoidal_positions
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.resources import free_cores
 from gating.runs.store import Place, opened
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
-from gating.training.ensemble import Ensemble
 from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture

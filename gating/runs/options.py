@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from theory.fields import PathText
+from theory.fields import PathText, shown
 from theory.settings import settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RunOptions:
     def problems(self) -> Iterator[str]:
         """What is wrong with the options together."""
         if self.address != "local" and self.executor != "ray":
-            yield f"`address` must be left out where `executor` is 'threads'; got {self.address!r}"
+            yield f"`address` must be left out where `executor` is 'threads'; got {shown(self.address)}"
         if self.again and self.out == "none":
             yield "`again` must be left out where `out` is none; got both"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gating.page.figures import Page
-    from gating.training.ensemble import Ensemble
+    from gating.runs.ensemble import Ensemble
 
 __all__ = ["Estimate", "Study"]
 

@@ -27,7 +27,7 @@ from theory.settings import SpecError, build, field_types, settings
 
 if TYPE_CHECKING:
     from gating.page.figures import Page
-    from gating.training.ensemble import Ensemble
+    from gating.runs.ensemble import Ensemble
 
 __all__ = ["Sweep", "SweepConfig", "sweep"]
 

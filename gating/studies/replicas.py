@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import opened
 from gating.tasks.class_mixture import ClassMixtureSampler
-from gating.training.ensemble import Ensemble
 from theory.distribution import ClassMixture
 from theory.fields import Count, Positive
 from theory.settings import settings
@@ -102,7 +102,6 @@ def seconds_per_step(ensemble: Ensemble[Any], resources: Resources) -> float:
     timed = ensemble.groups(resources.device)[-1]
     with tempfile.TemporaryDirectory() as root, opened(Path(root) / "run", {}) as place:
         made = ensemble.trainer(place, resources, timed)
-        made.start()
         made.advance(FIRST_STEPS)
         start = time.perf_counter()
         made.advance(FIRST_STEPS + TIMED_STEPS)

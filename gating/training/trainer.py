@@ -103,6 +103,11 @@ class Trainer(Generic[Replica]):
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; `{self.kept.place.path}` holds step {self.kept.step}") from None
 
+    @property
+    def left(self) -> int:
+        """Steps that are left after the last save."""
+        return self.settings.steps - self.kept.step
+
     def start(self) -> tuple[int, list[pd.DataFrame]]:
         """Builds the replicas with their initial values or the saved ones; returns the step and metrics saved.
 

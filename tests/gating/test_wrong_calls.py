@@ -52,6 +52,7 @@ from gating.predictors.item_labels import ItemGeneralizer, ItemMemorizer
 from gating.predictors.linear_regression import RegressionGeneralizer, RegressionMemorizer
 from gating.predictors.urns import UrnGeneralizer, UrnMemorizer
 from gating.results.table import make_table
+from gating.runs.ensemble import Ensemble
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.tasks.class_mixture import ClassMixtureSampler
@@ -59,7 +60,9 @@ from gating.tasks.item_labels import ItemLabels
 from gating.tasks.linear_regression import LinearRegression
 from gating.tasks.urns import Urns
 from gating.training.group import ReplicaGroup, target_log_loss
+from gating.training.optimizer import Descent
 from gating.training.schedule import TrainSettings, square_root_schedule
+from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 from llm_finetune import collection, mixtures, prompts
 from llm_finetune.collection import Fact, load_collection
@@ -165,6 +168,8 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
         "n_replicas": 1, "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
         "loss": target_log_loss,
     },
+    Descent: {"trained": dict(MLP.named_parameters()), "settings": TrainSettings(5), "replicas": True, "fused": False},
+    Trained: {"place": Place(RunFolder("nowhere"), "train/a"), "ensemble": Ensemble("e", [1, 2], print, {})},
     Trainer: {
         "place": Place(RunFolder("nowhere"), "train/a"), "replicas": [1, 2, 3], "build": lambda replicas: MLP,
         "source": lambda replicas: None, "settings": TrainSettings(5), "device": "cpu", "dtype": torch.float32,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gating.page.figures import Page
 from gating.results.table import make_table
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
@@ -20,7 +21,6 @@ from gating.studies.compare.measure import ROWS, keep_rows, measured_in
 from gating.studies.compare.page import compare_page, compare_text
 from gating.studies.replicas import TIMED_REPLICAS, Replica, seconds_per_step
 from gating.studies.vocabulary import refusals
-from gating.training.ensemble import Ensemble
 
 __all__ = ["Compare"]
 

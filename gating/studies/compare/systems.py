@@ -13,14 +13,15 @@ from gating.models.layers import generators
 from gating.models.transformer import Transformer
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.compare.config import CompareConfig
 from gating.studies.replicas import Replica, input_shape, sampler_of
 from gating.tasks.class_mixture import ClassMixtureSampler
-from gating.training.ensemble import Ensemble, Trained
 from gating.training.schedule import TrainSettings
+from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 
 __all__ = ["ENSEMBLES", "REFERENCES", "Systems", "ensemble", "replicas_of", "settings_of"]

@@ -9,13 +9,14 @@ from torch import nn
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
 from gating.results.table import make_table
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import count_rows, transformer_rows
 from gating.studies.replicas import Replica, input_shape, sampler_of
-from gating.training.ensemble import Ensemble, Trained
+from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 

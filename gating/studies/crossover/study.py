@@ -9,6 +9,7 @@ import pandas as pd
 
 from gating.page.figures import Page
 from gating.results.table import make_table
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
@@ -18,7 +19,6 @@ from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import SEEDS_AT_ONCE, counted_sizes, theory_rows
 from gating.studies.crossover.page import crossover_page, crossover_text
 from gating.studies.replicas import Replica, seconds_per_step
-from gating.training.ensemble import Ensemble
 
 __all__ = ["Crossover"]
 

@@ -10,12 +10,13 @@ import torch
 
 from gating.models.decoder import Decoder
 from gating.models.layers import generators
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.families import FAMILIES
-from gating.training.ensemble import Ensemble, Trained
+from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 
 __all__ = ["TRAINED", "build", "checkpoints", "ensemble", "sampler_of"]

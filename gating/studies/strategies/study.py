@@ -10,6 +10,7 @@ import psutil
 
 from gating.page.figures import Page
 from gating.results.table import make_table
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
@@ -22,7 +23,6 @@ from gating.studies.strategies.outputs import keep_outputs
 from gating.studies.strategies.page import strategies_page
 from gating.studies.strategies.page_tables import strategies_text
 from gating.studies.strategies.transitions import times_over_seeds
-from gating.training.ensemble import Ensemble
 
 __all__ = ["Strategies"]
 

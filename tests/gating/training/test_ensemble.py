@@ -6,12 +6,13 @@ import pytest
 import torch
 from small_run import BUILDERS, place_in, source
 
+from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources, run_parts
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.training.checkpoints import Checkpoints
-from gating.training.ensemble import Ensemble, Trained
 from gating.training.schedule import TrainSettings
+from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 
 SETTINGS = TrainSettings(steps=12, batch_size=8, learning_rate=3e-3, checkpoints=1, save_every=5)

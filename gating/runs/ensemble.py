@@ -1,29 +1,37 @@
 """Ensembles: models that differ in their data and seeds alone, trained in groups, each a part of a run of its own."""
 
-from __future__ import annotations
-
 import json
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import groupby, pairwise
-from typing import Any, Generic, TypeVar
-
-import torch
-from torch import Tensor
+from typing import Any, Generic, Protocol, TypeVar
 
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.training.checkpoints import Checkpoints
-from gating.training.trainer import Trainer
 
-__all__ = ["Ensemble", "Trained"]
+__all__ = ["REPLICAS", "Ensemble", "Training"]
 
 Replica = TypeVar("Replica", bound=Hashable)
 
 REPLICAS = "replicas"
 """What a group keeps beside its checkpoints: a record of each of its replicas, by which they are found."""
+
+
+class Training(Protocol):
+    """What trains a group, such as `gating.training.trainer.Trainer`."""
+
+    @property
+    def left(self) -> int:
+        """Steps that are left."""
+
+    def run(self, label: str, stop: threading.Event | None) -> None:
+        """Trains to the last step, or to the one at which `stop` is set."""
+
+    def advance(self, last: int) -> Any:
+        """Trains up to a step and keeps nothing, for a look at how long it takes."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Ensemble(Generic[Replica]):
 
     name: str
     replicas: Sequence[Replica]
-    trainer: Callable[[Place, Resources, Sequence[Replica]], Trainer[Replica]]
+    trainer: Callable[[Place, Resources, Sequence[Replica]], Training]
     shared: Mapping[str, Any]
     after: tuple[str, ...] = ()
     per_group: int = 16
@@ -65,7 +73,7 @@ class Ensemble(Generic[Replica]):
             alike = list(same)
             n = 1 if device == "cuda" else max(1, 2 * round(len(alike) / (2 * self.per_group)))
             n = len(alike) if self.per_group == 1 and device != "cuda" else n
-            bounds = torch.linspace(0, len(alike), n + 1).round().int().tolist()
+            bounds = [round(number * len(alike) / n) for number in range(n + 1)]
             found += [alike[first:last] for first, last in pairwise(bounds)]
         return found
 
@@ -90,48 +98,7 @@ def _train(ensemble: Ensemble[Replica], group: Sequence[Replica], place: Place, 
     if not place.names:
         place.save_records(REPLICAS, records)
     trainer = ensemble.trainer(place, resources, group)
-    left = trainer.settings.steps - trainer.kept.step
+    left = trainer.left
     trainer.run(place.part.removeprefix("train/"), resources.stop)
     seconds = time.perf_counter() - start
     resources.say(f"{place.part}: {len(group)} replicas, {left} steps in {seconds:.0f} s")
-
-
-class Trained(Generic[Replica]):
-    """Trained models of an ensemble, found by what they are.
-
-    Args:
-        place: a place of the run, whatever its part.
-        ensemble: the ensemble; the run may have trained it together with others.
-    """
-
-    def __init__(self, place: Place, ensemble: Ensemble[Replica]):
-        self._place, self._ensemble = place, ensemble
-
-    def load(self, step: int, replicas: Sequence[Replica]) -> dict[str, Tensor]:
-        """Parameters of replicas at a checkpoint, each stacked in the order of `replicas`.
-
-        Raises:
-            KeyError: one of them is not of the ensemble.
-            Damaged: a checkpoint is missing, or not as it was written.
-        """
-        where = [self._where[self._ensemble.record(replica)] for replica in replicas]
-        read = []
-        for part, rows in groupby(where, lambda found: found[0]):
-            numbers = [row for _, row in rows]
-            first = min(numbers)
-            kept = Checkpoints(self._group(part)).load(step, slice(first, max(numbers) + 1))
-            read.append({name: value[[row - first for row in numbers]] for name, value in kept.items()})
-        return {name: torch.cat([part[name] for part in read]) for name in read[0]}
-
-    @cached_property
-    def _where(self) -> dict[str, tuple[int, int]]:
-        """Group and row of each replica, by its record."""
-        found, number = {}, 0
-        while (group := self._group(number)).has_records(REPLICAS):
-            for row, record in enumerate(group.records(REPLICAS)):
-                found[json.dumps(record, sort_keys=True)] = (number, row)
-            number += 1
-        return found
-
-    def _group(self, number: int) -> Place:
-        return Place(self._place.folder, f"train/{self._ensemble.name}/{number}")
