@@ -67,6 +67,8 @@ class Descent:
         require_instances(replicas=(replicas, bool), fused=(fused, bool))
         if not trained:
             raise ValueError("`trained` must hold one or more parameters; got none")
+        if strange := [name for name, parameter in trained.items() if not isinstance(parameter, nn.Parameter)]:
+            raise ValueError(f"`trained` must hold parameters by their names; got {trained[strange[0]]!r}")
         self.trained, self.settings, self._replicas = dict(trained), settings, replicas
         chosen = settings.optimizer
         groups: dict[float, list[nn.Parameter]] = {}
