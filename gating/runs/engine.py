@@ -128,7 +128,7 @@ def _mend(parts: Sequence[Part], folder: RunFolder, say: Callable[[str], None]) 
     """
     finished = folder.finished
     if finished:  # a kill may have come while they were dropped
-        folder.forget([part.name for part in parts if part.name not in folder.done])
+        _forget_undone(parts, folder)
     for name, problem in folder.damaged().items():
         if name not in folder.manifest["files"] or (finished and _is_beside(name)):
             continue  # its part was taken out with a file before, or drawing the page names it
@@ -137,6 +137,11 @@ def _mend(parts: Sequence[Part], folder: RunFolder, say: Callable[[str], None]) 
         say(f"{problem.split(';')[0]}; {f'part `{owner}`' if owner else 'it'} {remedy}")
         folder.discard([name])
         folder.forget([owner] if owner else [])
+
+
+def _forget_undone(parts: Sequence[Part], folder: RunFolder) -> None:
+    done = set(folder.done)
+    folder.forget([part.name for part in parts if part.name not in done])
 
 
 def _is_beside(name: str) -> bool:
@@ -169,7 +174,7 @@ def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) ->
         folder.write_text(name, text)
     folder.write(TABLE, lambda draft: write_table(table, draft))
     folder.change(done=[part.name for part in parts if part.kept or how.keep])
-    folder.forget([part.name for part in parts if part.name not in folder.done])
+    _forget_undone(parts, folder)
     return folder.read(TABLE, read_table)
 
 

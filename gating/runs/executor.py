@@ -79,7 +79,8 @@ class Executor(Protocol):
         """Begins a part."""
 
     def ended(self) -> Iterator[str]:
-        """Names of parts that have ended well, one or more, as they end; raises the error of one that has not."""
+        """Names of parts that have ended well, one or more, once the folder lists them as done; raises the error of
+        one that has not."""
 
     def stop(self) -> Iterator[str]:
         """Ends what goes on; names of those parts that came to their end yet."""
@@ -105,7 +106,6 @@ def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) ->
 
     def ended(names: Iterable[str]) -> None:
         for name in names:
-            folder.finish(name)
             order.done(name)
             bar.update()
 
@@ -164,7 +164,7 @@ class _Threads:
     """Parts side by side in threads of this process, and wide ones alone in the thread that asks."""
 
     def __init__(self, pool: ThreadPoolExecutor, folder: RunFolder, resources: Resources):
-        self._pool, self._resources = pool, resources
+        self._pool, self._folder, self._resources = pool, folder, resources
         self._do = partial(do_part, folder=folder, resources=resources)
         self._running: dict[Future[None], str] = {}
         self._wide: Part | None = None
@@ -185,6 +185,7 @@ class _Threads:
         if self._wide:
             part, self._wide = self._wide, None
             self._do(part)
+            self._folder.finish(part.name)
             yield part.name
         else:
             yield from self._of(wait(self._running, return_when=FIRST_COMPLETED).done)
@@ -198,6 +199,7 @@ class _Threads:
     def _of(self, futures: Iterable[Future[None]]) -> Iterator[str]:
         for future in futures:
             future.result()
+            self._folder.finish(self._running[future])  # before it is popped: Ctrl-C may come while this is written
             yield self._running.pop(future)
 
 

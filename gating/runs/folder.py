@@ -13,7 +13,7 @@ import shutil
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from gating.runs.errors import Damaged, FolderError
 from gating.runs.files import reading
 from gating.runs.journal import LOST, Journal, change_by
+from gating.runs.listing import Listing
 
 __all__ = ["FORMAT", "TABLE", "PartFolder", "RunFolder", "digest", "find_runs", "is_inside"]
 
@@ -62,6 +63,7 @@ class RunFolder:
         self.path = Path(os.path.expanduser(path))
         self._held: dict[str, Any] | None = None
         self._journal: Journal  # of the manifest that is held
+        self._listing = Listing({})
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
         self._mutex = threading.RLock()
 
@@ -124,10 +126,13 @@ class RunFolder:
 
     def _note(self, **note: Any) -> None:
         """Writes a change of the manifest to the journal."""
+        note = {what: changed for what, changed in note.items() if changed}
         with self._mutex, self._writing(JOURNAL):
             held = self.manifest
             self._journal.append(note)
             change_by(note, held)
+            if self._listing.files is held["files"]:
+                self._listing.change(note)
 
     # Life of a run.
 
@@ -213,11 +218,11 @@ class RunFolder:
 
     def finish(self, part: str) -> None:
         """Lists a part as done."""
-        self._note(done=part)
+        self._note(done=[part])
 
     def forget(self, parts: Sequence[str]) -> None:
         """Removes the files of parts and their marks, so that they are made again."""
-        self.discard([name for name in self.manifest["files"] if any(is_inside(name, part) for part in parts)], parts)
+        self.discard([*self.files_of(parts)], parts)
 
     # Files.
 
@@ -293,7 +298,8 @@ class RunFolder:
             for name in names:
                 self._unlink(name)
             gone = [name for name in names if name in self.manifest["files"]]
-            undone = [part for part in parts if part in self.manifest["done"]]
+            done = set(self.manifest["done"])
+            undone = [part for part in parts if part in done]
             if gone or undone:
                 self._note(gone=gone, undone=undone)
 
@@ -319,7 +325,7 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
             for parent in list(PurePosixPath(name).parents)[:-1]:
                 place = self.path / parent
-                if not place.is_dir() or any(place.iterdir()):
+                if not place.is_dir() or not _is_empty(place):
                     break
                 place.rmdir()
 
@@ -344,7 +350,7 @@ class RunFolder:
                 part = unquote(journal.stem)
                 with PartFolder(self.path, part, self.files_of([part])) as left:
                     left._forget_last()
-                    self.adopt(part, left.manifest["files"])
+                    self.adopt({part: left.manifest["files"]})
             self._take_up()
         for draft in (self.path / OWN / "drafts").iterdir():
             shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
@@ -362,23 +368,27 @@ class RunFolder:
 
     # Parts that other processes do.
 
-    def files_of(self, parts: Sequence[str]) -> dict[str, list[str]]:
-        """Files of parts, with their checksums."""
-        files = self.manifest["files"]
-        return {name: known for name, known in files.items() if any(is_inside(name, part) for part in parts)}
+    def files_of(self, parts: Iterable[str]) -> dict[str, list[str]]:
+        """Files of parts, or of folders of parts, with their checksums."""
+        with self._mutex:
+            files = self.manifest["files"]
+            if self._listing.files is not files:
+                self._listing = Listing(files)
+            return {name: files[name] for part in parts for name in self._listing.inside(f"parts/{part}")}
 
-    def adopt(self, part: str, files: Mapping[str, list[str]], *, done: bool = False) -> None:
-        """Lists what another process wrote for a part, and that the part is done.
+    def adopt(self, found: Mapping[str, Mapping[str, list[str]]], *, done: bool = False) -> None:
+        """Lists what other processes wrote for parts, and that the parts are done.
 
         Args:
-            part: name of the part.
-            files: all of its files, with their checksums.
-            done: whether it is done.
+            found: all files of each part, with their checksums, by the part's name.
+            done: whether the parts are done.
         """
-        gone = [name for name in self.files_of([part]) if name not in files]
-        self._note(files=dict(files), gone=gone, **({"done": part} if done else {}))
-        for ending in (".part", ".lock"):
-            _journal_of(self.path, part).with_suffix(ending).unlink(missing_ok=True)
+        files = {name: known for each in found.values() for name, known in each.items()}
+        gone = [name for name in self.files_of(found) if name not in files]
+        self._note(files=files, gone=gone, done=[*found] if done else [])
+        for part in found:
+            for ending in (".part", ".lock"):
+                _journal_of(self.path, part).with_suffix(ending).unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -434,6 +444,11 @@ class PartFolder(RunFolder):
 
 def _journal_of(path: Path, part: str) -> Path:
     return path / JOURNALS / f"{quote(part, safe='')}.part"
+
+
+def _is_empty(place: Path) -> bool:
+    with os.scandir(place) as entries:  # a listing would read all of a large folder for each file in it
+        return next(entries, None) is None
 
 
 def _to_disk(path: Path) -> None:

@@ -30,9 +30,9 @@ class Journal:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place:
-        ...     Journal(Path(place) / "journal", "seal").append({"done": "train/a"})
+        ...     Journal(Path(place) / "journal", "seal").append({"done": ["train/a"]})
         ...     Journal(Path(place) / "journal", "seal").notes, Journal(Path(place) / "journal", "other").notes
-        ([{'done': 'train/a'}], [])
+        ([{'done': ['train/a']}], [])
     """
 
     def __init__(self, file: Path, follows: str):
@@ -89,7 +89,6 @@ def change_by(note: Mapping[str, Any], held: dict[str, Any]) -> None:
         held["files"][name] = known
     for name in note.get("gone", ()):
         held["files"].pop(name, None)
-    if "done" in note:
-        held["done"].append(note["done"])
-    if note.get("undone"):
-        held["done"] = [part for part in held["done"] if part not in note["undone"]]
+    held["done"] += note.get("done", ())
+    if undone := set(note.get("undone", ())):
+        held["done"] = [part for part in held["done"] if part not in undone]

@@ -2,9 +2,11 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 
 from threadpoolctl import threadpool_limits
@@ -33,6 +35,9 @@ MOST_RETRIES = 10
 STOP_SECONDS = 30.0
 """How long parts may take to stop."""
 
+COUNT_SECONDS = 5.0
+"""How often the cores of the cluster are counted anew."""
+
 ERRORS = logging.ERROR
 Files = dict[str, list[str]]
 
@@ -52,7 +57,7 @@ class RayExecutor:
 
     def __init__(self, folder: RunFolder, resources: Resources):
         self._folder, self._resources = folder, resources
-        self._running: dict[Any, Part] = {}
+        self._running: dict[Any, str] = {}
 
     def __enter__(self) -> Self:
         self._owned = not ray.is_initialized()
@@ -66,71 +71,83 @@ class RayExecutor:
                 said = str(error).split("\n")[0]
                 asked = f"the address of a running cluster of Ray, 'auto' or 'local'; got {self._resources.address!r}"
                 raise SpecError([f"`address` must be {asked} ({said})"]) from error
-        self._cores = int(ray.cluster_resources().get("CPU", 1))
+        self._count_cores()
         self._settings = ray.put((str(self._folder.path.resolve()), _computes(), self._resources.device,
                                   self._resources.workers, self._resources.keep))  # fmt: skip
-        self._files: dict[str, Files] = {}
-        for name, known in self._folder.manifest["files"].items():
-            for above in PurePosixPath(name).parents:
-                self._files.setdefault(str(above), {})[name] = known
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._owned:
             ray.shutdown()
 
+    def _count_cores(self) -> None:
+        """Cores of the cluster, and of its largest node; nodes come and go."""
+        self._counted = time.monotonic()
+        cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        self._cores, self._largest = max(1, sum(cores)), max(1, *cores, 0)
+
     def room(self, part: Part) -> bool:
         """Whether as many parts wait for a core as run; more would take memory and gain nothing."""
+        if time.monotonic() > self._counted + COUNT_SECONDS:
+            self._count_cores()
         return len(self._running) < 2 * self._cores
 
     def begin(self, part: Part) -> None:
         """Hands a part to the cluster."""
-        files: Files = {}
-        for name in (part.name, *part.after):
-            files |= self._files.get(f"parts/{name}", {}) | self._files.get(f"parts/{part.scope}{name}", {})
-        cores = min(self._resources.workers, self._cores) if part.wide else 1
+        read = (part.name, *part.after, *(part.scope + name for name in part.after))
+        cores = min(self._resources.workers, self._largest) if part.wide else 1
         needs = {"num_cpus": cores, "num_gpus": 1 if self._resources.device == "cuda" else 0}
-        self._running[_do.options(**needs).remote(part, files, self._settings)] = part
+        task = _do.options(**needs).remote(part, self._folder.files_of(read), self._settings)
+        self._running[task] = part.name
 
     def ended(self) -> Iterator[str]:
-        """Waits for the next part to end."""
-        yield from self._of(ray.wait(list(self._running), num_returns=1)[0])
+        """Waits for the next part to end; with it come those that ended meanwhile."""
+        first, others = ray.wait(list(self._running), num_returns=1)
+        yield from self._of([*first, *_ready(others, 0.0)])
 
     def stop(self) -> Iterator[str]:
         """Interrupts parts, which end at their last save."""
         for task in self._running:
             ray.cancel(task, force=False)
-        ready, _ = (
-            ray.wait(list(self._running), num_returns=len(self._running), timeout=STOP_SECONDS)
-            if (self._running)
-            else ([], [])
-        )
-        for task in ready:
-            try:
-                yield from self._of([task])
-            except Exception:  # the run has its error already
-                continue
+        with suppress(Exception):  # the run has its error already
+            yield from self._of(_ready(list(self._running), STOP_SECONDS))
 
-    def _of(self, tasks: Iterable[Any]) -> Iterator[str]:
+    def _of(self, tasks: list[Any]) -> Iterator[str]:
+        """Takes up what parts have written, all in one line of the journal; then raises the error of one."""
+        found, ended, failed = dict[str, Files](), [], None
         for task in tasks:
             part = self._running[task]
             try:
-                files, said = ray.get(task)
-            except RayTaskError as error:
-                raise (error.cause if isinstance(error.cause, Exception) else error) from None
-            except ray.exceptions.RayError as error:
-                said = str(error).split("\n")[0]
-                raise RunFailed(
-                    f"part `{part.name}` was begun {MOST_RETRIES + 1} times and not ended: {said}"
-                ) from None
-            del self._running[task]
+                files, said = _result(task, part)
+            except Exception as error:
+                failed = failed or error
+                continue
+            ended.append(task)
+            found[part] = files
             for line in said:
                 self._resources.say(line)
-            self._folder.adopt(part.name, files)
-            for name, known in files.items():
-                for above in PurePosixPath(name).parents:
-                    self._files.setdefault(str(above), {})[name] = known
-            yield part.name
+        if found:
+            self._folder.adopt(found, done=True)
+        for task in ended:
+            yield self._running.pop(task)
+        if failed:
+            raise failed
+
+
+def _ready(tasks: list[Any], seconds: float) -> list[Any]:
+    """Tasks that end in the time that is given."""
+    return ray.wait(tasks, num_returns=len(tasks), timeout=seconds)[0] if tasks else []
+
+
+def _result(task: Any, part: str) -> tuple[Files, list[str]]:
+    """What a task returned; raises the error that it ended with, as threads do."""
+    try:
+        return ray.get(task)
+    except RayTaskError as error:
+        raise (error.cause if isinstance(error.cause, Exception) else error) from None
+    except ray.exceptions.RayError as error:
+        said = str(error).split("\n")[0]
+        raise RunFailed(f"part `{part}` was begun {MOST_RETRIES + 1} times and not ended: {said}") from None
 
 
 @cache

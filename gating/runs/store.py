@@ -54,8 +54,7 @@ class Place:
     @property
     def names(self) -> list[str]:
         """Files that are kept here, with their endings."""
-        inside = f"parts/{self.part}/"
-        return [name.removeprefix(inside) for name in self.folder.manifest["files"] if name.startswith(inside)]
+        return [name.removeprefix(f"parts/{self.part}/") for name in self.folder.files_of([self.part])]
 
     def has_table(self, name: str) -> bool:
         """Whether a table is kept."""
