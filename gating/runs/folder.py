@@ -420,6 +420,8 @@ class PartFolder(RunFolder):
 
     def __init__(self, path: str | Path, part: str, files: Mapping[str, list[str]]):
         super().__init__(path)
+        self.goes_on = False
+        """Whether a process that ended before it was done has written something of the part."""
         self._part, self._files, self._file = part, files, _journal_of(self.path, part)
         self._lock = FileLock(self._file.with_suffix(".lock"), timeout=PART_LOCK_SECONDS)
 
@@ -436,6 +438,7 @@ class PartFolder(RunFolder):
         self._journal = Journal(self._file, _seal(own))
         for note in self._journal.notes:
             change_by(note, self._held)
+        self.goes_on = bool(self._journal.notes)
         return self
 
     def __exit__(self, *error: object) -> None:

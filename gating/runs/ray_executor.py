@@ -22,7 +22,7 @@ for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRID
 
 try:
     import ray
-    from ray.exceptions import RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 except ModuleNotFoundError as missing:
     needs = "`executor` 'ray' needs the package 'ray', which is not installed; `pip install 'icl-gating[ray]'` does"
     raise SpecError([needs]) from missing
@@ -62,6 +62,8 @@ class RayExecutor:
     def __enter__(self) -> Self:
         self._owned = not ray.is_initialized()
         if self._owned:
+            # Ray prints each failure that it mends, with its traceback and among the results
+            ray._private.worker._worker_logs_enabled = False
             how: dict[str, Any] = {"address": self._resources.address, "log_to_driver": False, "logging_level": ERRORS}
             if self._resources.address == "local":
                 how |= {"num_cpus": self._resources.workers, "include_dashboard": False}
@@ -143,11 +145,12 @@ def _result(task: Any, part: str) -> tuple[Files, list[str]]:
     """What a task returned; raises the error that it ended with, as threads do."""
     try:
         return ray.get(task)
-    except RayTaskError as error:
-        raise (error.cause if isinstance(error.cause, Exception) else error) from None
-    except ray.exceptions.RayError as error:
-        said = str(error).split("\n")[0]
-        raise RunFailed(f"part `{part}` was begun {MOST_RETRIES + 1} times and not ended: {said}") from None
+    except RayError as error:
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        if isinstance(cause, Exception) and not isinstance(cause, RayError):
+            raise cause from None
+        said = str(cause).split("\n")[0]
+        raise RunFailed(f"no process could do part `{part}`, begun up to {MOST_RETRIES + 1} times ({said})") from None
 
 
 @cache
@@ -170,6 +173,8 @@ def _do_in_worker(
     said: list[str] = []
     how = Resources(device, workers if part.wide else 1, keep, said.append)
     with PartFolder(path, part.name, files) as folder, threadpool_limits(1, "blas"):
+        if folder.goes_on:
+            said.append(f"{part.name}: begun again, from its last save")
         _set_threads(how.workers)
         do_part(part, folder, how)
         return folder.files_of([part.name]), said
