@@ -345,21 +345,22 @@ class RunFolder:
     def _clean(self) -> None:
         """Takes journals up, and removes the drafts that killed processes left."""
         if self.is_run:
-            self._forget_last()
+            unwritten = self._unwritten()  # of this manifest, before those of parts come after it
             for journal in sorted((self.path / JOURNALS).glob("*.part")):
                 part = unquote(journal.stem)
                 with PartFolder(self.path, part, self.files_of([part])) as left:
-                    left._forget_last()
+                    left.discard(left._unwritten())
                     self.adopt({part: left.manifest["files"]})
+            self.discard(unwritten)
             self._take_up()
         for draft in (self.path / OWN / "drafts").iterdir():
             shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
 
-    def _forget_last(self) -> None:
-        """Removes the mark of a file that was killed before it came into its place."""
+    def _unwritten(self) -> list[str]:
+        """The file, if there is one, that was listed and killed before it came into its place."""
         last = next(reversed(self.manifest["files"]), None)
-        if last and not os.path.lexists(self.path / last) and not any(is_inside(last, part) for part in self.done):
-            self.discard([last])
+        written = last is None or os.path.lexists(self.path / last) or any(is_inside(last, part) for part in self.done)
+        return [] if written else [str(last)]
 
     def _take_up(self) -> None:
         """Writes what the journal holds into the manifest."""

@@ -19,9 +19,9 @@ LOST = "put it back, or remove the folder by hand: without it nothing says which
 class Journal:
     """Changes that follow a manifest.
 
-    The first line is the seal of what they follow; each other one is the seal of all up to it, and a change as JSON. A
-    line that a kill cut short was never acted on, and a journal that follows something else is one of before, which a
-    kill kept from being removed.
+    The first line is the seal of what they follow, and its own; each other one is the seal of all up to it, and a
+    change as JSON. A line that a kill cut short was never acted on, and a journal that follows something else is one of
+    before, which a kill kept from being removed.
 
     Args:
         file: where it is, or will be.
@@ -44,9 +44,13 @@ class Journal:
     def _read(self) -> int:
         with reading(self.file, LOST):
             content = self.file.read_bytes()
-        first, *lines = content.split(b"\n")[:-1] or [b""]
-        if first.decode(errors="replace") != self._seal:
-            return 0
+        first, *lines = content.split(b"\n")[:-1] or [_first("").encode()]
+        with reading(self.file, LOST):
+            follows = first.decode().split(" ")[0]
+            if first.decode() != _first(follows):
+                raise Damaged(f"`{self.file}` is not as the run wrote it; {LOST}")
+            if follows != self._seal:
+                return 0
         for line in lines:
             with reading(self.file, LOST):
                 seal, text = line.decode().split(" ", 1)
@@ -68,7 +72,7 @@ class Journal:
             stream.truncate(self._size)
             stream.seek(self._size)
             try:
-                stream.write((f"{seal} {text}\n" if self._size else f"{self._seal}\n{seal} {text}\n").encode())
+                stream.write((f"{seal} {text}\n" if self._size else f"{_first(self._seal)}\n{seal} {text}\n").encode())
                 stream.flush()
                 os.fsync(stream.fileno())
             except BaseException:
@@ -78,7 +82,15 @@ class Journal:
             self._size, self._seal = stream.tell(), seal
 
     def _next(self, text: str) -> str:
-        return hashlib.sha256(f"{self._seal} {text}".encode()).hexdigest()
+        return _sealed(f"{self._seal} {text}")
+
+
+def _first(follows: str) -> str:
+    return f"{follows} {_sealed(follows)}"
+
+
+def _sealed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def change_by(note: Mapping[str, Any], held: dict[str, Any]) -> None:

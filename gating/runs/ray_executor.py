@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,7 +39,7 @@ STOP_SECONDS = 30.0
 COUNT_SECONDS = 5.0
 """How often the cores of the cluster are counted anew."""
 
-ERRORS = logging.ERROR
+CONNECT_SECONDS = 5.0
 Files = dict[str, list[str]]
 
 
@@ -62,17 +63,7 @@ class RayExecutor:
     def __enter__(self) -> Self:
         self._owned = not ray.is_initialized()
         if self._owned:
-            # Ray prints each failure that it mends, with its traceback and among the results
-            ray._private.worker._worker_logs_enabled = False
-            how: dict[str, Any] = {"address": self._resources.address, "log_to_driver": False, "logging_level": ERRORS}
-            if self._resources.address == "local":
-                how |= {"num_cpus": self._resources.workers, "include_dashboard": False}
-            try:
-                ray.init(**how)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                said = str(error).split("\n")[0]
-                asked = f"the address of a running cluster of Ray, 'auto' or 'local'; got {self._resources.address!r}"
-                raise SpecError([f"`address` must be {asked} ({said})"]) from error
+            _connect(self._resources)
         self._count_cores()
         self._settings = ray.put((str(self._folder.path.resolve()), _computes(), self._resources.device,
                                   self._resources.workers, self._resources.keep))  # fmt: skip
@@ -134,6 +125,24 @@ class RayExecutor:
             yield self._running.pop(task)
         if failed:
             raise failed
+
+
+def _connect(resources: Resources) -> None:
+    """Starts a cluster on this machine, or finds the one that is asked for."""
+    how: dict[str, Any] = {"address": resources.address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if resources.address == "local":
+        how |= {"num_cpus": resources.workers, "include_dashboard": False}
+    # Ray prints each failure that it mends, with its traceback and among the results
+    ray._private.worker._worker_logs_enabled = False
+    try:
+        host, _, port = resources.address.rpartition(":")
+        if port.isdecimal() and "/" not in host:  # Ray takes a minute to find out that nobody is there
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        ray.init(**how)
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        said = str(error).split("\n")[0]
+        asked = f"the address of a running cluster of Ray, 'auto' or 'local'; got {resources.address!r}"
+        raise SpecError([f"`address` must be {asked} ({said})"]) from error
 
 
 def _ready(tasks: list[Any], seconds: float) -> list[Any]:
