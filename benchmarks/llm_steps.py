@@ -38,8 +38,14 @@ BATCH = 8
 
 
 def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSettings) -> None:
+<<<<<<< HEAD
     decay = settings.optimizer.weight_decay
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=decay)
+=======
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.optimizer.weight_decay
+    )
+>>>>>>> 67a7b86 (Tests: strided gradients, and a state taken up while its first owner goes on)
     model.train()
     for step in range(settings.steps):
         examples = source(step)
