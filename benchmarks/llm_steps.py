@@ -38,14 +38,9 @@ BATCH = 8
 
 
 def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSettings) -> None:
-<<<<<<< HEAD
-    decay = settings.optimizer.weight_decay
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=decay)
-=======
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.optimizer.weight_decay
     )
->>>>>>> 67a7b86 (Tests: strided gradients, and a state taken up while its first owner goes on)
     model.train()
     for step in range(settings.steps):
         examples = source(step)
@@ -61,7 +56,7 @@ def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSet
                 input_ids=ids, attention_mask=mask, labels=pad(labels, batch_first=True, padding_value=-100)
             ).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip or float("inf"))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm or float("inf"))
         optimizer.step()
         optimizer.zero_grad()
 
