@@ -2,17 +2,21 @@
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from packaging.version import Version
 
 from tests.golden.comparison import CHANGED, NEW_COLUMNS, NEW_ROWS, Change, as_frozen, machine, problems
 from tests.golden.settings import CASES, description_lengths, study_table
 
 HERE = Path(__file__).parent
-EXACT = machine() == json.loads((HERE / "made_on.json").read_text())
+MADE_ON = json.loads((HERE / "made_on.json").read_text())
+EXACT = machine() == MADE_ON
+OTHER_MODEL = Version(version("transformers")) < Version(MADE_ON["transformers"])
 TENSORS = json.loads((HERE / "tensors.json").read_text())
 elsewhere = pytest.mark.skipif(not EXACT, reason="frozen on another processor, or with other versions")
 
@@ -26,6 +30,8 @@ def root(tmp_path_factory) -> Path:
 @pytest.mark.filterwarnings("ignore")  # of drawings, made on the way to the table, whose ends overflow
 @pytest.mark.parametrize("study", CASES)
 def test_the_table_is_the_frozen_one(study, root):
+    if study == "finetune" and OTHER_MODEL:
+        pytest.skip("old versions of transformers draw other weights for the model that is fine-tuned")
     table = study_table(study, root)
     assert set(table.columns) >= set(NEW_COLUMNS)
     new = NEW_ROWS[study](table) if study in NEW_ROWS else None

@@ -69,7 +69,7 @@ def _map(axes: Axes, cells: pd.DataFrame, column: str) -> matplotlib.collections
         for start, end in np.flatnonzero(np.diff(marked[row], prepend=False, append=False)).reshape(-1, 2):
             axes.add_patch(Rectangle((x[start], y[row]), x[end] - x[start], y[row + 1] - y[row], **HATCH))
     _step_axis(axes, cells)
-    axes.set_yticks(np.log2(values.index.to_numpy(np.float64)), [f"{d:,.0f}" for d in values.index])
+    axes.set_yticks(np.log2(values.index), [f"{d:,.0f}" for d in values.index])
     return mesh
 
 
