@@ -235,17 +235,15 @@ def _scan(
             return
         conditions = [_condition(name, kinds[name], values) for name, values in wanted.items()]
         rows = reduce(and_, conditions) if conditions else None
-        part = part if rows is None else part.subset(rows, schema=schema)
-        if part.row_groups:
-            yield from part.to_batches(schema=schema, columns=list(names), filter=rows, batch_size=BATCH)
+        yield from part.to_batches(schema=schema, columns=list(names), filter=rows, batch_size=BATCH)
 
 
 def _condition(name: str, kind: Kind, values: tuple[Any, ...]) -> pc.Expression:
     """That a column has one of the values; its bounds are for versions of Arrow that prune by bounds alone."""
     field, known = pc.field(name), {value for value in values if value is not None}
-    found = [field.is_null(nan_is_null=True)] if None in values else []
+    found = [field.is_null()] if None in values else []
     if known:
-        both = {-0.0, 0.0} if kind == "float64" and 0 in known else set()  # which are two to Arrow's sets
+        both = (-0.0, 0.0) if kind == "float64" and 0 in known else ()  # which are two to Arrow's sets
         inside = field.isin(pa.array([*known, *both], TYPES[kind]))
         least, largest = (pa.scalar(end, TYPES[kind]) for end in (min(known), max(known)))
         found.append(inside if kind == "boolean" else inside & (field >= least) & (field <= largest))
