@@ -20,7 +20,7 @@ def mixed(alpha):
 
 
 def measured(model, **how):
-    return measure(model, SPEC, n=N, seeds=SEEDS, per_cell=20, **how)
+    return measure(model, SPEC, n=N, seeds=SEEDS, evaluation_per_cell=20, **how)
 
 
 def gates(table):
@@ -56,7 +56,7 @@ def test_rows_of_seeds_are_followed_by_their_means_with_intervals():
 
 
 def test_a_seed_is_measured_on_its_own_training_set():
-    alone = measure(H, SPEC, n=N, seeds=SEEDS[1:], per_cell=20)
+    alone = measure(H, SPEC, n=N, seeds=SEEDS[1:], evaluation_per_cell=20)
     both = measured(H)
     mine = [table[(table["seed"] == 7) & (table["measure"] == "error")]["value"].tolist() for table in (alone, both)]
     assert mine[0] == mine[1]
@@ -72,14 +72,14 @@ def test_a_seed_is_measured_on_its_own_training_set():
         ({"n": 0}, "`n` must be an integer"),
         ({"spec": "mixture"}, "`spec` must be a ClassMixture"),
         ({"system": 3}, "`system` must be a str"),
-        ({"per_cell": 0}, "`per_cell` must be an integer >= 1"),
+        ({"evaluation_per_cell": 0}, "`evaluation_per_cell` must be an integer >= 1"),
     ],
 )
 def test_what_does_not_fit_is_named(how, sentence):
     with pytest.raises(ValueError, match=sentence):
-        measure(**{"model": H, "spec": SPEC, "n": N, "seeds": SEEDS, "per_cell": 20} | how)
+        measure(**{"model": H, "spec": SPEC, "n": N, "seeds": SEEDS, "evaluation_per_cell": 20} | how)
 
 
 def test_a_training_set_too_large_to_count_needs_a_predictor():
-    table = measure(H, SPEC, n=2**30, seeds=SEEDS, per_cell=2, g=G)
+    table = measure(H, SPEC, n=2**30, seeds=SEEDS, evaluation_per_cell=2, g=G)
     assert set(table["n"]) == {2**30}

@@ -175,7 +175,7 @@ def test_k_is_that_of_text_and_tables_whatever_the_source_of_the_class(
 ) -> None:
     config = StrategiesConfig(task=task, dim=2, length=4, n_tasks=(2, 64), evaluation_sequences=8, evaluation_rows=8,
                               loss_sequences=10, training=TrainSettings(steps=1, checkpoints=1))  # fmt: skip
-    monkeypatch.setattr(outputs, "at_checkpoint", lambda config, *_: build(config, config.replicas[:1]))
+    monkeypatch.setattr(outputs, "checkpoints", lambda config, *_: [build(config, config.replicas[:1])])
     family = FAMILIES[task]
     wordy = replace(family, remember=lambda *of: _Wordy(family.remember(*of)),
                     generalizer=lambda sampler: _Wordy(family.generalizer(sampler)))  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_file_that_may_not_grow_is_named_and_the_rerun_is_bit_for_bit(here, ca
             assert "cannot be written (" in err
             assert err.endswith("what is saved stays, and the same command goes on from it\n")
             failed.add(err.split("`")[1])
-    assert failed - {"run/results.parquet"} == {  # with old pyarrow the table is the largest file
+    assert failed - {"run/results.parquet", "run/.gating/journal"} == {  # which are larger, or not, by the versions
         *("run/.gating", "run/manifest.json", "run/parts/train/left/metrics.parquet"),
         "run/parts/measure/64/rows.parquet",
     }
