@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -65,8 +66,10 @@ class RayExecutor:
         if self._owned:
             _connect(self._resources)
         self._count_cores()
-        self._settings = ray.put((str(self._folder.path.resolve()), _computes(), self._resources.device,
-                                  self._resources.workers, self._resources.keep))  # fmt: skip
+        how = self._resources
+        self._task = _Task(
+            str(self._folder.path.resolve()), os.getcwd(), _computes(), how.device, how.workers, how.keep
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -90,7 +93,7 @@ class RayExecutor:
         read = (part.name, *part.after, *(part.scope + name for name in part.after))
         cores = min(self._resources.workers, self._largest) if part.wide else 1
         needs = {"num_cpus": cores, "num_gpus": 1 if self._resources.device == "cuda" else 0}
-        task = _do.options(**needs).remote(part, self._folder.files_of(read), self._settings)
+        task = _do.options(**needs).remote(part, self._folder.files_of(read), self._task)
         self._running[task] = part.name
 
     def ended(self) -> Iterator[str]:
@@ -169,19 +172,31 @@ def _computes() -> dict[str, str]:
     return {name: here[name] for name in ("icl-gating", "python", "processor", *LIBRARIES)}
 
 
-def _do_in_worker(
-    part: Part, files: Files, settings: tuple[str, dict[str, str], str, int, bool]
-) -> tuple[Files, list[str]]:
+@dataclass(frozen=True)
+class _Task:
+    """What all parts of a run share: its folder, where it was started, with which software, and its resources."""
+
+    path: str
+    here: str
+    computes: dict[str, str]
+    device: str
+    workers: int
+    keep: bool
+
+
+def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[str]]:
     """Does a part on some node; returns its files, with their checksums, and the lines that it said."""
-    path, computes, device, workers, keep = settings
-    if computes != _computes():
-        differ = {name: (value, _computes()[name]) for name, value in computes.items() if value != _computes()[name]}
+    if task.computes != _computes():
+        differ = {name: (there, _computes()[name]) for name, there in task.computes.items()
+                  if there != _computes()[name]}  # fmt: skip
         raise RunFailed(f"every node must have the same software and processor; there and here differ: {differ}")
-    if not Path(path).is_dir():
-        raise RunFailed(f"`out` must be a folder that every node sees; a node has no `{path}`")
+    for name, place in (("out", task.path), ("the folder where the command is run", task.here)):
+        if not Path(place).is_dir():
+            raise RunFailed(f"`{name}` must be a folder that every node sees; a node has no `{place}`")
     said: list[str] = []
-    how = Resources(device, workers if part.wide else 1, keep, said.append)
-    with PartFolder(path, part.name, files) as folder, threadpool_limits(1, "blas"):
+    how = Resources(task.device, task.workers if part.wide else 1, task.keep, said.append)
+    os.chdir(task.here)  # settings may name files from there
+    with PartFolder(task.path, part.name, files) as folder, threadpool_limits(1, "blas"):
         if folder.goes_on:
             said.append(f"{part.name}: begun again, from its last save")
         _set_threads(how.workers)
