@@ -35,8 +35,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]
 PAUSE = 0.05
+SIDES = ("left", "right")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-VISITOR = ["visitor", "numbers.txt", "--workers", "1"]
+VISITOR = ["visitor", "numbers.txt", "--workers", "1", "--steps", "100"]
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +93,10 @@ def by_ray(cluster):
     return ["--executor", "ray", "--address", cluster.address]
 
 
-def wait_for_saves(run, sides=("left", "right")):
-    """Until each walk has a checkpoint and a state after it."""
+def wait_for_saves(run):
+    """Until each walk has a checkpoint and a state after it: before its second checkpoint it saves three states."""
     end = time.monotonic() + 60
-    files = [run / "parts" / "train" / side / name for side in sides for name in ("step-00000010.safetensors",)]
-    while not all(file.exists() and (file.parent / "state.safetensors").exists() for file in files):
+    while not all((run / "parts" / "train" / side / "step-00000020.safetensors").exists() for side in SIDES):
         assert time.monotonic() < end, f"no part has begun: {sorted(run.rglob('*'))}"
         time.sleep(0.005)
 
@@ -122,8 +122,8 @@ def require_gone_on(run, found):
     """A part was begun again, and what it had saved before was not written again."""
     found.thread.join()
     assert found.error is None
-    for side in ("left", "right"):
-        first, last = (run / "parts" / "train" / side / f"step-000000{step}.safetensors" for step in (10, 40))
+    for side in SIDES:
+        first, last = (run / "parts" / "train" / side / f"step-{step:08d}.safetensors" for step in (10, 100))
         assert first.stat().st_mtime < found.when < last.stat().st_mtime
 
 
@@ -143,6 +143,7 @@ def compared(tmp_path_factory):
     return command, written(where / "run")
 
 
+@pytest.mark.long
 def test_table_checkpoints_and_page_are_those_of_threads(cluster, compared, tmp_path, capfd):
     command, wanted = compared
     assert cli.main([*command, *by_ray(cluster), "--keep", "--out", str(tmp_path / "run")]) == 0
@@ -191,11 +192,20 @@ def test_a_worker_that_is_killed_is_replaced(cluster, here, threads, capfd):
 
 
 @pytest.mark.parametrize(
-    ("sent", "then"), [(signal.SIGKILL, "ray"), (signal.SIGKILL, "threads"), (signal.SIGINT, "ray")]
+    ("sent", "then"),
+    [
+        pytest.param(signal.SIGKILL, "ray", marks=pytest.mark.long),
+        (signal.SIGKILL, "threads"),
+        (signal.SIGINT, "ray"),
+    ],
 )
 def test_the_same_command_goes_on_after_the_driver_has_ended(cluster, here, threads, monkeypatch, capfd, sent, then):
     process = started([*VISITOR, *by_ray(cluster), "--out", "run"])
-    wait_for_saves(here / "run")
+    try:
+        wait_for_saves(here / "run")
+    except AssertionError as error:
+        process.kill()
+        raise AssertionError(ended(process)) from error
     found = SimpleNamespace(when=time.time(), thread=threading.Thread(), error=None)
     process.send_signal(sent)
     status, out, err = ended(process)
