@@ -1,12 +1,12 @@
 """A result table of 2e7 rows, written by parts and read by query, beside pandas reading all of it.
 
-    python benchmarks/large_table.py                      # some minutes and 1 GB of disk
-    python benchmarks/large_table.py --baseline-share 1   # pandas on the whole table: needs some 16 GB of memory
+    python benchmarks/large_table.py                      # some minutes and 0.4 GB of disk
+    python benchmarks/large_table.py --baseline-share 1   # pandas reads the whole table, not a tenth of it
 
 Each line is measured in a process of its own, with the peak of its memory (which holds some 0.2 GB of imported
 libraries). The question is that of one figure: the mean error with its interval over the seeds, by system and N, under
-one condition at the last step. Every part is one setting of a sweep, with two swept columns of its own. The files are
-in the cache of the operating system when they are read.
+one condition at the last step, of one setting of a sweep or of all. Every part is one setting, with two swept columns
+of its own. The files are in the cache of the operating system when they are read. `write` makes the rows as well.
 """
 
 import argparse
@@ -23,15 +23,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gating.results.columns import Column, declare
+from gating.results.columns import declare_from
 from gating.results.parquet import read_batches, write_table
 from gating.results.query import select
 from gating.results.table import make_table, summarise
 
-declare(
-    Column("label_noise", "float64", "probability that a label is noisy", 0, 1),
-    Column("p_relevant", "float64", "probability of a relevant context", 0, 1),
-)
+declare_from("gating.studies")  # columns of the sweep: label_noise and p_relevant
 
 KEYS = {
     "system": ("transformer", "stylized", "in_weight", "in_context"),
@@ -96,10 +93,11 @@ JOBS: dict[str, Callable[[Path, int], str]] = {
 
 def measured(job: str, folder: Path, parts: int) -> None:
     """Runs one job and prints its line."""
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), time.process_time()
     said = JOBS[job](folder, parts)
-    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"| {job} | {seconds:.2f} | {peak:.2f} | {said} |", flush=True)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - spent
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"| {job} | {seconds:.2f} | {cpu:.2f} | {peak:.2f} | {said} |", flush=True)
 
 
 def main() -> None:
@@ -112,7 +110,7 @@ def main() -> None:
     if asked.job:
         return measured(asked.job, asked.folder, asked.parts)
     folder = Path(tempfile.mkdtemp())
-    print("| what | seconds | peak memory, GiB | of |\n| --- | --- | --- | --- |", flush=True)
+    print("| what | seconds | of a core | peak memory, GiB | of |\n| --- | --- | --- | --- | --- |", flush=True)
     try:
         for job in JOBS:
             parts = round(asked.parts * asked.baseline_share) if job == "baseline" else asked.parts

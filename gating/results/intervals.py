@@ -246,7 +246,7 @@ def sequence_interval(
 
 def _intervals(of: Moments, low: Floats, high: Floats, quantile: float) -> Interval:
     seeds, mean = of.seeds, np.clip(of.mean, low, high)
-    variance = (of.spread + np.where(mean == of.mean, 0.0, seeds * (of.mean - mean) ** 2)) / (seeds - 1)
+    variance = (of.spread + seeds * (of.mean - mean) ** 2) / (seeds - 1)
     agree = ~(variance > (ROUNDING * mean) ** 2)  # also for a single seed
     between = np.where(agree, 0.0, stats.t.ppf(quantile, seeds - 1) ** 2 * variance / seeds)
     below, above = mean - low, high - mean

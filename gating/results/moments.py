@@ -66,8 +66,7 @@ class Moments(NamedTuple):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             seeds = _sum(groups, n, rows.seeds)
             mean = _sum(groups, n, rows.seeds * rows.mean) / seeds
-            between = np.where(rows.mean == mean[groups], 0.0, rows.seeds * (rows.mean - mean[groups]) ** 2)
-            sums["spread"] = rows.spread + between
+            sums["spread"] = rows.spread + rows.seeds * (rows.mean - mean[groups]) ** 2
         return cls(**{name: _sum(groups, n, column) for name, column in sums.items()})._replace(mean=mean)
 
 
