@@ -18,6 +18,7 @@ from gating.checks import (
     check_gate as check_gate,
     check_learned_gate as check_learned_gate,
     check_predictor as check_predictor,
+    check_study as check_study,
     check_task as check_task,
 )
 from gating.evaluation.measure import measure as measure

@@ -22,7 +22,7 @@ from gating.runs.study import Study
 from gating.settings.text import as_plain, print_config
 from theory.settings import SpecError, build
 
-__all__ = ["as_json", "estimate", "redraw", "run"]
+__all__ = ["as_json", "estimate", "parts_of", "redraw", "run", "table_of"]
 
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 LARGEST_SHARE = 0.8
@@ -82,7 +82,7 @@ def run(
         elif changed and not folder.finished:
             folder.change(identity=identity)
             folder.discard([ENVIRONMENT])
-        _mend(_parts(study, config, how), folder, how.say)
+        _mend(parts_of(study, config, how.device), folder, how.say)
         _describe(folder, config)
         table = _table(study, config, folder, how)
         _draw(study, config, table, folder, how.say)
@@ -113,12 +113,21 @@ def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, A
     return bool(computed)
 
 
-def _parts(study: Study[Any], config: Any, how: Resources) -> list[Part]:
+def parts_of(study: Study[Any], config: Any, device: str) -> list[Part]:
+    """All parts of a run: groups of ensembles, then the others."""
     trained: list[Part] = []
     for ensemble in study.ensembles(config):
         first = sum(part.name.startswith(f"train/{ensemble.name}/") for part in trained)
-        trained += ensemble.parts(how.device, first)
+        trained += ensemble.parts(device, first)
     return [*trained, *study.parts(config)]
+
+
+def table_of(study: Study[Any], config: Any, work: Place) -> pd.DataFrame:
+    """Rows and answers of a study whose parts are done."""
+    rows = make_table(study.rows(config, work))
+    found = study.answers(config, rows)
+    answers = [] if found is None else [make_table(found).assign(answer=True)]
+    return make_table(pd.concat([rows, *answers], ignore_index=True))
 
 
 def _mend(parts: Sequence[Part], folder: RunFolder, say: Callable[[str], None]) -> None:
@@ -162,12 +171,9 @@ def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) ->
     if folder.finished:
         how.say(f"`{folder.path}` is finished; its table is used as it is")
         return folder.read(TABLE, read_table)
-    parts, work = _parts(study, config, how), Place(folder, "")
+    parts, work = parts_of(study, config, how.device), Place(folder, "")
     run_parts(parts, folder, how)
-    rows = make_table(study.rows(config, work))
-    found = study.answers(config, rows)
-    answers = [] if found is None else [make_table(found).assign(answer=True)]
-    table = make_table(pd.concat([rows, *answers], ignore_index=True))
+    table = table_of(study, config, work)
     beside = study.beside(config, work)
     _require_same_inputs(study, config, folder)
     for name, text in beside.items():
@@ -234,7 +240,7 @@ def estimate(study: Study[Any], config: Any, resources: Resources) -> str:
     study.inputs(config, resources.say)
     study.check(config, resources)
     start = time.perf_counter()
-    found, parts = study.estimate(config, resources), _parts(study, config, resources)
+    found, parts = study.estimate(config, resources), parts_of(study, config, resources.device)
     spent = time.perf_counter() - start
     takes = f"about {_time(found.seconds)}, {_size(found.memory)} of memory and {_size(found.disk)} of disk"
     where = f"{len(parts)} parts, {resources.workers} worker thread(s) on {resources.device}"

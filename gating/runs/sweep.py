@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
+from pydantic import AfterValidator
 
 from gating.results.columns import Column, Kind, declare
 from gating.results.table import make_table
@@ -35,6 +36,19 @@ ROWS = "rows"
 MOST_SETTINGS = 10_000
 
 
+def _flat(over: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted name, also where a file nests them."""
+    found: dict[str, Any] = {}
+    for name, values in over.items():
+        found |= _flat(values, f"{prefix}{name}.") if isinstance(values, Mapping) else {f"{prefix}{name}": values}
+    return found
+
+
+def _in_order(over: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted name, in one order: runs of the same settings number their combinations alike."""
+    return dict(sorted(_flat(over).items()))
+
+
 @settings
 class SweepConfig:
     """Settings of a sweep.
@@ -43,12 +57,13 @@ class SweepConfig:
         study: that it is a sweep.
         of: name of the study that is run.
         base: settings of that study, which all runs share.
-        over: values of each setting that differs, by its dotted name; runs are all combinations, the last the fastest.
+        over: values of each setting that differs, by its dotted name; runs are all combinations, in the order of the
+            names, the last the fastest.
     """
 
     of: str
     base: dict[str, Any]
-    over: dict[str, Any]
+    over: Annotated[dict[str, Any], AfterValidator(_in_order)]
     study: Literal["sweep"] = "sweep"
 
     def problems(self) -> Iterator[str]:
@@ -205,7 +220,7 @@ class Sweep(Study[SweepConfig]):
         return make_table(table[mine].drop(columns=list(point.values)))
 
     def _question(self, config: SweepConfig) -> str:
-        over = " and ".join(f"`{name}`" for name in _flat(config.over))
+        over = " and ".join(f"`{name}`" for name in config.over)
         return f"{_study(config).question()} Asked of every combination of {over}."
 
 
@@ -243,12 +258,12 @@ def sweep(config: Any, over: Mapping[str, Sequence[Any]], *, preset: str | None 
 
 def _keep_rows(config: SweepConfig, number: int, place: Place, resources: Resources) -> None:
     """Keeps the rows and the answers of a setting."""
-    study, point, work = _study(config), _points(config)[number], Place(place.folder, "", place.scope)
-    rows = make_table(study.rows(point.config, work))
-    found = study.answers(point.config, rows)
+    from gating.runs.engine import table_of
+
+    point = _points(config)[number]
+    table = table_of(_study(config), point.config, Place(place.folder, "", place.scope))
     _declare(config)
-    answers = [] if found is None else [make_table(found).assign(answer=True)]
-    place.save_table(ROWS, make_table(pd.concat([rows, *answers], ignore_index=True).assign(**point.values)))
+    place.save_table(ROWS, make_table(table.assign(**point.values)))
 
 
 def _study(config: SweepConfig) -> Study[Any]:
@@ -261,7 +276,7 @@ def _points(config: SweepConfig) -> list[_Point]:
     Raises:
         SpecError: some of them make none.
     """
-    cls, over = _study(config).config, _flat(config.over)
+    cls, over = _study(config).config, config.over
     found, problems = [], list[str]()
     for number, values in enumerate(product(*over.values())):
         nested = copy.deepcopy(config.base)
@@ -283,7 +298,7 @@ def _points(config: SweepConfig) -> list[_Point]:
 
 def _over_problems(config: SweepConfig) -> Iterator[str]:
     types = field_types(_study(config).config)
-    for path, values in _flat(config.over).items():
+    for path, values in config.over.items():
         known = [name for name, hint in types.items() if not section_of(hint) and name != "study"]
         if path not in known:
             yield f"`over` must name a setting of `{config.of}`; got '{path}'{near(path, known)}"
@@ -296,7 +311,7 @@ def _over_problems(config: SweepConfig) -> Iterator[str]:
     if not config.over:
         yield "`over` must name one or more settings with their values; got none"
     size = 1
-    for values in _flat(config.over).values():
+    for values in config.over.values():
         size *= max(1, len(values)) if isinstance(values, list | tuple) else 1
     if size > MOST_SETTINGS:
         yield f"`over` must make at most {MOST_SETTINGS:,} combinations; got {size:,}"
@@ -309,7 +324,7 @@ def _as_json(value: Any) -> str:
 def _columns(config: SweepConfig) -> list[Column]:
     """A column for each setting that differs: by its dotted name, or after its study's where it has no dot."""
     types = field_types(_study(config).config)
-    names = {path: path if "." in path else f"{config.of}.{path}" for path in _flat(config.over)}
+    names = {path: path if "." in path else f"{config.of}.{path}" for path in config.over}
     return [Column(name, _kind(types[path]), f"setting `{path}` of `{config.of}`") for path, name in names.items()]
 
 
@@ -325,14 +340,6 @@ def _kind(hint: Any) -> Kind:
 def _cell(value: Any) -> Any:
     """A value as a cell of the table; lists and sections as JSON."""
     return value if isinstance(value, bool | int | float | str) else _as_json(value)
-
-
-def _flat(over: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted name, also where a file nests them."""
-    found: dict[str, Any] = {}
-    for name, values in over.items():
-        found |= _flat(values, f"{prefix}{name}.") if isinstance(values, Mapping) else {f"{prefix}{name}": values}
-    return found
 
 
 def _parsed(given: str) -> dict[str, Any]:

@@ -5,9 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from gating.checks import GATE_CONTRACT, PREDICTOR_CONTRACT, TASK_CONTRACT, Contract, ContractBroken
+from gating.checks import (
+    GATE_CONTRACT,
+    PREDICTOR_CONTRACT,
+    STUDY_CONTRACT,
+    TASK_CONTRACT,
+    Contract,
+    ContractBroken,
+)
 
-PAGE = Path(__file__).parents[3] / "docs" / "own-gate-or-task.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGES = {
+    "own-gate-or-task.md": (GATE_CONTRACT, TASK_CONTRACT, PREDICTOR_CONTRACT),
+    "own-study.md": (STUDY_CONTRACT,),
+}
 
 
 def numbers():
@@ -54,8 +65,8 @@ def test_nothing_is_raised_where_every_sentence_is_kept():
     assert numbers().require(4) is None
 
 
-def test_the_documentation_lists_every_check_and_sentence():
-    listed = re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"))
-    contracts = (GATE_CONTRACT, TASK_CONTRACT, PREDICTOR_CONTRACT)
+@pytest.mark.parametrize(("page", "contracts"), PAGES.items())
+def test_the_documentation_lists_every_check_and_sentence(page, contracts):
+    listed = re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", (DOCS / page).read_text(encoding="utf-8"))
     said = [pair for contract in contracts for pair in contract.sentences.items()]
     assert listed == said

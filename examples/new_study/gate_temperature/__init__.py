@@ -1,0 +1,1 @@
+"""The study `temperature`, in a package of its own."""
