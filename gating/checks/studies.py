@@ -20,7 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gating.checks.contract import Contract
 from gating.page.page import PAGE, write_page
-from gating.results.table import key_names, make_table, read_table, write_table
+from gating.results.parquet import read_table, write_table
+from gating.results.table import key_names, make_table
 from gating.runs.catalogue import study_names
 from gating.runs.engine import parts_of, table_of
 from gating.runs.errors import FolderError

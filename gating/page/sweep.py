@@ -61,6 +61,7 @@ def answer_blocks(settings: Sequence[Values], table: pd.DataFrame) -> tuple[Bloc
     keys = [name for name in key_names(answers) if name not in (*over, "study", "measure", "answer", "seed")]
     blocks = []
     for name, found in answers.groupby("measure", sort=False):
+        meaning = measure(str(name)).meaning
         shown = [key for key in keys if found[key].notna().any()]
         telling = [key for key in shown if found[key].nunique(dropna=False) > 1] or shown[:1]
         columns = list(dict.fromkeys(found[telling].itertuples(index=False, name=None)))
@@ -74,7 +75,7 @@ def answer_blocks(settings: Sequence[Values], table: pd.DataFrame) -> tuple[Bloc
         else:
             header = (" and ".join(over), *("\n".join(values) for values in at))
             rows = [(*thing, *line) for thing, line in zip(things, grid, strict=True)]
-        blocks.append(Block(measure(str(name)).meaning.capitalize(), (("", TextTable(header, tuple(rows))),)))
+        blocks.append(Block(meaning[:1].upper() + meaning[1:], (("", TextTable(header, tuple(rows))),)))
     return tuple(blocks)
 
 

@@ -325,7 +325,7 @@ def _columns(config: SweepConfig) -> list[Column]:
     """A column for each setting that differs: by its dotted name, or after its study's where it has no dot."""
     types = field_types(_study(config).config)
     names = {path: path if "." in path else f"{config.of}.{path}" for path in config.over}
-    return [Column(name, _kind(types[path]), f"setting `{path}` of `{config.of}`") for path, name in names.items()]
+    return [Column(name, _kind(types[path]), f"setting `{name}`, which a sweep varies") for path, name in names.items()]
 
 
 def _declare(config: SweepConfig) -> None:

@@ -11,14 +11,16 @@ import torch
 from gating import InWeightMLP, MLPGate, Page, Part, SoftmaxSimilarity, Study, StylizedModel, Trainer, TrainSettings
 from gating.evaluation.measure import measure
 from gating.models.layers import generators
-from gating.page.figures import Facet, FigureSpec, Row, Trace, YAxis
+from gating.page.figures import Facet, FigureSpec, Row, Trace
 from gating.page.names import system_of
 from gating.results.columns import Column, declare
 from gating.results.query import last_step, select
 from gating.results.table import make_table, summarise
+from gating.runs.ensemble import Ensemble
 from gating.settings.text import as_plain
+from gating.studies import vocabulary as words  # how systems and gates look
 from gating.tasks.class_mixture import ClassMixtureSampler
-from gating.training.ensemble import Ensemble, Trained
+from gating.training.trained import Trained
 from theory import ClassMixture
 from theory.fields import Count, Positive, Several
 from theory.settings import settings
@@ -121,7 +123,7 @@ class Temperature(Study[TemperatureConfig]):
 
     def page(self, config, table, beside):
         facets = tuple(Facet(group, {"group": group}) for group in ("high", "low"))
-        where, axis = {"distribution": "ibd", "context": "relevant"}, YAxis("weight of g", 0, 1)
+        where, axis = {"distribution": "ibd", "context": "relevant"}, words.GATE
         rows = (Row("relevant context", where, (Trace("effective_gate"),), axis),)
         figure = FigureSpec("gate", "Gates", "Low is trust in the context.", "step", rows, lambda summary: facets,
                             hue="temperature", look_of=lambda value: system_of(f"temperature {value}"))  # fmt: skip
