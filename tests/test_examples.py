@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
-WRITES = {"own_figure": ["own_figure.svg"], "bounds_for_theorist": []}
+WRITES = {"own_figure": ["own_figure.svg"], "bounds_for_theorist": [], "sweep": []}
 """Files that a short script leaves."""
 
 

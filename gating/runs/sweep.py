@@ -99,7 +99,7 @@ class Sweep(Study[SweepConfig]):
     def from_flags(self, arguments: Sequence[str], options: type[Any]) -> tuple[SweepConfig, Any]:
         """Settings and options from ``STUDY --over name=[...] ...`` and the flags of that study."""
         name, *rest = [*arguments, ""][:1] + list(arguments[1:])
-        if not name or name.startswith("-"):
+        if not name or name.startswith("-") or name == self.name():
             if "--config" in arguments or any(token.startswith("--config=") for token in arguments):
                 return super().from_flags(arguments, options)
             raise SpecError([f"`sweep` must have the name of a study first; got {name or 'nothing'}"])
@@ -286,7 +286,7 @@ def _points(config: SweepConfig) -> list[_Point]:
             for section in sections:
                 inside = inside[section]
             inside[name] = value
-        columns = dict(zip((column.name for column in _columns(config)), map(_cell, values), strict=True))
+        columns = {column.name: _cell(value, column) for column, value in zip(_columns(config), values, strict=True)}
         try:
             found.append(_Point(number, columns, build(cls, nested)))
         except SpecError as error:
@@ -297,6 +297,9 @@ def _points(config: SweepConfig) -> list[_Point]:
 
 
 def _over_problems(config: SweepConfig) -> Iterator[str]:
+    if config.of == config.study:
+        yield f"`of` must be a study that is no sweep; got '{config.of}'"
+        return
     types = field_types(_study(config).config)
     for path, values in config.over.items():
         known = [name for name, hint in types.items() if not section_of(hint) and name != "study"]
@@ -305,7 +308,7 @@ def _over_problems(config: SweepConfig) -> Iterator[str]:
         elif (
             not isinstance(values, list | tuple)
             or not values
-            or len({_as_json(value) for value in values}) < len(values)
+            or len({_as_json(float(value) if type(value) is int else value) for value in values}) < len(values)
         ):
             yield f"`over` must give `{path}` a list of different values, such as [1, 2]; got {values!r}"
     if not config.over:
@@ -325,7 +328,7 @@ def _columns(config: SweepConfig) -> list[Column]:
     """A column for each setting that differs: by its dotted name, or after its study's where it has no dot."""
     types = field_types(_study(config).config)
     names = {path: path if "." in path else f"{config.of}.{path}" for path in config.over}
-    return [Column(name, _kind(types[path]), f"setting `{name}`, which a sweep varies") for path, name in names.items()]
+    return [Column(name, _kind(types[path]), f"setting `{path}`") for path, name in names.items()]
 
 
 def _declare(config: SweepConfig) -> None:
@@ -337,9 +340,9 @@ def _kind(hint: Any) -> Kind:
     return kinds.get(parted(hint)[0], "string")
 
 
-def _cell(value: Any) -> Any:
-    """A value as a cell of the table; lists and sections as JSON."""
-    return value if isinstance(value, bool | int | float | str) else _as_json(value)
+def _cell(value: Any, column: Column) -> Any:
+    """A value as a cell of its column; in one of text, what is no text as JSON."""
+    return value if column.kind != "string" or isinstance(value, str) else _as_json(value)
 
 
 def _parsed(given: str) -> dict[str, Any]:
