@@ -47,28 +47,29 @@ def test_a_requirement_must_begin_with_a_minimum(requirement):
         pin(requirement)
 
 
-OF_EXTRAS = ("ray_executor.py",)
-"""Modules that are imported inside of functions alone."""
-
-
 def imports(package: str) -> Iterator[tuple[str, bool]]:
-    """Top-level modules of others that a package imports, and whether only inside of functions."""
+    """Top-level modules of others that a package imports, and whether only in functions, or where they may miss."""
     for file in (ROOT / package).rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        inside = {id(node) for function in functions for node in ast.walk(function)}
-        of_extra = file.name in OF_EXTRAS
+        optional = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) or _may_fail(node)]
+        inside = {id(node) for each in optional for node in ast.walk(each)}
         for node in ast.walk(tree):
             found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             found += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             for name in (each.partition(".")[0] for each in found):
                 if name not in sys.stdlib_module_names and name not in PACKAGES:
-                    yield name, of_extra or id(node) in inside
+                    yield name, id(node) in inside
+
+
+def _may_fail(node: ast.AST) -> bool:
+    """Whether it is a `try` that goes on without a package."""
+    kinds = [each.type for each in node.handlers] if isinstance(node, ast.Try) else []
+    return any(isinstance(kind, ast.Name) and kind.id == "ModuleNotFoundError" for kind in kinds)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_is_imported_is_asked_for(package):
-    """By everyone, or by an extra: the package's own, or any where it is imported inside of a function."""
+    """By everyone, or by an extra: the package's own, or any where it is imported inside of a function, or may miss."""
     from_module, always = (
         packages_distributions(),
         names(NEEDED) | names(EXTRAS["llm"] if package == "llm_finetune" else []),

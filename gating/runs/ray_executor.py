@@ -3,9 +3,10 @@
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 from threadpoolctl import threadpool_limits
 
-from gating.runs.errors import FolderError, RunFailed
+from gating.runs.errors import FolderError, Interrupted, RunFailed
 from gating.runs.executor import Part, Resources, do_part
 from gating.runs.folder import PartFolder, RunFolder
 from gating.runs.identity import LIBRARIES, environment
@@ -36,6 +37,9 @@ MOST_RETRIES = 10
 
 STOP_SECONDS = 30.0
 """How long parts may take to stop."""
+
+POLL_SECONDS = 0.5
+"""How often a process looks whether its part shall stop."""
 
 COUNT_SECONDS = 5.0
 """How often the cores of the cluster are counted anew."""
@@ -67,9 +71,8 @@ class RayExecutor:
             _connect(self._resources)
         self._count_cores()
         how = self._resources
-        self._task = _Task(
-            str(self._folder.path.resolve()), os.getcwd(), _computes(), how.device, how.workers, how.keep
-        )
+        path, stop = self._folder.path.resolve(), self._folder.draft().resolve()
+        self._task = _Task(str(path), os.getcwd(), _computes(), how.device, how.workers, how.keep, str(stop))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -99,14 +102,16 @@ class RayExecutor:
     def ended(self) -> Iterator[str]:
         """Waits for the next part to end; with it come those that ended meanwhile."""
         first, others = ray.wait(list(self._running), num_returns=1)
-        yield from self._of([*first, *_ready(others, 0.0)])
+        more = ray.wait(others, num_returns=len(others), timeout=0)[0] if others else []
+        yield from self._of([*first, *more])
 
     def stop(self) -> Iterator[str]:
-        """Interrupts parts, which end at their last save."""
-        for task in self._running:
-            ray.cancel(task, force=False)
+        """Tells parts to end at their next step, by a file: `ray.cancel` can abort this process where a task ends as
+        it is cancelled (a failed check of Ray 2.60)."""
         with suppress(Exception):  # the run has its error already
-            yield from self._of(_ready(list(self._running), STOP_SECONDS))
+            Path(self._task.stop).touch()
+            ready = ray.wait(list(self._running), num_returns=len(self._running), timeout=STOP_SECONDS)[0]
+            yield from self._of(ready)
 
     def _of(self, tasks: list[Any]) -> Iterator[str]:
         """Takes up what parts have written, all in one line of the journal; then raises the error of one."""
@@ -148,11 +153,6 @@ def _connect(resources: Resources) -> None:
         raise SpecError([f"`address` must be {asked} ({said})"]) from error
 
 
-def _ready(tasks: list[Any], seconds: float) -> list[Any]:
-    """Tasks that end in the time that is given."""
-    return ray.wait(tasks, num_returns=len(tasks), timeout=seconds)[0] if tasks else []
-
-
 def _result(task: Any, part: str) -> tuple[Files, list[str]]:
     """What a task returned; raises the error that it ended with, as threads do."""
     try:
@@ -174,7 +174,8 @@ def _computes() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Task:
-    """What all parts of a run share: its folder, where it was started, with which software, and its resources."""
+    """What all parts of a run share: its folder, where it was started, with which software, its resources, and the
+    file that is there once they shall stop."""
 
     path: str
     here: str
@@ -182,6 +183,7 @@ class _Task:
     device: str
     workers: int
     keep: bool
+    stop: str
 
 
 def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[str]]:
@@ -195,13 +197,32 @@ def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[st
             raise RunFailed(f"`{name}` must be a folder that every node sees; a node has no `{place}`")
     said: list[str] = []
     how = Resources(task.device, task.workers if part.wide else 1, task.keep, said.append)
+    if Path(task.stop).exists():
+        raise Interrupted("interrupted before it began")
     os.chdir(task.here)  # settings may name files from there
-    with PartFolder(task.path, part.name, files) as folder, threadpool_limits(1, "blas"):
+    with PartFolder(task.path, part.name, files) as folder, threadpool_limits(1, "blas"), _told(task.stop, how.stop):
         if folder.goes_on:
             said.append(f"{part.name}: begun again, from its last save")
         _set_threads(how.workers)
         do_part(part, folder, how)
         return folder.files_of([part.name]), said
+
+
+@contextmanager
+def _told(file: str, stop: threading.Event) -> Iterator[None]:
+    """Sets the event soon after the file is there."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(POLL_SECONDS):
+            if os.path.exists(file):
+                stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _set_threads(count: int) -> None:

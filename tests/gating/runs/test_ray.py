@@ -4,6 +4,7 @@ A cluster of two nodes runs on this machine: its head has no core, and a raylet 
 """
 
 import os
+import re
 import signal
 import threading
 import time
@@ -265,7 +266,6 @@ ERRORS = [
     RunFailed("no result"),
     TrainingDiverged("the training loss of replica 0 is nan at step 3; last checkpoint in `x`: none"),
     Damaged("`x` is missing; remove it"),
-    FolderError("`x` cannot be written (No space left on device)"),
     KeyError("bad"),
 ]
 
@@ -331,10 +331,29 @@ def test_ctrl_c_ends_parts_that_wait_and_keeps_those_that_ended(connected, folde
     assert {*folder.done} == {"first0", "first1", *(part.name for part in parts)}
 
 
+def test_parts_stop_at_their_next_step_when_another_fails(connected, folder):
+    def steps(place, resources):
+        place.save_records("begun", [{}])
+        assert resources.stop.wait(20), "it was not told"
+        raise Interrupted("stopped")
+
+    def fail(place, resources):
+        while not (place.folder.path / "parts" / "long" / "begun.jsonl").exists():
+            time.sleep(0.01)
+        raise RunFailed("no result")
+
+    start = time.monotonic()
+    with pytest.raises(RunFailed, match=r"^no result$"):
+        run_parts([Part("long", steps), Part("bad", fail), Part("queued", ending_well(0))], folder, connected)
+    assert time.monotonic() - start < 20
+    with folder.path.joinpath(".gating", "journals", "long.part").open() as stream:
+        assert "begun.jsonl" in stream.read()
+
+
 def test_a_node_with_other_software_is_refused(connected, folder, monkeypatch):
     here = ray_executor._computes()
     monkeypatch.setattr(ray_executor, "_computes", lambda: {**here, "torch": "1.0"})
-    differ = rf"\{{'torch': \('1.0', '{here['torch']}'\)\}}"
+    differ = rf"\{{'torch': \('1.0', '{re.escape(here['torch'])}'\)\}}"
     wanted = rf"^every node must have the same software and processor; there and here differ: {differ}$"
     with pytest.raises(RunFailed, match=wanted):
         run_parts([Part("a", ending_well(0))], folder, connected)
@@ -342,7 +361,9 @@ def test_a_node_with_other_software_is_refused(connected, folder, monkeypatch):
 
 @pytest.mark.parametrize(("field", "named"), [("path", "out"), ("here", "the folder where the command is run")])
 def test_a_node_that_does_not_see_a_folder_is_refused(connected, tmp_path, field, named):
-    task = ray_executor._Task(str(tmp_path), str(tmp_path), ray_executor._computes(), "cpu", 1, False)
+    task = ray_executor._Task(
+        str(tmp_path), str(tmp_path), ray_executor._computes(), "cpu", 1, False, str(tmp_path / "stop")
+    )
     done = ray_executor._do.remote(Part("a", ending_well(0)), {}, replace(task, **{field: "/nowhere"}))
     with pytest.raises(
         RunFailed, match=rf"^`{named}` must be a folder that every node sees; a node has no `/nowhere`$"

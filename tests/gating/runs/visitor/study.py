@@ -14,6 +14,7 @@ from gating.page.figures import Drawing, Facet, FigureSpec, Page, Row, Trace, YA
 from gating.results.columns import Column, Measure, declare
 from gating.results.intervals import mean_interval
 from gating.results.table import make_table
+from gating.runs.errors import Interrupted
 from gating.runs.executor import Part
 from gating.runs.study import Estimate, Study
 from gating.training.checkpoints import Checkpoints
@@ -116,6 +117,8 @@ def walk(config, side, place, resources):
     step, tensors, metrics = kept.load_state() or (0, {"x": torch.zeros(N_SEEDS, 2, dtype=torch.float64)}, None)
     x = tensors["x"]
     while step < config.steps:
+        if resources.stop.is_set():
+            raise Interrupted(f"stopped at step {step}")
         noise = np.random.default_rng([step, len(side)]).normal(size=x.shape)
         x = x + pull * (numbers[step % len(numbers)] - x) + torch.from_numpy(noise)
         step += 1
