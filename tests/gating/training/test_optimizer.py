@@ -67,11 +67,11 @@ REPLICATED = {
 }  # fmt: skip
 """The same of two replicas: vectors as our layers have them, and without the dimension of length 1."""
 DECAYING = [
-    ({}, set(SHAPES)),
-    ({"decays": "matrices"}, {"embed.weight", "up.weight", "out.weight"}),
-    ({"decays": "matrices", "no_decay": ["embed"]}, {"up.weight", "out.weight"}),
-    ({"no_decay": ["bias", "norm"]}, {"embed.weight", "up.weight", "out.weight"}),
-    ({"no_decay": ["weight", "bias", "norm"]}, set()),
+    ({}, sorted(SHAPES)),
+    ({"decays": "matrices"}, ["embed.weight", "out.weight", "up.weight"]),
+    ({"decays": "matrices", "no_decay": ["embed"]}, ["out.weight", "up.weight"]),
+    ({"no_decay": ["bias", "norm"]}, ["embed.weight", "out.weight", "up.weight"]),
+    ({"no_decay": ["weight", "bias", "norm"]}, []),
 ]
 
 
