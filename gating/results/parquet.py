@@ -149,7 +149,7 @@ def _query(
     kinds = _kinds(files)
     names = list(kinds) if columns is None else _known("columns", columns, kinds)
     wanted = _wanted(where or {}, kinds)
-    found = (batch for file in files for batch in _scan(file, kinds, wanted, names))
+    found = (batch for file in files for batch in _scan(file, kinds, wanted, names) if batch.num_rows)
     return _schema({name: kinds[name] for name in names}), found
 
 
