@@ -3,33 +3,26 @@
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cached_property
-from itertools import count
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from shutil import copy, copytree
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from markupsafe import escape
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gating.checks.contract import Contract
+from gating.checks.trial import Stopped, StoppingFolder, Trial, chance, differing, quiet
 from gating.page.page import PAGE, write_page
-from gating.results.parquet import read_table, write_table
 from gating.results.table import key_names, make_table
 from gating.runs.catalogue import study_names
-from gating.runs.engine import parts_of, table_of
 from gating.runs.errors import FolderError
-from gating.runs.executor import Part, Resources, run_parts
 from gating.runs.folder import RunFolder
 from gating.runs.identity import contents
 from gating.runs.options import RunOptions
-from gating.runs.store import Place
 from gating.runs.study import Study
 from gating.settings import read_call, read_flags
 from gating.settings.text import as_plain, print_config
@@ -40,90 +33,6 @@ __all__ = ["STUDY_CONTRACT", "check_study"]
 
 STOPS = 4
 """How often a run is stopped, at most: files after which it is are spread over all that it keeps."""
-
-
-class _Stopped(BaseException):
-    """Stands for what stops a run at a moment that it does not choose."""
-
-
-class _Folder(RunFolder):
-    """A run's folder that stops it after so many files."""
-
-    def __init__(self, path: Path, files: float = float("inf")):
-        super().__init__(path)
-        self.left, self.written = files, 0
-
-    def write(self, name: str, save: Callable[[Path], Any]) -> None:
-        super().write(name, save)
-        self.written += 1
-        if self.written >= self.left:
-            raise _Stopped
-
-
-@dataclass
-class Trial:
-    """A study that is checked.
-
-    Args:
-        make: makes one, as a run does each time that it begins or goes on.
-        given: its settings; None where they are the defaults.
-        root: folder for the runs.
-    """
-
-    make: Callable[[], Study[Any]]
-    given: Any
-    root: Path
-
-    def __post_init__(self) -> None:
-        self._numbers, self.path = count(), self.root / "whole"
-
-    @cached_property
-    def config(self) -> Any:
-        """Settings that the study is tried with."""
-        return self.make().config() if self.given is None else self.given
-
-    def fresh(self) -> Path:
-        """A path that nothing is at."""
-        return self.root / f"run-{next(self._numbers)}"
-
-    def parts(self) -> list[Part]:
-        """The parts of a run, listed anew."""
-        return parts_of(self.make(), self.config, "cpu")
-
-    @contextmanager
-    def worked(self, folder: RunFolder, parts: Sequence[Part], workers: int = 1) -> Iterator[Place]:
-        """A folder in which parts are done, or gone on with."""
-        with folder.locked():
-            if not folder.is_run:
-                folder.begin("none", {})
-            run_parts(parts, folder, _quiet(workers))
-            yield Place(folder, "")
-
-    def table(self, folder: RunFolder | None = None, parts: Sequence[Part] | None = None, workers: int = 1) -> Any:
-        """Table of a run, read by another object than the one that listed the parts, and made of kept work alone."""
-        with self.worked(folder or RunFolder(self.fresh()), parts or self.parts(), workers) as work:
-            return table_of(self.make(), self.config, work)
-
-    @cached_property
-    def whole(self) -> tuple[pd.DataFrame, int, dict[str, str]]:
-        """Table of a run that nothing stops, how many files its parts keep, and files beside."""
-        folder = _Folder(self.path)
-        with self.worked(folder, self.parts()) as work:
-            files = folder.written
-            return table_of(self.make(), self.config, work), files, dict(self.make().beside(self.config, work))
-
-    @cached_property
-    def rows(self) -> pd.DataFrame:
-        """Rows of that run, which no answer has been made of."""
-        self.whole  # noqa: B018
-        with self.worked(RunFolder(self.path), self.parts()) as work:
-            return make_table(self.make().rows(self.config, work))
-
-    def read_back(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table as it comes back from disk."""
-        file = self.fresh().with_suffix(".parquet")
-        write_table(table, file)
-        return read_table(file)
 
 
 STUDY_CONTRACT = Contract[Trial]()
@@ -160,41 +69,6 @@ def check_study(study: type[Study[Any]] | Study[Any], config: Any = None) -> Non
         raise ValueError(f"`config` must be a {make.config.__name__}; got {config!r}")
     with tempfile.TemporaryDirectory() as root:
         STUDY_CONTRACT.require(Trial(make, config, Path(root)))
-
-
-def _quiet(workers: int = 1) -> Resources:
-    return Resources(workers=workers, say=lambda line: None)
-
-
-def _differing(one: pd.DataFrame, other: pd.DataFrame) -> str:
-    """The first thing in which two tables are not the same to the last bit."""
-    if list(one.columns) != list(other.columns) or len(one) != len(other):
-        return f"{len(other)} rows of {list(other.columns)} in place of {len(one)} of {list(one.columns)}"
-    for name in one.columns:
-        mine, others = one[name].reset_index(drop=True), other[name].reset_index(drop=True)
-        if mine.dtype != others.dtype:
-            return f"`{name}` of type {others.dtype} in place of {mine.dtype}"
-        same = (mine == others).fillna(False) | (mine.isna() & others.isna())
-        if not same.all():
-            at = int(np.flatnonzero(~same.to_numpy(bool))[0])
-            values = [column.astype(object).iloc[at] for column in (others, mine)]
-            return f"`{name}` of row {at} is {values[0]!r} in place of {values[1]!r}"
-    return ""
-
-
-@contextmanager
-def _chance(seed: int) -> Iterator[None]:
-    """Global sources of chance at another place, and back."""
-    held = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    try:
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        yield
-    finally:
-        torch.set_rng_state(held[0])
-        np.random.set_state(held[1])  # noqa: NPY002
-        random.setstate(held[2])
 
 
 @STUDY_CONTRACT.says
@@ -266,7 +140,7 @@ class _Counted(TorchDispatchMode):
 def listing_computes_nothing(trial: Trial) -> Iterator[str]:
     """Listing parts does none of their work: it makes no tensor and draws no chance."""
     study = trial.make()
-    with _chance(0), _Counted() as counted:
+    with chance(0), _Counted() as counted:
         before = _drawn()
         for listed in (study.ensembles(trial.config), study.parts(trial.config)):
             list(listed)
@@ -309,7 +183,7 @@ def rows_are_kept_work(trial: Trial) -> Iterator[str]:
             before = {**folder.manifest["files"]}
             found.append(make_table(trial.make().rows(trial.config, work)))
             kept += [name for name, known in folder.manifest["files"].items() if before.get(name) != known]
-    if differs := _differing(*found):
+    if differs := differing(*found):
         yield f"read again, {differs}"
     if kept:
         yield f"kept while rows were read: {', '.join(kept)}"
@@ -319,17 +193,17 @@ def rows_are_kept_work(trial: Trial) -> Iterator[str]:
 def settings_decide(trial: Trial) -> Iterator[str]:
     """The same settings give the same table, bit for bit: global sources of chance are not drawn from."""
     before = trial.whole[0]
-    with _chance(1):
-        if found := _differing(before, trial.table()):
+    with chance(1):
+        if found := differing(before, trial.table()):
             yield f"in another run, {found}"
 
 
 @STUDY_CONTRACT.says
 def workers_change_nothing(trial: Trial) -> Iterator[str]:
     """Neither the number of workers nor the order in which parts end changes the table."""
-    if found := _differing(trial.whole[0], trial.table(workers=3)):
+    if found := differing(trial.whole[0], trial.table(workers=3)):
         yield f"with three workers, {found}"
-    if found := _differing(trial.whole[0], trial.table(parts=trial.parts()[::-1])):
+    if found := differing(trial.whole[0], trial.table(parts=trial.parts()[::-1])):
         yield f"with parts in reversed order, {found}"
 
 
@@ -339,9 +213,9 @@ def stopped_runs_go_on(trial: Trial) -> Iterator[str]:
     table, files, _ = trial.whole
     for after in sorted({round(number) for number in np.linspace(1, files, min(STOPS, files))}):
         path = trial.fresh()
-        with suppress(_Stopped):
-            trial.table(_Folder(path, after))
-        if found := _differing(table, trial.table(RunFolder(path))):
+        with suppress(Stopped):
+            trial.table(StoppingFolder(path, after))
+        if found := differing(table, trial.table(RunFolder(path))):
             yield f"stopped after {after} of {files} files, {found}"
 
 
@@ -353,10 +227,10 @@ def answers_are_of_the_table(trial: Trial) -> Iterator[str]:
     for given in (rows, rows, trial.read_back(trial.rows)):
         answers = trial.make().answers(trial.config, given)
         found.append(make_table([]) if answers is None else make_table(answers).assign(answer=True))
-        if changed := _differing(trial.rows, given):
+        if changed := differing(trial.rows, given):
             yield f"rows are changed: {changed}"
     for which, again in zip(("asked again", "of rows from disk"), found[1:], strict=True):
-        if differs := _differing(found[0], again):
+        if differs := differing(found[0], again):
             yield f"{which}, {differs}"
 
 
@@ -369,7 +243,7 @@ def page_and_text_are_of_the_table(trial: Trial) -> Iterator[str]:
         study = trial.make()
         texts.append(study.text(trial.config, given))
         page = study.page(trial.config, given, beside)
-        if found := _differing(table, given):
+        if found := differing(table, given):
             yield f"the table is changed: {found}"
     if not texts[0].strip() or texts[0] != texts[1]:
         yield f"the text {texts[1]!r} in place of {texts[0]!r}"
@@ -388,8 +262,8 @@ def estimates_are_numbers(trial: Trial) -> Iterator[str]:
     before = sorted(os.listdir())
     try:
         study.inputs(trial.config, lambda line: None)
-        study.check(trial.config, _quiet())
-        estimate = study.estimate(trial.config, _quiet())
+        study.check(trial.config, quiet())
+        estimate = study.estimate(trial.config, quiet())
         numbers = {"memory": study.memory(trial.config)} | {f"estimated {k}": v for k, v in vars(estimate).items()}
     finally:
         tempfile.tempdir = held
