@@ -48,11 +48,7 @@ def test_a_requirement_must_begin_with_a_minimum(requirement):
 
 
 def imports(package: str) -> Iterator[tuple[str, bool]]:
-<<<<<<< ours
-    """Top-level modules of others that a package imports, and whether only in functions, or where they may miss."""
-=======
     """Top-level modules of others that a package imports, and whether only in functions or where they may miss."""
->>>>>>> theirs
     for file in (ROOT / package).rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         optional = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) or _may_fail(node)]
