@@ -32,7 +32,7 @@ def _trained(shape, steps=30):
     model = UrnDecoder(COLOURS, LENGTH, rngs=generators([0, 1]), **shape)
     settings = TrainSettings(steps=steps, batch_size=8, learning_rate=0.01)
     source = Urns([4, 8], [0, 1], dim=COLOURS, length=LENGTH)
-    group = ReplicaGroup(slice(0, 2), model, source, settings, every_draw_log_loss)
+    group = ReplicaGroup(2, model, source, settings, every_draw_log_loss)
     losses = group.advance(steps, threading.Event())
     assert (losses[-5:].mean(0) < losses[0]).all()
     assert all(parameter.flatten(1).std(1).min() > 1e-4 for parameter in model.parameters())
