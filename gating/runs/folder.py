@@ -217,8 +217,9 @@ class RunFolder:
         return list(self.manifest["done"])
 
     def finish(self, part: str) -> None:
-        """Lists a part as done."""
-        self._note(done=[part])
+        """Lists a part as done, once."""
+        if part not in self.manifest["done"]:
+            self._note(done=[part])
 
     def forget(self, parts: Sequence[str]) -> None:
         """Removes the files of parts and their marks, so that they are made again."""
