@@ -63,15 +63,8 @@ class StudyFunction(Protocol):
         *,
         preset: str | None = None,
         out: str | Path | None = None,
-        device: str = "auto",
-        workers: int = 0,
-        executor: str = "threads",
-        address: str = "local",
-        again: bool = False,
-        keep: bool = False,
-        force: bool = False,
         say: Callable[[str], None] = print,
-        **settings: Any,
+        **given: Any,
     ) -> pd.DataFrame:
         """Runs the study."""
 
@@ -103,36 +96,27 @@ def study_function(study: Study[Any]) -> StudyFunction:
         *,
         preset: str | None = None,
         out: str | Path | None = None,
-        device: str = "auto",
-        workers: int = 0,
-        executor: str = "threads",
-        address: str = "local",
-        again: bool = False,
-        keep: bool = False,
-        force: bool = False,
         say: Callable[[str], None] = print,
-        **settings: Any,
+        **given: Any,
     ) -> pd.DataFrame:
         from gating.runs import engine  # what draws and trains is imported where it does, which help does without
         from gating.runs.resources import resources_of
 
-        named = {"config": config, "preset": preset}
-        given = {name: value for name, value in named.items() if value is not None} | settings
-        given |= {"out": "none" if out is None else out, "device": device, "workers": workers}
-        given |= {"executor": executor, "address": address}
-        given |= {"again": again, "keep": keep, "force": force}
-        chosen, options = read_call(given, study.config, RunOptions, study.presets())
-        strange = [f"unknown key `{name}`: it is of the command alone" for name in COMMAND_ONLY if name in settings]
+        strange = [f"unknown key `{name}`: it is of the command alone" for name in COMMAND_ONLY if name in given]
         if strange:
             raise SpecError(strange)
+        files = {name: value for name, value in {"config": config, "preset": preset}.items() if value is not None}
+        place = {"out": "none" if out is None else out}
+        chosen, options = read_call(files | given | place, study.config, RunOptions, study.presets())
         how = resources_of(options, say)
-        return engine.run(study, chosen, options.folder(study), how, again=again, force=force)
+        return engine.run(study, chosen, options.folder(study), how, again=options.again, force=options.force)
 
     call.__name__ = call.__qualname__ = study.name()
     call.__doc__ = _described(study)
     inherited = [part for part in inspect.signature(call).parameters.values() if part.kind != part.VAR_KEYWORD]
+    options = [_parameter(field) for field in fields(RunOptions) if field.name not in (*COMMAND_ONLY, "out")]
     own = [_parameter(field) for field in fields(study.config) if field.name != "study"]
-    call.__signature__ = inspect.Signature([*inherited, *own], return_annotation=pd.DataFrame)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature([*inherited, *options, *own], return_annotation=pd.DataFrame)  # type: ignore[attr-defined]
     return call
 
 

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import partial
 from itertools import groupby, pairwise
 from typing import Any, Generic, Protocol, TypeVar
@@ -81,7 +81,7 @@ class Ensemble(Generic[Replica]):
         """A part for each group, numbered from `first` on."""
         after = tuple(f"train/{name}" for name in self.after)
         for number, group in enumerate(self.groups(device), first):
-            work = partial(_train, self, group)
+            work = partial(_train, replace(self, replicas=group))  # a part carries its own replicas alone
             yield Part(f"train/{self.name}/{number}", work, after=after, kept=True)
 
     def record(self, replica: Replica) -> str:
@@ -90,8 +90,9 @@ class Ensemble(Generic[Replica]):
         return json.dumps({"shared": self.shared, "replica": described}, sort_keys=True)
 
 
-def _train(ensemble: Ensemble[Replica], group: Sequence[Replica], place: Place, resources: Resources) -> None:
-    """Trains a group from its last saved step on."""
+def _train(ensemble: Ensemble[Replica], place: Place, resources: Resources) -> None:
+    """Trains the replicas of one group from their last saved step on."""
+    group = ensemble.replicas
     records, start = [json.loads(ensemble.record(replica)) for replica in group], time.perf_counter()
     if place.names and place.records(REPLICAS) != records:  # of another device, whose groups are others
         place.discard(*place.names)

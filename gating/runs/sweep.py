@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -260,7 +260,8 @@ def _keep_rows(config: SweepConfig, number: int, place: Place, resources: Resour
     """Keeps the rows and the answers of a setting."""
     from gating.runs.engine import table_of
 
-    point = _points(config)[number]
+    values = next(islice(product(*config.over.values()), number, None))
+    point = _point(config, number, values)
     table = table_of(_study(config), point.config, Place(place.folder, "", place.scope))
     _declare(config)
     place.save_table(ROWS, make_table(table.assign(**point.values)))
@@ -276,24 +277,29 @@ def _points(config: SweepConfig) -> list[_Point]:
     Raises:
         SpecError: some of them make none.
     """
-    cls, over = _study(config).config, config.over
     found, problems = [], list[str]()
-    for number, values in enumerate(product(*over.values())):
-        nested = copy.deepcopy(config.base)
-        for path, value in zip(over, values, strict=True):
-            *sections, name = path.split(".")
-            inside = nested
-            for section in sections:
-                inside = inside[section]
-            inside[name] = value
-        columns = {column.name: _cell(value, column) for column, value in zip(_columns(config), values, strict=True)}
+    for number, values in enumerate(product(*config.over.values())):
         try:
-            found.append(_Point(number, columns, build(cls, nested)))
+            found.append(_point(config, number, values))
         except SpecError as error:
-            problems += [f"{problem} (with {dict(zip(over, values, strict=True))})" for problem in error.problems]
+            problems += [
+                f"{problem} (with {dict(zip(config.over, values, strict=True))})" for problem in error.problems
+            ]
     if problems:
         raise SpecError(problems)
     return found
+
+
+def _point(config: SweepConfig, number: int, values: Sequence[Any]) -> _Point:
+    nested = copy.deepcopy(config.base)
+    for path, value in zip(config.over, values, strict=True):
+        *sections, name = path.split(".")
+        inside = nested
+        for section in sections:
+            inside = inside[section]
+        inside[name] = value
+    columns = {column.name: _cell(value, column) for column, value in zip(_columns(config), values, strict=True)}
+    return _Point(number, columns, build(_study(config).config, nested))
 
 
 def _over_problems(config: SweepConfig) -> Iterator[str]:
