@@ -15,8 +15,9 @@ from gating.results.parquet import read_table, write_table
 from gating.results.table import json_rows, make_table
 from gating.runs.errors import FolderError
 from gating.runs.executor import Part, Resources, run_parts
-from gating.runs.folder import TABLE, RunFolder, is_inside
+from gating.runs.folder import TABLE, RunFolder
 from gating.runs.identity import contents, identity_of, what_changed
+from gating.runs.manifest import is_inside
 from gating.runs.store import Place, opened
 from gating.runs.study import Study
 from gating.settings.text import as_plain, print_config

@@ -7,7 +7,6 @@ of a journal, each as short as what it changes; `manifest.json` takes them up wh
 """
 
 import hashlib
-import json
 import os
 import shutil
 import socket
@@ -17,26 +16,32 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from filelock import FileLock, Timeout
 
 from gating.runs.errors import Damaged, FolderError
 from gating.runs.files import reading
-from gating.runs.journal import LOST, Journal, change_by
-from gating.runs.listing import Listing
+from gating.runs.manifest import (
+    FORMAT,
+    JOURNAL,
+    JOURNALS,
+    MANIFEST,
+    OWN,
+    Manifest,
+    former,
+    is_inside,
+    journal_of,
+    to_disk,
+)
 
-__all__ = ["FORMAT", "TABLE", "PartFolder", "RunFolder", "digest", "find_runs", "is_inside"]
+__all__ = ["TABLE", "PartFolder", "RunFolder", "digest", "find_runs"]
 
 Loaded = TypeVar("Loaded")
-
-FORMAT = 1
-"""Version of the manifest's form; folders of another are refused."""
 
 TABLE = "results.parquet"
 """The result table: it is written last, so a folder that has it is finished."""
 
-MANIFEST, OWN, JOURNAL, JOURNALS = "manifest.json", ".gating", ".gating/journal", ".gating/journals"
 LOCK_SECONDS, PART_LOCK_SECONDS = 1.0, 30.0
 MADE_AGAIN = "remove it, and the command that ran the study makes it again"
 
@@ -45,11 +50,6 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def is_inside(name: str, part: str) -> bool:
-    """Whether a file of a run belongs to a part, by their names."""
-    return name.startswith(f"parts/{part}/")
 
 
 class RunFolder:
@@ -61,9 +61,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(os.path.expanduser(path))
-        self._held: dict[str, Any] | None = None
-        self._journal: Journal  # of the manifest that is held
-        self._listing = Listing({})
+        self._manifest: Manifest | None = None
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
         self._mutex = threading.RLock()
 
@@ -87,52 +85,23 @@ class RunFolder:
             FolderError: there is no manifest, or that of another version.
             Damaged: it is not as it was written.
         """
+        return self._opened().held
+
+    def _opened(self) -> Manifest:
         with self._mutex:
-            if self._held is None:
-                self._held = self._read_manifest()
-            return self._held
-
-    def _read_manifest(self) -> dict[str, Any]:
-        file = self.path / MANIFEST
-        if not os.path.isfile(file):
-            raise FolderError(f"`{self.path}` must be the folder of a run; it has no {MANIFEST}{self._former()}")
-        with reading(file, LOST):
-            held = json.loads(file.read_bytes())
-            seal, version = held.pop("seal"), held["format"]
-        if version != FORMAT:
-            raise FolderError(f"`{self.path}` must hold a run of format {FORMAT}; it holds one of format {version!r}")
-        if seal != _seal(held):
-            raise Damaged(f"`{file}` is not as the run wrote it; {LOST}")
-        self._journal = Journal(self.path / JOURNAL, seal)
-        for note in self._journal.notes:
-            change_by(note, held)
-        return dict(held)
-
-    def _former(self) -> str:
-        former = ", and a config.yaml: a run of a former version, which cannot be read, or another project's folder"
-        return former if os.path.isfile(self.path / "config.yaml") else ""
+            if self._manifest is None:
+                self._manifest = Manifest.read(self.path)
+            return self._manifest
 
     def change(self, **changes: Any) -> None:
         """Writes the manifest anew, with changes."""
         with self._mutex, self._writing(MANIFEST):
-            held = {**self.manifest, **changes}
-            draft = self.draft()
-            draft.write_text(json.dumps({**held, "seal": _seal(held)}, indent=1), encoding="utf-8")
-            _to_disk(draft)
-            os.replace(draft, self.path / MANIFEST)
-            self._held = held
-            (self.path / JOURNAL).unlink(missing_ok=True)
-            self._journal = Journal(self.path / JOURNAL, _seal(held))
+            self._opened().change(self.draft(), **changes)
 
     def _note(self, **note: Any) -> None:
-        """Writes a change of the manifest to the journal."""
-        note = {what: changed for what, changed in note.items() if changed}
+        """Notes a change of the manifest."""
         with self._mutex, self._writing(JOURNAL):
-            held = self.manifest
-            self._journal.append(note)
-            change_by(note, held)
-            if self._listing.files is held["files"]:
-                self._listing.change(note)
+            self._opened().note(**note)
 
     # Life of a run.
 
@@ -154,7 +123,7 @@ class RunFolder:
         except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
             raise self._unwritable(error) from error
         try:
-            self._held = None
+            self._manifest = None
             with self._writing(OWN):
                 self._clean()
                 (own / "holder").write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
@@ -184,7 +153,7 @@ class RunFolder:
             raise FolderError(f"`{own}` must be a folder of the run's own; it is, or holds, a link to elsewhere")
         if not self.is_run and self.path.is_dir() and any(file.name != OWN for file in self.path.iterdir()):
             wanted = "new, empty or the folder of a run"
-            raise FolderError(f"`{self.path}` must be {wanted}; it has other files{self._former()}")
+            raise FolderError(f"`{self.path}` must be {wanted}; it has other files{former(self.path)}")
 
     @property
     def finished(self) -> bool:
@@ -206,7 +175,7 @@ class RunFolder:
         """Writes the manifest of a new run; files that one of a former run lists are removed first."""
         for name in self.manifest["files"] if self.is_run else ():
             self._unlink(name)
-        self._held = {}
+        self._manifest = Manifest.new(self.path)
         self.change(format=FORMAT, study=study, identity=identity, done=[], files={})
 
     # Parts.
@@ -245,7 +214,7 @@ class RunFolder:
         with self._writing(name):
             try:
                 save(draft)
-                _to_disk(draft)
+                to_disk(draft)
                 new = digest(draft)
                 with self._mutex:
                     self._require_free(name)
@@ -373,10 +342,7 @@ class RunFolder:
     def files_of(self, parts: Iterable[str]) -> dict[str, list[str]]:
         """Files of parts, or of folders of parts, with their checksums."""
         with self._mutex:
-            files = self.manifest["files"]
-            if self._listing.files is not files:
-                self._listing = Listing(files)
-            return {name: files[name] for part in parts for name in self._listing.inside(f"parts/{part}")}
+            return self._opened().files_of(parts)
 
     def adopt(self, found: Mapping[str, Mapping[str, list[str]]], *, done: bool = False) -> None:
         """Lists what other processes wrote for parts, and that the parts are done.
@@ -390,7 +356,7 @@ class RunFolder:
         self._note(files=files, gone=gone, done=[*found] if done else [])
         for part in found:
             for ending in (".part", ".lock"):
-                _journal_of(self.path, part).with_suffix(ending).unlink(missing_ok=True)
+                journal_of(self.path, part).with_suffix(ending).unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -424,7 +390,7 @@ class PartFolder(RunFolder):
         super().__init__(path)
         self.goes_on = False
         """Whether a process that ended before it was done has written something of the part."""
-        self._part, self._files, self._file = part, files, _journal_of(self.path, part)
+        self._part, self._files, self._file = part, files, journal_of(self.path, part)
         self._lock = FileLock(self._file.with_suffix(".lock"), timeout=PART_LOCK_SECONDS)
 
     def __enter__(self) -> Self:
@@ -435,34 +401,17 @@ class PartFolder(RunFolder):
             raise FolderError(f"part `{self._part}` of `{self.path}` is being done by another process") from None
         except OSError as error:
             raise self._unwritable(error, JOURNALS) from error
-        own = {name: known for name, known in sorted(self._files.items()) if is_inside(name, self._part)}
-        self._held = {"files": dict(self._files), "done": []}
-        self._journal = Journal(self._file, _seal(own))
-        for note in self._journal.notes:
-            change_by(note, self._held)
-        self.goes_on = bool(self._journal.notes)
+        self._manifest = Manifest.of_part(self.path, self._part, self._files)
+        self.goes_on = self._manifest.goes_on
         return self
 
     def __exit__(self, *error: object) -> None:
         self._lock.release()
 
 
-def _journal_of(path: Path, part: str) -> Path:
-    return path / JOURNALS / f"{quote(part, safe='')}.part"
-
-
 def _is_empty(place: Path) -> bool:
     with os.scandir(place) as entries:  # a listing would read all of a large folder for each file in it
         return next(entries, None) is None
-
-
-def _to_disk(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _seal(held: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
 
 def find_runs(root: str | Path) -> list[RunFolder]:

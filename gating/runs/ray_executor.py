@@ -35,6 +35,10 @@ __all__ = ["RayExecutor"]
 MOST_RETRIES = 10
 """How often a part is begun again, from its last save, whose worker or node died, or whose disk refused."""
 
+HANDED_OUT = 8
+"""Parts that a core is given, with those that wait. Ray takes a process back that has none left and asks for it anew,
+which takes longer than a short part: with 2, a part of `benchmarks/many_parts.py` took four times as long."""
+
 STOP_SECONDS = 30.0
 """How long parts may take to stop."""
 
@@ -86,10 +90,10 @@ class RayExecutor:
         self._cores, self._largest = max(1, sum(cores)), max(1, *cores, 0)
 
     def room(self, part: Part) -> bool:
-        """Whether as many parts wait for a core as run; more would take memory and gain nothing."""
+        """Whether few parts wait; more would take memory and gain nothing."""
         if time.monotonic() > self._counted + COUNT_SECONDS:
             self._count_cores()
-        return len(self._running) < 2 * self._cores
+        return len(self._running) < HANDED_OUT * self._cores
 
     def begin(self, part: Part) -> None:
         """Hands a part to the cluster."""
