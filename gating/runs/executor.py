@@ -114,12 +114,15 @@ def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) ->
         progress(total=len(parts), initial=len(done & of_name.keys()), desc="parts", unit="part") as bar,
     ):
         try:
-            while order.is_active():
-                for name in order.get_ready():
-                    if name in done:
-                        order.done(name)
-                    else:
-                        (wide if of_name[name].wide else narrow).append(of_name[name])
+            while True:
+                while names := order.get_ready():
+                    for name in names:
+                        if name in done or name not in of_name:
+                            order.done(name)
+                        else:
+                            (wide if of_name[name].wide else narrow).append(of_name[name])
+                if not order.is_active():
+                    return
                 while (ready := wide or narrow) and work.room(ready[0]):
                     work.begin(ready.popleft())
                 ended(work.ended())
@@ -131,16 +134,18 @@ def run_parts(parts: Sequence[Part], folder: RunFolder, resources: Resources) ->
 
 
 def _order(parts: Sequence[Part]) -> TopologicalSorter[str]:
-    """Parts after those that they read."""
+    """Parts after those that they read; a folder of parts, with a ``/`` at its end, after the parts in it."""
     names = [part.name for part in parts]
     inside: dict[str, list[str]] = {}
     for name in names:
         for above in map(str, PurePosixPath(name).parents):
             inside.setdefault(above, []).append(name)
-    known = {**inside, **{name: [name] for name in names}}
+    known = {name: f"{name}/" for name in inside} | {name: name for name in names}
     if len(set(names)) < len(names) or inside.keys() & set(names) or any(set(p.after) - known.keys() for p in parts):
         raise ValueError(f"`parts` must have folders of their own, and wait for each other's names; got {names}")
-    order = TopologicalSorter({part.name: [name for wanted in part.after for name in known[wanted]] for part in parts})
+    order = TopologicalSorter({part.name: [known[name] for name in part.after] for part in parts})
+    for name in {name for part in parts for name in part.after} & inside.keys():
+        order.add(f"{name}/", *inside[name])
     try:
         order.prepare()
     except CycleError as error:

@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gating.runs.errors import Interrupted
-from gating.runs.executor import Part, Resources, progress, run_parts
+from gating.runs.executor import Part, Resources, _order, _Threads, progress, run_parts
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.runs.study import Estimate
@@ -108,6 +108,35 @@ def test_a_part_that_is_done_is_not_done_again(folder):
     run_parts([log.part("a"), log.part("b"), log.part("c", after=("a",))], folder, Resources())
     assert log.begun == ["c", "a"]
     assert sorted(folder.done) == ["a", "b", "c"]
+
+
+def test_a_run_that_goes_on_waits_for_nothing_that_does_not_run(folder, monkeypatch):
+    """Where all that the next parts read is done already; a cluster refuses to wait for no task."""
+    run_parts([Log().part("t/1"), Log().part("t/2")], folder, Resources())
+    ended = _Threads.ended
+
+    def strict(self):
+        assert self._running or self._wide
+        return ended(self)
+
+    monkeypatch.setattr(_Threads, "ended", strict)
+    log = Log()
+    parts = [log.part("t/1"), log.part("t/2"), log.part("m", after=("t",)), log.part("e", after=("m", "t/2"))]
+    run_parts(parts, folder, Resources())
+    assert log.begun == ["m", "e"]
+    run_parts([*parts, log.part("f", after=("e",), wide=True)], folder, Resources())
+    assert log.begun == ["m", "e", "f"]
+
+
+def test_many_parts_may_wait_for_many(folder):
+    """For a folder of parts each has one name to wait for: 3,000 after 3,000 are put in order at once."""
+    parts = [Part(f"t/{k}", print) for k in range(3000)] + [Part(f"m/{k}", print, ("t",)) for k in range(3000)]
+    order = _order(parts)
+    assert {*order.get_ready()} == {f"t/{k}" for k in range(3000)}
+    order.done(*(f"t/{k}" for k in range(3000)))
+    assert order.get_ready() == ("t/",)
+    order.done("t/")
+    assert {*order.get_ready()} == {f"m/{k}" for k in range(3000)}
 
 
 @pytest.mark.parametrize("wide", [True, False])
