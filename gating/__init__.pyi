@@ -84,7 +84,9 @@ from gating.page.figures import Page as Page
 from gating.results.columns import Column as Column, Measure as Measure, declare as declare
 from gating.runs.calls import StudyFunction as StudyFunction, study_function as study_function
 from gating.runs.catalogue import find_study as find_study
+from gating.runs.ensemble import Ensemble as Ensemble
 from gating.runs.executor import Part as Part, Resources as Resources
+from gating.training.trained import Trained as Trained
 from gating.runs.study import Estimate as Estimate, Study as Study
 
 __version__: str

@@ -141,7 +141,8 @@ def _order(parts: Sequence[Part]) -> TopologicalSorter[str]:
         for above in map(str, PurePosixPath(name).parents):
             inside.setdefault(above, []).append(name)
     known = {name: f"{name}/" for name in inside} | {name: name for name in names}
-    if len(set(names)) < len(names) or inside.keys() & set(names) or any(set(p.after) - known.keys() for p in parts):
+    unknown = [name for part in parts for name in part.after if name not in known]
+    if len(set(names)) < len(names) or inside.keys() & set(names) or unknown:
         raise ValueError(f"`parts` must have folders of their own, and wait for each other's names; got {names}")
     order = TopologicalSorter({part.name: [known[name] for name in part.after] for part in parts})
     for name in {name for part in parts for name in part.after} & inside.keys():
