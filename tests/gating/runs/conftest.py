@@ -33,6 +33,15 @@ def numbers(tmp_path):
 
 
 @pytest.fixture
+def folder(tmp_path):
+    """The folder of a run that has just begun, held."""
+    held = RunFolder(tmp_path / "run")
+    with held.locked():
+        held.begin("study", {})
+        yield held
+
+
+@pytest.fixture
 def run(tmp_path):
     """A run with files of two parts, one of them done, and files of somebody else between them."""
     folder = RunFolder(tmp_path / "run")

@@ -12,17 +12,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from gating.runs.errors import Interrupted
 from gating.runs.executor import Part, Resources, _order, _Threads, progress, run_parts
-from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.runs.study import Estimate
-
-
-@pytest.fixture
-def folder(tmp_path):
-    held = RunFolder(tmp_path / "run")
-    with held.locked():
-        held.begin("study", {})
-        yield held
 
 
 class Log:

@@ -226,14 +226,6 @@ def test_the_same_command_goes_on_after_the_driver_has_ended(cluster, here, thre
 
 
 @pytest.fixture
-def folder(tmp_path):
-    held = RunFolder(tmp_path / "run")
-    with held.locked():
-        held.begin("study", {})
-        yield held
-
-
-@pytest.fixture
 def connected(cluster):
     """How parts are run by a cluster that this process has joined already."""
     if not ray.is_initialized():
