@@ -21,7 +21,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gating.runs.folder import digest
+from gating.runs.listed_files import digest
 from theory.settings import SpecError
 
 __all__ = [

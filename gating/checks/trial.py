@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.types import is_float_dtype
 
 from gating.results.parquet import read_table, write_table
 from gating.results.table import make_table
@@ -113,8 +114,8 @@ def quiet(workers: int = 1) -> Resources:
     return Resources(workers=workers, say=lambda line: None)
 
 
-def differing(one: pd.DataFrame, other: pd.DataFrame) -> str:
-    """The first thing in which two tables are not the same to the last bit."""
+def differing(one: pd.DataFrame, other: pd.DataFrame, rounding: float = 0.0) -> str:
+    """The first thing in which two tables are not the same: to the last bit, or numbers to a share of their size."""
     if list(one.columns) != list(other.columns) or len(one) != len(other):
         return f"{len(other)} rows of {list(other.columns)} in place of {len(one)} of {list(one.columns)}"
     for name in one.columns:
@@ -122,6 +123,8 @@ def differing(one: pd.DataFrame, other: pd.DataFrame) -> str:
         if mine.dtype != others.dtype:
             return f"`{name}` of type {others.dtype} in place of {mine.dtype}"
         same = (mine == others).fillna(False) | (mine.isna() & others.isna())
+        if rounding and is_float_dtype(mine):
+            same |= (mine - others).abs() <= rounding * mine.abs()
         if not same.all():
             at = int(np.flatnonzero(~same.to_numpy(bool))[0])
             values = [column.astype(object).iloc[at] for column in (others, mine)]

@@ -18,7 +18,7 @@ from gating.runs.executor import Part, Resources, run_parts
 from gating.runs.folder import TABLE, RunFolder
 from gating.runs.identity import contents, identity_of, what_changed
 from gating.runs.manifest import is_inside
-from gating.runs.store import Place, opened
+from gating.runs.store import Place
 from gating.runs.study import Study
 from gating.settings.text import as_plain, print_config
 from theory.settings import SpecError, build
@@ -70,8 +70,9 @@ def run(
     inputs = study.inputs(config, how.say)
     if out is None:
         study.check(config, how)
-        with tempfile.TemporaryDirectory() as place, opened(Path(place) / "run", {}) as work:
-            return _table(study, config, work.folder, how)
+        with tempfile.TemporaryDirectory() as place, (short := RunFolder(Path(place) / "run")).locked():
+            short.begin("none", {})
+            return _table(study, config, short, how)
     folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
     _require_same(study, folder, identity, again, force)
     if again or not (folder.is_run and folder.finished):

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from gating.runs.errors import Interrupted
 from gating.runs.folder import RunFolder
+from gating.runs.listed_files import ListedFiles
 from gating.runs.precision import matmul_precision
 from gating.runs.store import Place
 
@@ -56,7 +57,8 @@ class Part:
         name: its name, and its folder below ``parts``; ``/`` stands between folders.
         work: does it, from what it keeps in its place on; the result is a function of the config alone.
         after: names of the parts whose work it reads, or of folders of parts.
-        wide: whether it spreads itself over all workers; the others run on one core each.
+        wide: whether it spreads itself over all workers, whose number then decides how sums are rounded; the others
+            run on one core each, with the same result for any number of workers.
         kept: whether its work stays in the folder after the table is written.
         scope: folder of the parts that it calls by name, with a ``/`` at its end.
     """
@@ -209,7 +211,7 @@ class _Threads:
             yield self._running.pop(future)
 
 
-def do_part(part: Part, folder: RunFolder, resources: Resources) -> None:
+def do_part(part: Part, folder: ListedFiles, resources: Resources) -> None:
     """Does a part; products of matrices are of full precision where it asks for no other."""
     with matmul_precision("highest"):
         part.work(Place(folder, part.name, part.scope), resources)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gating.runs.catalogue import home_of
 from gating.runs.errors import FolderError
-from gating.runs.folder import digest
+from gating.runs.listed_files import digest
 from gating.settings.text import as_plain, settings_differences
 
 __all__ = ["content", "contents", "environment", "identity_of", "what_changed"]

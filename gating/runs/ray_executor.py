@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from gating.runs.errors import FolderError, Interrupted, RunFailed
 from gating.runs.executor import Part, Resources, do_part
-from gating.runs.folder import PartFolder, RunFolder
+from gating.runs.folder import RunFolder
 from gating.runs.identity import LIBRARIES, environment
+from gating.runs.part_folder import PartFolder
 from theory.settings import SpecError
 
 for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}.items():

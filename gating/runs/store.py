@@ -14,6 +14,7 @@ import pandas as pd
 
 from gating.runs.errors import FolderError
 from gating.runs.folder import RunFolder
+from gating.runs.listed_files import ListedFiles
 
 if TYPE_CHECKING:  # torch takes a second to import, which tables do without
     from torch import Tensor
@@ -26,7 +27,7 @@ class Place:
     """Where a part of a run keeps its work, and finds that of other parts.
 
     Args:
-        folder: folder of the run, which this process holds.
+        folder: files of the run, or those that a process needs which does one part.
         part: name of the part.
         scope: folder of the parts that go by their names here, with a ``/`` at its end; by default that of all parts.
 
@@ -38,7 +39,7 @@ class Place:
         (True, [0.5])
     """
 
-    folder: RunFolder
+    folder: ListedFiles
     part: str
     scope: str = ""
 

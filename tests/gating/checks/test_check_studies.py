@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -234,6 +235,18 @@ class SharesItsTossesOut(Sound):
     @staticmethod
     def work(config, seed, place, resources):
         toss(build(CoinConfig, {"tosses": config.tosses + resources.workers}), seed, place, resources)
+
+
+@fault("workers_change_nothing", "with three workers, `value` of row 0 is ")
+class SharesWideTossesOut(Sound):
+    """How fair is a coin?"""
+
+    @staticmethod
+    def work(config, seed, place, resources):
+        toss(build(CoinConfig, {"tosses": config.tosses + resources.workers}), seed, place, resources)
+
+    def parts(self, config):
+        return (replace(part, wide=True) for part in super().parts(config))
 
 
 @fault("workers_change_nothing", "with .*, `seed` of row 0 is 1 in place of 0")

@@ -15,7 +15,8 @@ from stops import contents
 
 from gating.runs import folder as folder_module
 from gating.runs.errors import Damaged, FolderError
-from gating.runs.folder import TABLE, RunFolder, digest, find_runs
+from gating.runs.folder import TABLE, RunFolder, find_runs
+from gating.runs.listed_files import digest
 
 
 def test_every_file_of_the_manifest_has_its_checksum(run):

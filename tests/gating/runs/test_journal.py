@@ -12,11 +12,12 @@ import time
 import pytest
 from stops import contents, killed_before
 
-from gating.runs import folder as folder_module
+from gating.runs import part_folder
 from gating.runs.errors import Damaged, FolderError
-from gating.runs.folder import PartFolder, RunFolder
+from gating.runs.folder import RunFolder
 from gating.runs.journal import Journal, change_by
 from gating.runs.listing import Listing
+from gating.runs.part_folder import PartFolder
 
 NOTES = [{"files": {"parts/p/é": ["1"]}}, {"done": ["p"]}, {"gone": ["parts/p/é"], "undone": ["p"]}]
 HOLD = "import sys, time; sys.stdout.write('ready'); sys.stdout.flush(); time.sleep(60)"
@@ -165,7 +166,7 @@ def test_a_damaged_journal_is_named_and_nothing_is_removed(tmp_path):
 
 
 PART = """
-import sys; from gating.runs.folder import PartFolder
+import sys; from gating.runs.part_folder import PartFolder
 held = PartFolder(sys.argv[1], "p/q", {}).__enter__()
 held.write_text("parts/p/q/a.txt", "saved")
 """
@@ -182,7 +183,7 @@ def begun(tmp_path):
 
 def test_a_part_is_of_one_process_and_the_next_goes_on_from_what_it_saved(begun, monkeypatch):
     first = process(PART, begun.path)
-    monkeypatch.setattr(folder_module, "PART_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(part_folder, "LOCK_SECONDS", 0.1)
     with (
         pytest.raises(FolderError, match=rf"^part `p/q` of `{begun.path}` is being done by another process$"),
         PartFolder(begun.path, "p/q", {}),
@@ -190,7 +191,7 @@ def test_a_part_is_of_one_process_and_the_next_goes_on_from_what_it_saved(begun,
         pass
     with PartFolder(begun.path, "p", {}) as other:
         assert not other.goes_on
-    monkeypatch.setattr(folder_module, "PART_LOCK_SECONDS", 30.0)
+    monkeypatch.setattr(part_folder, "LOCK_SECONDS", 30.0)
     threading.Timer(0.2, killed, [first]).start()
     start = time.monotonic()
     with PartFolder(begun.path, "p/q", {}) as second:  # waits for the kill
