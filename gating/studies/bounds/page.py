@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from gating.page.figures import Facet, FigureSpec, Page, Row, Trace, YAxis
+from gating.page.figures import Axis, Page
+from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
 from gating.page.text_table import Block, TextTable, whole
 from gating.page.words import page_words
@@ -15,7 +16,7 @@ __all__ = ["bounds_page", "bounds_text", "crossover_table"]
 
 WORDS = page_words("gating.studies.bounds")
 KINDS = {"lower": "lower bound", "exact": "exact", "upper": "upper bound"}
-LOSSES = {"error": ERROR, "log_loss": LOG_LOSS, "linear_loss": YAxis("linear loss", -0.04, 1.04)}
+LOSSES = {"error": ERROR, "log_loss": LOG_LOSS, "linear_loss": YAxis(Axis("linear loss", -0.04, 1.04))}
 MOST_COLUMNS = 7  # of N, in a terminal
 CROSSOVERS = "Training sequences from which in-weight is at least as good"
 
@@ -78,8 +79,8 @@ def bounds_text(table: pd.DataFrame) -> str:
     return "\n\n".join(f"{title}\n\n{found}" for title, found in tables if found.rows)
 
 
-def _figure(measure: str) -> FigureSpec:
-    return FigureSpec(
+def _figure(measure: str) -> Multiples:
+    return Multiples(
         **WORDS.figures[f"{measure.replace('_', '-')}-by-n"],
         x="n",
         rows=tuple(

@@ -1,0 +1,52 @@
+"""Pieces of the sentences that say what came out."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from gating.page.text_table import whole, with_ends
+
+__all__ = ["few_seeds", "interval", "listed", "sized"]
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Words as a list in a sentence.
+
+    Example:
+        >>> listed(["a", "b", "c"]), listed(["a"])
+        ('a, b and c', 'a')
+    """
+    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def interval(row: pd.Series) -> str:
+    """Value and interval of a row, with three figures.
+
+    Example:
+        >>> interval(pd.Series({"value": 0.25, "low": 0.2412, "high": 0.27}))
+        '0.25 [0.241, 0.27]'
+    """
+    return with_ends(*(float(row[name]) for name in ("value", "low", "high")))
+
+
+def sized(row: pd.Series) -> str:
+    """A number of sequences, steps or bits of a row, with the ends of its interval.
+
+    Example:
+        >>> sized(pd.Series({"value": 4096.0, "low": 2048.0, "high": 8192.0}))
+        '4,096 [2,048, 8,192]'
+    """
+    value, *ends = (float(row[name]) for name in ("value", "low", "high"))
+    return whole(value) + (f" [{', '.join(map(whole, ends))}]" if not any(map(pd.isna, ends)) else "")
+
+
+def few_seeds(table: pd.DataFrame) -> tuple[str, ...]:
+    """A warning where a table is of one or two seeds.
+
+    Args:
+        table: rows of the schema of `gating.results`.
+    """
+    seeds = table.loc[(table["kind"] == "measured") & ~table["answer"], "seed"].dropna().nunique()
+    if seeds == 1:
+        return ("Caution: this is one seed. Intervals are over its test sequences alone, and another seed may differ.",)
+    return ("Caution: two seeds say little about how much a third would differ.",) if seeds == 2 else ()
