@@ -203,13 +203,16 @@ def _panel(figure: Figure, place: int, scales: _Scales, target: Target) -> Spec:
         {"field": "t", "type": "nominal", "title": "value"},
     ]
     layers = [layer for mark in MARKS if mark in present for layer in MARKS[mark](x, y, scales, hover, figure, target)]
-    layers = [{**layer, "transform": [*_filters(place, layer.pop("of"), figure, target)]} for layer in layers]
-    if target != "paper" and layers and figure.x.scale != "words":
+    layers = [{"transform": [*_filters(place, layer.pop("of"), figure, target)], **layer} for layer in layers]
+    if target != "paper" and layers and figure.x.scale != "words" and panel.y.scale != "words":
         zoom = {"type": "interval", "encodings": ["x", "y"], "zoom": "wheel![event.ctrlKey || event.shiftKey]"}
-        first = next(layer for layer in layers if {"x", "y"} <= layer["encoding"].keys())
+        first = next(layer for layer in layers[::-1] if {"x", "y"} <= layer["encoding"].keys())
         first["params"] = [{"name": f"zoom{place}", "select": zoom, "bind": "scales"}]
         if target == "notebook" and place == 0 and looks_of(figure):
             first["params"].append({"name": "shown", "select": {"type": "point", "fields": ["k"]}, "bind": "legend"})
+    if not layers:
+        grey = _colour(GREY, target)
+        layers = [{"data": {"values": [{}]}, "mark": {"type": "text", "text": "not measured", "color": grey}}]
     heading = [text for text in (panel.column, panel.row) if text]
     return {
         "title": {"text": [line for text in heading for line in text.split("\n")]},
@@ -303,7 +306,7 @@ def _smooth(
     yield {"of": of, "mark": {"type": "area", "opacity": 0.12, "clip": True}, "encoding": band}
     line = {"x": x, "y": y, **colour, "strokeDash": scales.dash}
     yield {"of": of, "mark": {"type": "line", "strokeWidth": 1.6, "clip": True}, "encoding": line}
-    if hover:
+    if hover and target != "paper":
         mark = {"type": "point", "opacity": 0, "size": 60, "filled": True, "clip": True}
         yield {"of": of, "mark": mark, "encoding": {"x": x, "y": y, "tooltip": hover}}
 
@@ -341,15 +344,18 @@ def _upright(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figur
 
 
 def _cells(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    place = {"x": x, "x2": {"field": "x2"}, "y": {**y, "field": "l"}, "y2": {"field": "h"}}
+    place: Spec = {"x": x, "y": {**y, "field": "l"}}
+    place |= {"x2": {"field": "x2"}} if x["type"] == "quantitative" else {}
+    place |= {"y2": {"field": "h"}} if y["type"] == "quantitative" else {}
     colour = scales.colour
     if figure.shades:
         axis, shades = figure.shades
         legend = {"title": axis.label, "orient": "bottom", "gradientLength": 260, "direction": "horizontal"}
         scale = {"domain": [axis.low, axis.high], "range": list(shades), "interpolate": "lab"}
         colour = {"field": "y", "type": "quantitative", "scale": scale, "legend": legend}
-    cell = {"type": "rect", "clip": True, "strokeWidth": 0}
-    yield {"of": "cells", "mark": cell, "encoding": {**place, "color": colour, "tooltip": hover}}
+    edge = {**colour, "legend": None}  # in the colour of the cell, so that no ground shows between neighbours
+    cell = {"type": "rect", "clip": True, "strokeWidth": 0.7}
+    yield {"of": "cells", "mark": cell, "encoding": {**place, "color": colour, "stroke": edge, "tooltip": hover}}
 
 
 def _frame(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:

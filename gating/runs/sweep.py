@@ -191,6 +191,7 @@ class Sweep(Study[SweepConfig]):
 
     def page(self, config: SweepConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
         """Answers of all settings side by side, and the first figure of each."""
+        from gating.page.multiples import figures_of
         from gating.page.sweep import sweep_page
 
         _declare(config)
@@ -198,7 +199,9 @@ class Sweep(Study[SweepConfig]):
         for point in _points(config):
             own = {name.removeprefix(f"setting-{point.number}-"): text for name, text in beside.items()
                    if name.startswith(f"setting-{point.number}-")}  # fmt: skip
-            pages.append((point.values, _study(config).page(point.config, self._of(table, point), own)))
+            mine = self._of(table, point)
+            page = _study(config).page(point.config, mine, own)
+            pages.append((point.values, page, figures_of(page, mine, as_plain(point.config))[0][:1]))
         return sweep_page(self._question(config), pages, table)
 
     def text(self, config: SweepConfig, table: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,7 +15,7 @@ from gating.settings.yaml_files import SettingsDumper
 from theory.fields import allowed, section_of
 from theory.settings import field_types
 
-__all__ = ["as_plain", "help_text", "print_config", "settings_differences"]
+__all__ = ["as_plain", "command_of", "help_text", "print_config", "settings_differences"]
 
 WIDTH = 100
 _FILES = {
@@ -85,6 +86,24 @@ def _described(cls: Any) -> dict[str, str]:
         found = re.findall(r"^    (\w+): ((?:.|\n {5,})*)", block, re.MULTILINE)
         described |= {name: " ".join(text.replace("``", "`").split()) for name, text in found}
     return described
+
+
+def command_of(config: Any) -> str:
+    """The command of a study with these settings: a flag for each that is not the default.
+
+    Example:
+        >>> from gating.studies.bounds.config import BoundsConfig
+        >>> command_of(BoundsConfig(n_sequences=(64, 128)))
+        "gating bounds --n_sequences '[64, 128]'"
+    """
+    usual = {setting.key: as_plain(setting.value) for setting in _walk(type(config)) if setting.value is not MISSING}
+    given = [
+        f"--{setting.key} {shlex.quote(_flow(setting.value))}"
+        for setting in _walk(type(config), config)
+        if not (section_of(setting.hint) and setting.value is not None)
+        and (setting.key not in usual or usual[setting.key] != as_plain(setting.value))
+    ]
+    return " ".join(["gating", config.study, *given])
 
 
 def print_config(config: Any) -> str:

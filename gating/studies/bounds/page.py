@@ -6,13 +6,15 @@ import pandas as pd
 from gating.page.figures import Axis, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
+from gating.page.said import listed
 from gating.page.text_table import Block, TextTable, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
+from gating.studies.bounds.config import BoundsConfig
 from gating.studies.vocabulary import CONDITIONS, ERROR, GROUPS, LOG_LOSS, THEORY, condition_name, conditions
 
-__all__ = ["bounds_page", "bounds_text", "crossover_table"]
+__all__ = ["bounds_page", "bounds_text", "bounds_verdict", "crossover_table"]
 
 WORDS = page_words("gating.studies.bounds")
 KINDS = {"lower": "lower bound", "exact": "exact", "upper": "upper bound"}
@@ -73,10 +75,42 @@ def _risk_tables(rows: pd.DataFrame, most: int = 1000) -> list[tuple[str, TextTa
     ]
 
 
-def bounds_text(table: pd.DataFrame) -> str:
-    """Risks at a few N, and crossovers, for a terminal."""
+def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]:
+    """From which N on weights do at least as well, for each group of classes and loss, contexts as trained."""
+    found = select(table, {"measure": tuple(f"crossover_{loss}" for loss in LOSSES)})
+    contexts = in_order(found["context"].dropna(), ("as_trained", "relevant", "irrelevant"))
+    said, first = [], select(found, {"context": contexts[0] if contexts else ""})
+    for group, rows in first.groupby("group", sort=False):
+        by = [f"{_from(ends.set_index('kind')['value'].to_dict())} by {measure_of(str(measure).removeprefix('crossover_')).meaning}"
+              for measure, ends in rows.groupby("measure", sort=False)]  # fmt: skip
+        said.append(f"{GROUPS[str(group)].capitalize()}: answers from weights are at least as good as copying from the context {listed(by)}.")
+    never = select(found, {"context": "relevant", "kind": "exact"})
+    if len(never) and "relevant" in contexts[1:]:
+        latest = never["value"].max()
+        size = "by some loss at no N" if np.isinf(latest) else f"from N = {whole(latest)} on by every loss, for every group"
+        said.append(f"Where the context always shows the query's class, that is so {size}.")
+    if config.distribution.input_noise > 0:
+        said.append("Exact risks are of clean inputs and known classes; on noisy inputs a learner needs more sequences.")
+    else:
+        said.append("These are risks of predictors that know the query's class; a model has to learn the classes as well.")
+    return tuple(said)
+
+
+def _from(ends: dict[str, float]) -> str:
+    """From which N on weights do at least as well, from the bounds of that N, and the exact one where it is known."""
+    low, exact, high = (ends.get(kind, np.nan) for kind in KINDS)
+    if np.isnan(exact):
+        if np.isinf(high):
+            return "at no N for certain" if np.isinf(low) else f"at the earliest from N = {whole(low)} on"
+        return f"from an N between {whole(low)} and {whole(high)} on" if low < high else f"from N = {whole(high)} on"
+    return "at no N" if np.isinf(exact) else f"from N = {whole(exact)} on" if exact > 0 else "at every N"
+
+
+def bounds_text(config: BoundsConfig, table: pd.DataFrame) -> str:
+    """What came out, risks at a few N, and crossovers, for a terminal."""
     tables = [*_risk_tables(table, MOST_COLUMNS), (CROSSOVERS, crossover_table(table))]
-    return "\n\n".join(f"{title}\n\n{found}" for title, found in tables if found.rows)
+    shown = (f"{title}\n\n{found}" for title, found in tables if found.rows)
+    return "\n\n".join(["\n".join(bounds_verdict(config, table)), *shown])
 
 
 def _figure(measure: str) -> Multiples:
@@ -91,7 +125,7 @@ def _figure(measure: str) -> Multiples:
     )
 
 
-def bounds_page(question: str, table: pd.DataFrame) -> Page:
+def bounds_page(question: str, config: BoundsConfig, table: pd.DataFrame) -> Page:
     """The page of the study `bounds`."""
     crossovers = Block("Crossovers", ((CROSSOVERS, crossover_table(table)),))
     return Page(
@@ -101,5 +135,6 @@ def bounds_page(question: str, table: pd.DataFrame) -> Page:
         figures=tuple(map(_figure, LOSSES)),
         terms=WORDS.terms,
         blocks=(Block("Risks by N", tuple(_risk_tables(table))), crossovers),
+        verdict=bounds_verdict(config, table),
         results_title="Tables",
     )

@@ -14,6 +14,7 @@ from gating.studies import vocabulary as words
 from gating.studies.compare import page_tables as tables
 from gating.studies.compare.answers import GATED, LOSSES
 from gating.studies.compare.config import CompareConfig
+from gating.studies.compare.verdict import compare_verdict
 
 __all__ = ["compare_page", "compare_text"]
 
@@ -83,12 +84,13 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
             Block("Crossings, predicted and measured", tables.crossing_tables(config, table)),
             *tables.last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
         ),
+        verdict=compare_verdict(config, table),
         intervals=tables.WORDS.said["intervals"],
         every_row=tables.summary_table(summary),
     )  # fmt: skip
 
 
 def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:
-    """Errors at the last step, and crossings, for a terminal."""
+    """What came out, errors at the last step, and crossings, for a terminal."""
     crossings = (f"{title}\n\n{found}" for title, found in tables.crossing_tables(config, table) if found.rows)
-    return "\n\n".join([tables.error_text(table), *crossings])
+    return "\n\n".join(["\n".join(compare_verdict(config, table)), tables.error_text(table), *crossings])
