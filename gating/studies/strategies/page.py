@@ -37,7 +37,7 @@ def strategies_page(question: str, config: StrategiesConfig, table: pd.DataFrame
         title=WORDS.title,
         question=question,
         systems=(*TRANSFORMER, *GATES),
-        figures=tuple(_figures(config, table)),
+        figures=tuple(figure for figure in _figures(config, table) if figure.panels),
         terms=WORDS.terms,
         blocks=tuple(tables.strategies_blocks(table)),
         verdict=strategies_verdict(config, table),
@@ -78,7 +78,8 @@ def _figures(config: StrategiesConfig, table: pd.DataFrame) -> Iterator[Figure]:
     cells, said = {kind: strategy_cells(table, kind) for kind in kinds}, WORDS.said
     seeds = [str(seed) for seed in sorted(table["seed"].dropna().unique())]
     made = f"Task {config.task}, dimension {config.dim}, length {config.length}; seeds {', '.join(seeds)}."
-    last, diversity = float(table["step"].max()), Axis("training tasks D", scale="log", ticks=config.n_tasks)
+    last, least, most = float(table["step"].max()), config.n_tasks[0] / 1.2, config.n_tasks[-1] * 1.2
+    diversity = Axis("training tasks D", least, most, "log", config.n_tasks)
     ticks = (float(f"{share * last:.1g}") for share in TICKS)
     steps = Axis("training steps (square-root scale)", 0, last, "sqrt", tuple(tick for tick in ticks if tick <= last))
     if "ibd" in cells:
@@ -145,7 +146,7 @@ def _paths(cells: pd.DataFrame) -> Iterator[Panel]:
     looks = _looks(cells)
     late = select(cells, {"group": "held_out_steps"})["step"].min()
     rules = [_rule("half way", "across", DOTTED, 0.5)]
-    rules += [_rule("later steps are not seen by the fit", "upright", DASHED, late)] if pd.notna(late) else []
+    rules += [_rule("from here on not seen by the fit", "upright", DASHED, late)] if pd.notna(late) else []
     for heading, mine in widths(cells):
         layers = []
         for n_tasks, look in looks.items():
