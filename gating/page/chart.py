@@ -101,7 +101,8 @@ def legend_of(figure: Figure) -> list[Spec]:
     marks: dict[str, str] = {}
     for panel in figure.panels:
         for layer in panel.layers:
-            marks.setdefault(layer.look.name, _mark(layer))
+            mark = _mark(layer)
+            marks[layer.look.name] = mark if marks.get(layer.look.name, mark) == mark else "curve"
     return [
         {
             "name": look.name,
@@ -187,7 +188,7 @@ def _config(target: Target) -> Spec:
         "view": {"stroke": None},
         "axis": {**axis, "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11.5, "labelOverlap": True},
         "title": {"color": ink, "subtitleColor": ink, "anchor": "start", "fontSize": 12, "fontWeight": 600},
-        "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "symbolStrokeWidth": 1.6},
+        "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "symbolStrokeWidth": 1.6, "symbolOpacity": 1},
         "concat": {"spacing": 18},
     }
 
@@ -350,9 +351,10 @@ def _cells(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure,
     colour = scales.colour
     if figure.shades:
         axis, shades = figure.shades
-        legend = {"title": axis.label, "orient": "bottom", "gradientLength": 260, "direction": "horizontal"}
+        legend = {"title": axis.label, "orient": "bottom", "titleLimit": 300, "gradientLength": 260, "direction": "horizontal"}
         scale = {"domain": [axis.low, axis.high], "range": list(shades), "interpolate": "lab"}
         colour = {"field": "y", "type": "quantitative", "scale": scale, "legend": legend}
+        hover = [field for field in hover if field["field"] == "t"]
     edge = {**colour, "legend": None}  # in the colour of the cell, so that no ground shows between neighbours
     cell = {"type": "rect", "clip": True, "strokeWidth": 0.7}
     yield {"of": "cells", "mark": cell, "encoding": {**place, "color": colour, "stroke": edge, "tooltip": hover}}
@@ -361,6 +363,8 @@ def _cells(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure,
 def _frame(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
     place = {"x": x, "x2": {"field": "x2"}, "y": {**y, "field": "l"}, "y2": {"field": "h"}}
     frame = {"type": "rect", "fill": None, "stroke": _colour(INK, target), "strokeWidth": 1.2, "strokeDash": [4, 3]}
+    ground = {"type": "rect", "fill": None, "stroke": _colour(PAPER, target), "strokeWidth": 3}
+    yield {"of": "frame", "mark": ground, "encoding": place}  # dashes are seen on cells of any shade
     yield {"of": "frame", "mark": frame, "encoding": place}
 
 

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -36,7 +37,9 @@ CITATION = (
 
 def svg(figure: Figure) -> str:
     """A figure as SVG text, which is the same for the same figure."""
-    return str(vl_convert.vegalite_to_svg(specification(figure, "paper"))) + "\n"
+    text, names = str(vl_convert.vegalite_to_svg(specification(figure, "paper"))), dict[str, str]()
+    named = r'((?:id="|url\(#)(?:clip|gradient_))(\d+)'  # counted on from chart to chart
+    return re.sub(named, lambda at: at[1] + names.setdefault(at[2], str(len(names))), text) + "\n"
 
 
 @cache

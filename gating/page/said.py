@@ -40,13 +40,14 @@ def sized(row: pd.Series) -> str:
     return whole(value) + (f" [{', '.join(map(whole, ends))}]" if not any(map(pd.isna, ends)) else "")
 
 
-def few_seeds(table: pd.DataFrame) -> tuple[str, ...]:
+def few_seeds(table: pd.DataFrame, over: str = "its test sequences") -> tuple[str, ...]:
     """A warning where a table is of one or two seeds.
 
     Args:
         table: rows of the schema of `gating.results`.
+        over: what intervals of one seed are over.
     """
     seeds = table.loc[(table["kind"] == "measured") & ~table["answer"], "seed"].dropna().nunique()
     if seeds == 1:
-        return ("Caution: this is one seed. Intervals are over its test sequences alone, and another seed may differ.",)
+        return (f"Caution: this is one seed. Intervals are over {over} alone, and another seed may differ.",)
     return ("Caution: two seeds say little about how much a third would differ.",) if seeds == 2 else ()
