@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gating.page.figures import Axis
+from gating.page.text_table import whole
 from theory.validation import Floats
 
 __all__ = ["borders", "map_axis", "map_cells"]
@@ -61,5 +62,12 @@ def map_cells(grid: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
             if not np.isnan(row[start]):
                 across = {"x": places[start]} if words else {"x": places[start], "x2": places[end]}
                 up = {"low": lines[line]} if y.scale == "words" else {"low": lines[line], "high": lines[line + 1]}
-                rows.append({**across, **up, "value": row[start]})
+                ends = dict.fromkeys((_said(grid.columns[start]), _said(grid.columns[end - 1])))
+                said = f"{x.label} {' to '.join(ends)}; {y.label} {_said(grid.index[line])}"
+                rows.append({**across, **up, "value": row[start], "said": said})
     return pd.DataFrame(rows)
+
+
+def _said(value: Any) -> str:
+    """A place on an axis in words."""
+    return value if isinstance(value, str) else whole(float(value)) if value >= 100 else f"{value:.3g}"

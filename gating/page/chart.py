@@ -354,7 +354,7 @@ def _cells(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure,
         legend = {"title": axis.label, "orient": "bottom", "titleLimit": 300, "gradientLength": 260, "direction": "horizontal"}
         scale = {"domain": [axis.low, axis.high], "range": list(shades), "interpolate": "lab"}
         colour = {"field": "y", "type": "quantitative", "scale": scale, "legend": legend}
-        hover = [field for field in hover if field["field"] == "t"]
+    hover = [field for field in hover if field["field"] == "t" or (field["field"] == "k" and not figure.shades)]
     edge = {**colour, "legend": None}  # in the colour of the cell, so that no ground shows between neighbours
     cell = {"type": "rect", "clip": True, "strokeWidth": 0.7}
     yield {"of": "cells", "mark": cell, "encoding": {**place, "color": colour, "stroke": edge, "tooltip": hover}}

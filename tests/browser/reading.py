@@ -1,6 +1,5 @@
 """A reader of a page: opens it, touches what can be touched, and notes what goes wrong."""
 
-import json
 from contextlib import contextmanager
 
 DESKTOP, PHONE = (1400, 900), (390, 844)
@@ -21,14 +20,15 @@ class Reader:
 
     def drawn(self, place="figure"):
         """Waits until the first chart in a place is drawn."""
-        self.tab.wait_for_function(f"document.querySelector({json.dumps(place + ' .chart')})?.dataset.drawn")
+        self.tab.locator(f"{place} .chart[data-drawn]").first.wait_for(state="attached")
 
     def open_all(self):
         """Unfolds everything, and waits until every chart is drawn."""
         self.tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
         for chart in self.tab.locator(".chart").all():
             chart.scroll_into_view_if_needed()
-        self.tab.wait_for_function("[...document.querySelectorAll('.chart')].every((chart) => chart.dataset.drawn)")
+        while self.tab.locator(".chart:not([data-drawn])").count():
+            self.tab.wait_for_timeout(50)
 
     def cut(self):
         """What sticks out of the page to the right: how far the page scrolls, and charts that are wider than their box."""
@@ -53,9 +53,10 @@ class Reader:
         return ""
 
     def drawing(self):
-        """What the first chart shows."""
+        """Marks of the first chart, in no order."""
         self.tab.wait_for_timeout(150)
-        return self.tab.locator("figure .chart").first.inner_html()
+        marks = self.tab.locator("figure .chart").first.locator("svg path, svg line")
+        return sorted(marks.evaluate_all("(marks) => marks.map((mark) => mark.outerHTML)"))
 
     def unreached(self):
         """Controls that the Tab key does not come to."""

@@ -48,7 +48,7 @@ def phase_map(config: PhasesConfig, table: pd.DataFrame) -> Figure:
     for group, grid in grids.items():
         cells = map_cells(grid, x, y)
         looks = WORDS.looks
-        layers = [Layer(looks[name], rows.assign(said=looks[name].name), "cells")
+        layers = [Layer(looks[name], rows, "cells")
                   for name, phase in SHARES.items() if len(rows := cells[cells["value"] == phase])]  # fmt: skip
         panels.append(Panel("", GROUPS[group], y, tuple(layers)))
     return Figure(words["name"], words["title"], (words["look"],), x, tuple(panels), len(panels))
