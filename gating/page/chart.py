@@ -31,7 +31,7 @@ COLOURS = {
 
 PANEL_WIDTH, PANEL_HEIGHT = 215, 150  # pixels
 MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
-NUMBERS = ",~r"  # 65536 is 65,536 and 0.001 is 0.001
+NUMBERS = ",.6~r"  # 65536 is 65,536 and 0.001 is 0.001; without the 6 an axis rounds to its steps, 25 to 30
 
 FIELDS = {
     **{"x": "x", "x2": "x2", "value": "y", "low": "l", "high": "h"},
@@ -259,8 +259,8 @@ def _widened(axis: Axis, low: float, high: float) -> tuple[float, float]:
         return (low if axis.low is not None else low / room, high if axis.high is not None else high * room)
     room = 0.04 * (high - low) or abs(high) * 0.04 or 0.5
     down, up = (0.0 if axis.low is not None else room), (0.0 if axis.high is not None else room)
-    if axis.scale in ("symlog", "sqrt") and low >= 0:
-        return low, high * 1.05 + (up and axis.linear_below * 0.2)
+    if axis.scale in ("symlog", "sqrt") and (low >= 0 or axis.low is not None):
+        return low, high * (1.25 if axis.scale == "symlog" else 1.05) + (up and axis.linear_below * 0.2)
     return low - down, high + up
 
 
@@ -283,7 +283,7 @@ def _decades(axis: Axis, low: float, high: float) -> tuple[float, ...]:
         return ()
     least = max(low, axis.linear_below) if axis.scale == "symlog" else low
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(max(high, least))) + 1)
-    leading = (1, 2, 5) if high / least < 60 else (1,)
+    leading = (1, 2, 5) if high / least < 300 else (1,)
     every = max(1, math.ceil(len(powers) / 7))
     ticks = [first * 10.0**power for power in powers[::every] for first in leading]
     found = [tick for tick in ticks if least * 0.999 <= tick <= high * 1.001]

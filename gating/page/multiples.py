@@ -297,6 +297,7 @@ def _horizontal(spec: Multiples, data: pd.DataFrame) -> Axis:
         ticks = tuple(2.0**k for k in range(round(low), int(high) + 1, every))
         return Axis(label, scale="log", ticks=ticks)
     if (data["step"].dropna() <= 0).any():  # step 0 sits left of the first one
-        return Axis(label, low=0, scale="symlog", linear_below=found[0])
+        few = (0.0, *found) if len(found) < 5 else ()
+        return Axis(label, low=-0.1 * found[0], scale="symlog", ticks=few, linear_below=found[0])
     return Axis(label, scale="log")
 
