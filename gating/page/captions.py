@@ -79,7 +79,9 @@ def _mark_sentences(marks: tuple[Mark, ...], shown: Shown, within: Sequence[bool
     """Where the vertical lines stand, and which are left out because they lie outside the drawn range."""
     found: dict[tuple[bool, str], list[str]] = {}
     for mark, inside in zip(marks, within, strict=True):
-        places = [row.label for row, facet in shown.panels if mark.where.items() <= {**row.where, **facet.where}.items()]
+        places = [
+            row.label for row, facet in shown.panels if mark.where.items() <= {**row.where, **facet.where}.items()
+        ]
         said = [f"{place.replace(chr(10), ', ')} {whole(mark.at)}" for place in dict.fromkeys(places)]
         found.setdefault((inside, mark.name), []).extend(said)
     return [

@@ -54,7 +54,11 @@ def map_cells(grid: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
     values = grid.to_numpy(np.float64)
     words = x.scale == "words"
     places = list(grid.columns) if words else borders(grid.columns.to_numpy(np.float64), log=x.scale == "log").tolist()
-    lines = list(grid.index) if y.scale == "words" else borders(grid.index.to_numpy(np.float64), log=y.scale == "log").tolist()
+    lines = (
+        list(grid.index)
+        if y.scale == "words"
+        else borders(grid.index.to_numpy(np.float64), log=y.scale == "log").tolist()
+    )
     rows = []
     for line, row in enumerate(values):
         changes = np.flatnonzero((row[1:] != row[:-1]) | words) + 1

@@ -34,8 +34,15 @@ MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
 NUMBERS = ",.6~r"  # 65536 is 65,536 and 0.001 is 0.001; without the 6 an axis rounds to its steps, 25 to 30
 
 FIELDS = {
-    **{"x": "x", "x2": "x2", "value": "y", "low": "l", "high": "h"},
-    **{"line": "g", "step": "s", "seeds": "n", "said": "t"},
+    "x": "x",
+    "x2": "x2",
+    "value": "y",
+    "low": "l",
+    "high": "h",
+    "line": "g",
+    "step": "s",
+    "seeds": "n",
+    "said": "t",
 }
 """Columns of the rows of a layer, and their short names in a chart; ``p``, ``m`` and ``k`` are the panel, the mark and
 the entry of the legend."""
@@ -174,9 +181,13 @@ def _scales(figure: Figure, target: Target) -> _Scales:
         return {"field": "k", "type": "nominal", "scale": scale, "legend": legend}
 
     colours = [_colour(look.colour, target) for look in looks.values()]
-    fills = [colour if look.filled else _colour(PAPER, target) for colour, look in zip(colours, looks.values(), strict=True)]
+    fills = [
+        colour if look.filled else _colour(PAPER, target) for colour, look in zip(colours, looks.values(), strict=True)
+    ]
     shapes = [SHAPES[look.shape or "circle"] for look in looks.values()]
-    return _Scales(channel(colours), channel(fills), channel(shapes), channel([list(l.dash) or [1, 0] for l in looks.values()]))
+    return _Scales(
+        channel(colours), channel(fills), channel(shapes), channel([list(l.dash) or [1, 0] for l in looks.values()])
+    )
 
 
 def _config(target: Target) -> Spec:
@@ -188,7 +199,13 @@ def _config(target: Target) -> Spec:
         "view": {"stroke": None},
         "axis": {**axis, "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11.5, "labelOverlap": True},
         "title": {"color": ink, "subtitleColor": ink, "anchor": "start", "fontSize": 12, "fontWeight": 600},
-        "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "symbolStrokeWidth": 1.6, "symbolOpacity": 1},
+        "legend": {
+            "labelColor": ink,
+            "titleColor": ink,
+            "labelFontSize": 11,
+            "symbolStrokeWidth": 1.6,
+            "symbolOpacity": 1,
+        },
         "concat": {"spacing": 18},
     }
 
@@ -200,7 +217,12 @@ def _panel(figure: Figure, place: int, scales: _Scales, target: Target) -> Spec:
     x, y = _channel("x", figure.x, _ends(panel, figure, "x")), _channel("y", panel.y, _ends(panel, figure, "y"))
     hover = [
         {"field": "k", "type": "nominal", "title": figure.legend or "of"},
-        {"field": "x", "type": "nominal" if figure.x.scale == "words" else "quantitative", "title": figure.x.label, "format": NUMBERS},
+        {
+            "field": "x",
+            "type": "nominal" if figure.x.scale == "words" else "quantitative",
+            "title": figure.x.label,
+            "format": NUMBERS,
+        },
         {"field": "t", "type": "nominal", "title": "value"},
     ]
     layers = [layer for mark in MARKS if mark in present for layer in MARKS[mark](x, y, scales, hover, figure, target)]
@@ -243,7 +265,9 @@ def _ends(panel: Panel, figure: Figure, of: Literal["x", "y"]) -> tuple[float, f
         for other in panels
         for layer in other.layers
         for name in (("low", "high") if of == "y" and layer.mark in ("cells", "frame") else names)
-        if name in layer.rows and not (of == "x" and layer.mark == "across") and not (of == "y" and layer.mark == "upright")
+        if name in layer.rows
+        and not (of == "x" and layer.mark == "across")
+        and not (of == "y" and layer.mark == "upright")
     ]
     values = np.concatenate(found) if found else np.zeros(0)
     values = values[np.isfinite(values) & ((values > 0) | (axis.scale != "log"))]
@@ -274,7 +298,13 @@ def _channel(name: str, axis: Axis, ends: tuple[float, float] | None) -> Spec:
         scale["zero"] = False
     ticks = axis.ticks or _decades(axis, *ends)
     chosen: Spec = {"values": list(ticks)} if ticks else {"tickCount": 5}
-    return {"field": name, "type": "quantitative", "title": axis.label, "scale": scale, "axis": {"format": NUMBERS, **chosen}}
+    return {
+        "field": name,
+        "type": "quantitative",
+        "title": axis.label,
+        "scale": scale,
+        "axis": {"format": NUMBERS, **chosen},
+    }
 
 
 def _decades(axis: Axis, low: float, high: float) -> tuple[float, ...]:
@@ -351,7 +381,13 @@ def _cells(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure,
     colour = scales.colour
     if figure.shades:
         axis, shades = figure.shades
-        legend = {"title": axis.label, "orient": "bottom", "titleLimit": 300, "gradientLength": 260, "direction": "horizontal"}
+        legend = {
+            "title": axis.label,
+            "orient": "bottom",
+            "titleLimit": 300,
+            "gradientLength": 260,
+            "direction": "horizontal",
+        }
         scale = {"domain": [axis.low, axis.high], "range": list(shades), "interpolate": "lab"}
         colour = {"field": "y", "type": "quantitative", "scale": scale, "legend": legend}
     hover = [field for field in hover if field["field"] == "t" or (field["field"] == "k" and not figure.shades)]

@@ -175,7 +175,10 @@ def figures_of(page: Page, table: pd.DataFrame, settings: Settings) -> tuple[tup
         settings: resolved settings of the run.
     """
     summary = summarise(table[~table["answer"]])
-    found = [figure if isinstance(figure, Figure) else drawn(figure, page.systems, summary, settings) for figure in page.figures]
+    found = [
+        figure if isinstance(figure, Figure) else drawn(figure, page.systems, summary, settings)
+        for figure in page.figures
+    ]
     missing = tuple(given.title for given, figure in zip(page.figures, found, strict=True) if figure is None)
     return tuple(figure for figure in found if figure), missing
 
@@ -300,4 +303,3 @@ def _horizontal(spec: Multiples, data: pd.DataFrame) -> Axis:
         few = (0.0, *found) if len(found) < 5 else ()
         return Axis(label, low=-0.1 * found[0], scale="symlog", ticks=few, linear_below=found[0])
     return Axis(label, scale="log")
-

@@ -74,7 +74,9 @@ def write_page(
     files = resources.files("gating.page")
     measured = table.loc[table["kind"] == "measured", "system"]
     known = in_order(measured.dropna(), page.systems) if page.systems else []
-    made = " ".join(f"{name} {environment[name]}," for name in ("icl-gating", "commit", "date") if environment.get(name))
+    made = " ".join(
+        f"{name} {environment[name]}," for name in ("icl-gating", "commit", "date") if environment.get(name)
+    )
     html = engine.from_string((files / "page.html.j2").read_text(encoding="utf-8")).render(
         study=page,
         plots=figures,
@@ -105,7 +107,10 @@ def _held(figures: tuple[Figure, ...], summary: pd.DataFrame) -> str:
             "points": {name: _coded(column) for name, column in columns_of(figure).items()},
             "legend": legend_of(figure),
             "heading": figure.legend,
-            "panels": [{"row": panel.row.replace("\n", ", "), "column": panel.column.replace("\n", ", ")} for panel in figure.panels],
+            "panels": [
+                {"row": panel.row.replace("\n", ", "), "column": panel.column.replace("\n", ", ")}
+                for panel in figure.panels
+            ],
             "steps": list(figure.steps),
         }
         for figure in figures

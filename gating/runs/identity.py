@@ -45,7 +45,9 @@ def commit() -> dict[str, str]:
     """The commit that this package is run from, where its files are those of a git repository."""
     here = ["git", "-C", str(Path(__file__).parent)]
     with suppress(OSError, subprocess.SubprocessError):
-        subprocess.run([*here, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True, timeout=9)
+        subprocess.run(
+            [*here, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True, timeout=9
+        )
         asked = [*here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=9)
         return {"commit": found.stdout.strip()}

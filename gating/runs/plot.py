@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import json
 
 import pandas as pd
 import vl_convert
@@ -107,7 +106,9 @@ def figures_in(results: Any) -> tuple[Figure, ...]:
     if isinstance(results, pd.DataFrame):
         table, plain = results, results.attrs.get("settings")
         if not plain:
-            raise ValueError("`results` must be a run's folder, or a table as a study's function returns it; got another table")
+            raise ValueError(
+                "`results` must be a run's folder, or a table as a study's function returns it; got another table"
+            )
         study = find_study(plain["study"])
     else:
         folder = RunFolder(results)

@@ -68,7 +68,9 @@ class Reader:
         for _ in range(wanted + 3):
             self.tab.keyboard.press("Tab")
             self.tab.evaluate("window.reached.add(document.activeElement)")
-        return self.tab.evaluate("window.stops.filter((each) => !window.reached.has(each)).map((each) => each.outerHTML.slice(0, 90))")
+        return self.tab.evaluate(
+            "window.stops.filter((each) => !window.reached.has(each)).map((each) => each.outerHTML.slice(0, 90))"
+        )
 
     def barriers(self, axe):
         """Serious violations that axe-core finds, in words."""

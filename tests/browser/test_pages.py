@@ -21,7 +21,10 @@ def page_of(tmp_path_factory):
         folder = root / "sweep"
         if not folder.exists():
             over = ("distribution.label_noise=[0,0.1]", "beta=[0.5,1]")
-            assert main(["sweep", "bounds", *(part for each in over for part in ("--over", each)), "--out", str(folder)]) == 0
+            assert (
+                main(["sweep", "bounds", *(part for each in over for part in ("--over", each)), "--out", str(folder)])
+                == 0
+            )
         return folder / "report.html"
 
     return page

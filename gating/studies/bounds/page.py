@@ -83,16 +83,26 @@ def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]
     for group, rows in first.groupby("group", sort=False):
         by = [f"{_from(ends.set_index('kind')['value'].to_dict())} by {measure_of(str(measure).removeprefix('crossover_')).meaning}"
               for measure, ends in rows.groupby("measure", sort=False)]  # fmt: skip
-        said.append(f"{GROUPS[str(group)].capitalize()}: answers from weights are at least as good as copying from the context {listed(by)}.")
+        said.append(
+            f"{GROUPS[str(group)].capitalize()}: answers from weights are at least as good as copying from the context {listed(by)}."
+        )
     never = select(found, {"context": "relevant", "kind": "exact"})
     if len(never) and "relevant" in contexts[1:]:
         latest = never["value"].max()
-        size = "by some loss at no N" if np.isinf(latest) else f"from N = {whole(latest)} on by every loss, for every group"
+        size = (
+            "by some loss at no N"
+            if np.isinf(latest)
+            else f"from N = {whole(latest)} on by every loss, for every group"
+        )
         said.append(f"Where the context always shows the query's class, that is so {size}.")
     if config.distribution.input_noise > 0:
-        said.append("Exact risks are of clean inputs and known classes; on noisy inputs a learner needs more sequences.")
+        said.append(
+            "Exact risks are of clean inputs and known classes; on noisy inputs a learner needs more sequences."
+        )
     else:
-        said.append("These are risks of predictors that know the query's class; a model has to learn the classes as well.")
+        said.append(
+            "These are risks of predictors that know the query's class; a model has to learn the classes as well."
+        )
     return tuple(said)
 
 

@@ -31,20 +31,20 @@ def compare_verdict(config: CompareConfig, table: pd.DataFrame) -> tuple[str, ..
     """
     answers = table[table["answer"]]
     summary = last_step(summarise(table[~table["answer"]]))
-    return tuple(
-        [
-            *_handover(answers, sizes(table)),
-            *_theory(answers),
-            *_stylized(summary),
-            *_caveats(config, summary),
-            *few_seeds(table),
-        ]
+    return (
+        *_handover(answers, sizes(table)),
+        *_theory(answers),
+        *_stylized(summary),
+        *_caveats(config, summary),
+        *few_seeds(table),
     )
 
 
 def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
     """Where the Transformer's effective gate stays above 1/2, for each group of classes."""
-    found = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"}).set_index("group")
+    found = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"}).set_index(
+        "group"
+    )
     parts = [f"{GROUPS[group]}, {_crossed(found.loc[group], measured)}" for group in PAIR if group in found.index]
     if parts:
         yield (
@@ -70,10 +70,14 @@ def _crossed(row: pd.Series, measured: list[int]) -> str:
 
 def _theory(answers: pd.DataFrame) -> Iterator[str]:
     """Where theory lets counted labels err no more than copying, beside the Transformer's handover."""
-    found = select(answers, {"system": "theory", "measure": "crossover_error", "kind": "exact"}).set_index("group")["value"]
+    found = select(answers, {"system": "theory", "measure": "crossover_error", "kind": "exact"}).set_index("group")[
+        "value"
+    ]
     said = [f"{GROUPS[group]} {_predicted(found[group])}" for group in PAIR if group in found.index]
     if said:
-        gates = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"}).set_index("group")
+        gates = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"}).set_index(
+            "group"
+        )
         known = [group for group in PAIR if group in found.index and group in gates.index]
         later = all(gates.loc[group, "value"] > found[group] for group in known)
         how = "earlier than the Transformer's handover" if known and later else "which is no prediction of the handover"
@@ -117,7 +121,9 @@ def _caveats(config: CompareConfig, summary: pd.DataFrame) -> Iterator[str]:
             f"{listed(values)}."
         )
     chance = chance_error(as_plain(config))
-    usual = select(summary, {"system": "transformer", "distribution": "ibd", "context": "as_trained", "measure": "error"})
+    usual = select(
+        summary, {"system": "transformer", "distribution": "ibd", "context": "as_trained", "measure": "error"}
+    )
     guessing = sorted(int(n) for n in usual.loc[(usual["high"] >= (chance or np.inf)), "n"].dropna().unique())
     if guessing:
         yield f"At N = {listed([f'{n:,}' for n in guessing])} its error on training-like sequences is not below chance ({chance:.2f})."
@@ -130,4 +136,3 @@ def _caveats(config: CompareConfig, summary: pd.DataFrame) -> Iterator[str]:
             f"No mixture of g and h describes it well at {at} (up to {large['value'].max():.2g} nats are left): "
             "its gate says little there."
         )
-

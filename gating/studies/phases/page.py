@@ -4,7 +4,7 @@ import pandas as pd
 
 from gating.page.cells import map_axis, map_cells
 from gating.page.figures import Block, Figure, Layer, Page, Panel
-from gating.page.names import System, in_order
+from gating.page.names import in_order
 from gating.page.said import listed
 from gating.page.text_table import TextTable, whole
 from gating.page.words import page_words
@@ -34,7 +34,9 @@ def grid_of(table: pd.DataFrame, config: PhasesConfig, group: str) -> pd.DataFra
     """Phases of a group by ``y`` and ``x``, in the order of the settings."""
     points = select(table, {"measure": "phase", "group": group})
     x, y = config.x.column, config.y.column
-    return points.pivot(index=y, columns=x, values="value").reindex(index=points[y].unique(), columns=points[x].unique())
+    return points.pivot(index=y, columns=x, values="value").reindex(
+        index=points[y].unique(), columns=points[x].unique()
+    )
 
 
 def phase_map(config: PhasesConfig, table: pd.DataFrame) -> Figure:
@@ -71,7 +73,9 @@ def phases_verdict(config: PhasesConfig, table: pd.DataFrame) -> tuple[str, ...]
             f"from the weights in {weights}; in {open_} the bounds do not decide. {_borders(config, grid_of(table, config, group))}"
         )
     loss = f"by {measure_of(config.measure).meaning}, {config.context.replace('_', ' ')} contexts"
-    said.append(f"This is theory {loss}; shares are of the settings that are drawn, and change with the ends of the map.")
+    said.append(
+        f"This is theory {loss}; shares are of the settings that are drawn, and change with the ends of the map."
+    )
     return tuple(said)
 
 

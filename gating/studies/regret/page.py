@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gating.page.figures import Axis, Page
-from gating.page.multiples import DASHED, Facet, Multiples, Row, Trace, YAxis
+from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order, system_of
 from gating.page.said import few_seeds, listed, sized
 from gating.page.text_table import Block, TextTable, number
@@ -93,7 +93,13 @@ def regret_verdict(table: pd.DataFrame) -> tuple[str, ...]:
             continue
         best, least = totals.loc["best_partition"], gates.loc[gates["value"].idxmin()]
         beyond = _difference(table, f"total_{loss}", str(least.name))
-        how = "less than" if beyond.high < 0 else "more than" if beyond.low > 0 else "no more, and no less for certain, than"
+        how = (
+            "less than"
+            if beyond.high < 0
+            else "more than"
+            if beyond.low > 0
+            else "no more, and no less for certain, than"
+        )
         said.append(
             f"By {name}, {system_of(str(least.name)).name} paid least of the gates after {int(table['step'].max()):,} rounds, "
             f"{sized(least)}: {how} the better predictor of each cell, chosen in hindsight ({sized(best)})."

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from gating.page.draw import draw, panels
 from matplotlib.axes import Axes
 
 from gating.page.captions import caption
-from gating.page.draw import draw, panels
 from gating.page.figures import Block, Drawing, Facet, FigureSpec, Mark, Page, Row, Trace, YAxis
 from gating.page.names import System, declare_systems, in_order, known_systems, system_of
 from gating.page.page import write_page

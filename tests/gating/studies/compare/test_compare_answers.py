@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from compare_table import synthetic_table
+from gating.page.draw import panels
 
 from gating.page.captions import caption
-from gating.page.draw import panels
 from gating.page.figures import FigureSpec
 from gating.results.query import select
 from gating.results.table import make_table, summarise
