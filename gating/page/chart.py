@@ -184,10 +184,9 @@ def _scales(figure: Figure, target: Target) -> _Scales:
     fills = [
         colour if look.filled else _colour(PAPER, target) for colour, look in zip(colours, looks.values(), strict=True)
     ]
+    dashes = [list(look.dash) or [1, 0] for look in looks.values()]
     shapes = [SHAPES[look.shape or "circle"] for look in looks.values()]
-    return _Scales(
-        channel(colours), channel(fills), channel(shapes), channel([list(l.dash) or [1, 0] for l in looks.values()])
-    )
+    return _Scales(channel(colours), channel(fills), channel(shapes), channel(dashes))
 
 
 def _config(target: Target) -> Spec:
@@ -308,7 +307,7 @@ def _channel(name: str, axis: Axis, ends: tuple[float, float] | None) -> Spec:
 
 
 def _decades(axis: Axis, low: float, high: float) -> tuple[float, ...]:
-    """Ticks of a logarithmic axis, of which a chart would choose few or none: 1, 2 and 5 in a short one, else decades."""
+    """Ticks of a logarithmic axis, of which a chart would choose few: 1, 2 and 5 in a short one, else decades."""
     if axis.scale not in ("log", "symlog"):
         return ()
     least = max(low, axis.linear_below) if axis.scale == "symlog" else low

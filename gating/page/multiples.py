@@ -244,7 +244,7 @@ def _measured(cell: pd.DataFrame, row: Row, spec: Multiples) -> Iterator[Layer]:
             name = f"{look.name}: {trace.suffix}" if trace.suffix else look.name
             mine = look._replace(name=name, dash=trace.dash, shape="" if trace.suffix or spec.lines else look.shape)
             if spec.x == "step" and curves["step"].isna().all():
-                yield Layer(mine, points(curves.assign(step=pd.NA), "step"), "across")
+                yield Layer(mine, points(curves, "step"), "across")
             else:
                 shown = points(curves, spec.x, **({"line": spec.lines} if spec.lines else {}))
                 yield Layer(mine, shown, "line" if spec.lines else "curve")

@@ -1,12 +1,16 @@
 """Pieces of the sentences that say what came out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from gating.page.text_table import whole, with_ends
 
-__all__ = ["few_seeds", "interval", "listed", "sized"]
+__all__ = ["Row", "few_seeds", "interval", "listed", "sized"]
+
+Row = Mapping[Any, Any] | pd.Series
+"""A row of a table, by the names of its columns."""
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
@@ -19,21 +23,21 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def interval(row: pd.Series) -> str:
+def interval(row: Row) -> str:
     """Value and interval of a row, with three figures.
 
     Example:
-        >>> interval(pd.Series({"value": 0.25, "low": 0.2412, "high": 0.27}))
+        >>> interval({"value": 0.25, "low": 0.2412, "high": 0.27})
         '0.25 [0.241, 0.27]'
     """
     return with_ends(*(float(row[name]) for name in ("value", "low", "high")))
 
 
-def sized(row: pd.Series) -> str:
+def sized(row: Row) -> str:
     """A number of sequences, steps or bits of a row, with the ends of its interval.
 
     Example:
-        >>> sized(pd.Series({"value": 4096.0, "low": 2048.0, "high": 8192.0}))
+        >>> sized({"value": 4096.0, "low": 2048.0, "high": 8192.0})
         '4,096 [2,048, 8,192]'
     """
     value, *ends = (float(row[name]) for name in ("value", "low", "high"))

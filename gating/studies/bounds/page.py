@@ -56,7 +56,7 @@ def crossover_table(rows: pd.DataFrame) -> TextTable:
     body = []
     for (measure, context, group), ends in found.groupby(["measure", "context", "group"], sort=False):
         cells = ends.set_index("kind")["value"].map(whole)
-        loss = measure_of(str(measure).removeprefix("crossover_")).meaning
+        loss = _loss_of(str(measure))
         place = (str(context).replace("_", " "), GROUPS[str(group)])
         body.append((loss, *place, *(cells.get(kind, "") for kind in KINDS)))
     return TextTable(("loss", "context", "group", "earliest", "exact N*", "latest"), tuple(body))
@@ -81,19 +81,17 @@ def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]
     contexts = in_order(found["context"].dropna(), ("as_trained", "relevant", "irrelevant"))
     said, first = [], select(found, {"context": contexts[0] if contexts else ""})
     for group, rows in first.groupby("group", sort=False):
-        by = [f"{_from(ends.set_index('kind')['value'].to_dict())} by {measure_of(str(measure).removeprefix('crossover_')).meaning}"
-              for measure, ends in rows.groupby("measure", sort=False)]  # fmt: skip
-        said.append(
-            f"{GROUPS[str(group)].capitalize()}: answers from weights are at least as good as copying from the context {listed(by)}."
-        )
+        by = [
+            f"{_from(dict(zip(ends['kind'], ends['value'], strict=True)))} by {_loss_of(str(measure))}"
+            for measure, ends in rows.groupby("measure", sort=False)
+        ]
+        better = "answers from weights are at least as good as copying from the context"
+        said.append(f"{GROUPS[str(group)].capitalize()}: {better} {listed(by)}.")
     never = select(found, {"context": "relevant", "kind": "exact"})
     if len(never) and "relevant" in contexts[1:]:
         latest = never["value"].max()
-        size = (
-            "by some loss at no N"
-            if np.isinf(latest)
-            else f"from N = {whole(latest)} on by every loss, for every group"
-        )
+        every = f"from N = {whole(latest)} on by every loss, for every group"
+        size = "by some loss at no N" if np.isinf(latest) else every
         said.append(f"Where the context always shows the query's class, that is so {size}.")
     if config.distribution.input_noise > 0:
         said.append(
@@ -104,6 +102,10 @@ def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]
             "These are risks of predictors that know the query's class; a model has to learn the classes as well."
         )
     return tuple(said)
+
+
+def _loss_of(crossover: str) -> str:
+    return measure_of(crossover.removeprefix("crossover_")).meaning
 
 
 def _from(ends: dict[str, float]) -> str:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gating.page.said import few_seeds, interval, listed, sized
+from gating.page.said import Row, few_seeds, interval, listed, sized
 from gating.page.text_table import whole
 from gating.results.query import last_step, select, sizes
 from gating.results.table import summarise
@@ -42,10 +43,8 @@ def compare_verdict(config: CompareConfig, table: pd.DataFrame) -> tuple[str, ..
 
 def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
     """Where the Transformer's effective gate stays above 1/2, for each group of classes."""
-    found = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"}).set_index(
-        "group"
-    )
-    parts = [f"{GROUPS[group]}, {_crossed(found.loc[group], measured)}" for group in PAIR if group in found.index]
+    found = _gates(answers)
+    parts = [f"{GROUPS[group]}, {_crossed(found[group], measured)}" for group in PAIR if group in found]
     if parts:
         yield (
             "Shown labels that its weights have never seen, the Transformer goes over from its context to its weights "
@@ -55,7 +54,7 @@ def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
         yield "The table has no handover of the Transformer: it needs its effective gate at two or more sizes N."
 
 
-def _crossed(row: pd.Series, measured: list[int]) -> str:
+def _crossed(row: Row, measured: list[int]) -> str:
     reached, already, seeds = (0 if pd.isna(row[name]) else int(row[name]) for name in ("reached", "already", "seeds"))
     if math.isnan(row["value"]):
         return f"at an N that differs much: {reached} of {seeds} seeds do so among the sizes measured"
@@ -68,18 +67,21 @@ def _crossed(row: pd.Series, measured: list[int]) -> str:
     return f"from N = {sized(row)} on{some}"
 
 
+def _gates(answers: pd.DataFrame) -> dict[Any, Row]:
+    """Handovers of the Transformer, by group."""
+    rows = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"})
+    return {row["group"]: row for row in rows.to_dict("records")}
+
+
 def _theory(answers: pd.DataFrame) -> Iterator[str]:
     """Where theory lets counted labels err no more than copying, beside the Transformer's handover."""
-    found = select(answers, {"system": "theory", "measure": "crossover_error", "kind": "exact"}).set_index("group")[
-        "value"
-    ]
-    said = [f"{GROUPS[group]} {_predicted(found[group])}" for group in PAIR if group in found.index]
+    rows = select(answers, {"system": "theory", "measure": "crossover_error", "kind": "exact"})
+    found = dict(zip(rows["group"], rows["value"], strict=True))
+    said = [f"{GROUPS[group]} {_predicted(found[group])}" for group in PAIR if group in found]
     if said:
-        gates = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"}).set_index(
-            "group"
-        )
-        known = [group for group in PAIR if group in found.index and group in gates.index]
-        later = all(gates.loc[group, "value"] > found[group] for group in known)
+        gates = _gates(answers)
+        known = [group for group in PAIR if group in found and group in gates]
+        later = all(gates[group]["value"] > found[group] for group in known)
         how = "earlier than the Transformer's handover" if known and later else "which is no prediction of the handover"
         yield f"By theory, counted labels err no more than copying, contexts as trained: {listed(said)}; {how}."
 
@@ -97,8 +99,8 @@ def _stylized(summary: pd.DataFrame) -> Iterator[str]:
         yield "The stylized model cannot be compared: the table has no out-of-base error of both models at one N."
         return
     n = int(common[common == 2].index.max())
-    at = select(both, {"n": n}).set_index("system")
-    mine, other = at.loc["transformer"], at.loc["stylized"]
+    at = {row["system"]: row for row in select(both, {"n": n}).to_dict("records")}
+    mine, other = at["transformer"], at["stylized"]
     apart = mine["low"] > other["high"] or other["low"] > mine["high"]
     more = "more" if mine["value"] > other["value"] else "less"
     how = f"it errs {more} than the stylized model" if apart else "it cannot be told apart from the stylized model"
@@ -115,24 +117,24 @@ def _caveats(config: CompareConfig, summary: pd.DataFrame) -> Iterator[str]:
     first = errors[errors["n"] == errors["n"].min()]
     poor = first[first["value"].between(0.25, 0.75)]
     if len(poor):
-        values = [f"{row.value:.2f} for {GROUPS[str(row.group)]}" for row in poor.itertuples()]
+        values = [f"{value:.2f} for {GROUPS[str(group)]}" for group, value in poor[["group", "value"]].to_numpy()]
         yield (
-            f"With N = {int(first['n'].iloc[0]):,} training sequences it has not learnt to copy either: out of base it errs "
-            f"{listed(values)}."
+            f"With N = {int(first['n'].iloc[0]):,} training sequences it has not learnt to copy either: out of base it "
+            f"errs {listed(values)}."
         )
     chance = chance_error(as_plain(config))
-    usual = select(
-        summary, {"system": "transformer", "distribution": "ibd", "context": "as_trained", "measure": "error"}
-    )
-    guessing = sorted(int(n) for n in usual.loc[(usual["high"] >= (chance or np.inf)), "n"].dropna().unique())
-    if guessing:
-        yield f"At N = {listed([f'{n:,}' for n in guessing])} its error on training-like sequences is not below chance ({chance:.2f})."
+    where = {"system": "transformer", "distribution": "ibd", "context": "as_trained", "measure": "error"}
+    usual = select(summary, where)
+    at = sorted(int(n) for n in usual.loc[usual["high"] >= (chance or np.inf), "n"].dropna().unique())
+    if at:
+        sizes_ = listed([f"{n:,}" for n in at])
+        yield f"At N = {sizes_} its error on sequences like those of training is not below chance ({chance:.2f})."
     residual = select(mine, {"measure": "effective_gate_residual"})
     large = residual[residual["value"] > LARGE_RESIDUAL]
     if len(large):
-        found = sorted(int(n) for n in large["n"].unique())
-        at = "any N" if len(found) == residual["n"].nunique() else f"N = {listed([f'{n:,}' for n in found])}"
+        found = [f"{int(n):,}" for n in sorted(large["n"].unique())]
+        where_ = "any N" if len(found) == residual["n"].nunique() else f"N = {listed(found)}"
         yield (
-            f"No mixture of g and h describes it well at {at} (up to {large['value'].max():.2g} nats are left): "
+            f"No mixture of g and h describes it well at {where_} (up to {large['value'].max():.2g} nats are left): "
             "its gate says little there."
         )

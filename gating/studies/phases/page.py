@@ -69,8 +69,9 @@ def phases_verdict(config: PhasesConfig, table: pd.DataFrame) -> tuple[str, ...]
     for group in [group for group in groups if group != "all"] or groups:
         context, weights, open_ = (f"{100 * shares.get((group, name), 0.0):.0f}%" for name in SHARES)
         said.append(
-            f"{GROUPS[group].capitalize()}: answers must come from the context in {context} of the settings on the map, "
-            f"from the weights in {weights}; in {open_} the bounds do not decide. {_borders(config, grid_of(table, config, group))}"
+            f"{GROUPS[group].capitalize()}: answers must come from the context in {context} of the settings on the map "
+            f"and from the weights in {weights}; in {open_} the bounds do not decide. "
+            f"{_borders(config, grid_of(table, config, group))}"
         )
     loss = f"by {measure_of(config.measure).meaning}, {config.context.replace('_', ' ')} contexts"
     said.append(

@@ -8,28 +8,18 @@ import pandas as pd
 from gating.page.figures import Axis, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order, system_of
-from gating.page.said import few_seeds, listed, sized
 from gating.page.text_table import Block, TextTable, number
-from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.intervals import Interval, mean_interval
 from gating.results.query import last_step, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.regret.config import LOSSES
+from gating.studies.regret.verdict import LEARNERS, WORDS, learners, regret_verdict
 from gating.studies.vocabulary import GROUPS, group_of
 
-__all__ = ["regret_page", "regret_text", "regret_verdict"]
+__all__ = ["regret_page", "regret_text"]
 
-WORDS = page_words("gating.studies.regret")
-LEARNERS = tuple(key for key in WORDS.systems if key != "best_partition")
-"""The project's online gates in the order of legends and tables."""
 TOTALS = (*LEARNERS, "tabular", "in_weight", "copying", "best_partition")
 """All that have a total loss, in the order of its table."""
-
-
-def learners(table: pd.DataFrame) -> tuple[str, ...]:
-    """The project's online gates, then others that a table has, by name."""
-    return tuple(in_order([*LEARNERS, *table["system"][table["measure"].str.startswith("gate_")]], LEARNERS))
 
 
 def by_gate(summary: pd.DataFrame) -> tuple[Facet, ...]:
@@ -79,58 +69,6 @@ def _blocks(summary: pd.DataFrame) -> Iterator[Block]:
         regrets = [(f"Regret, cells of {name}", regret_table(summary, loss, group)) for group, name in GROUPS.items()]
         totals = ("Total loss of the mixed predictions and of the predictors", total_table(summary, loss))
         yield Block(title.capitalize(), (*regrets, totals))
-
-
-def regret_verdict(table: pd.DataFrame) -> tuple[str, ...]:
-    """For each loss: who paid least, beside the better predictor; whether regrets keep their bounds; what regret is of."""
-    last = select(table, {"answer": True, "group": "all"})
-    summary = select(summarise(last_step(table[~table["answer"]])), {"group": "all", "context": "as_trained"})
-    said: list[str] = []
-    for loss, name in _losses(table).items():
-        totals = select(summary, {"measure": f"total_{loss}", "kind": "measured"}).set_index("system")
-        gates = totals.loc[[key for key in learners(table) if key in totals.index]]
-        if gates.empty or "best_partition" not in totals.index:
-            continue
-        best, least = totals.loc["best_partition"], gates.loc[gates["value"].idxmin()]
-        beyond = _difference(table, f"total_{loss}", str(least.name))
-        how = (
-            "less than"
-            if beyond.high < 0
-            else "more than"
-            if beyond.low > 0
-            else "no more, and no less for certain, than"
-        )
-        said.append(
-            f"By {name}, {system_of(str(least.name)).name} paid least of the gates after {int(table['step'].max()):,} rounds, "
-            f"{sized(least)}: {how} the better predictor of each cell, chosen in hindsight ({sized(best)})."
-        )
-        said += _of_losses(last, totals, loss)
-    ratios = last[last["measure"].str.startswith("regret_ratio_")]
-    over = [system_of(str(key)).name for key in dict.fromkeys(ratios.loc[ratios["value"] > 1 + 1e-9, "system"])]
-    if len(ratios):
-        said.append(f"Regret above its bound: {listed(over)}." if over else "Every regret is within its bound.")
-    return (*said, *few_seeds(table))
-
-
-def _difference(table: pd.DataFrame, measure: str, system: str) -> Interval:
-    """What a gate paid beyond the better predictor of each cell, over seeds, which share their rounds."""
-    rows = select(last_step(table[~table["answer"]]), {"measure": measure, "group": "all", "kind": "measured"})
-    paid = rows.pivot_table("value", "seed", "system")
-    return mean_interval(paid[system].to_numpy(np.float64) - paid["best_partition"].to_numpy(np.float64))
-
-
-def _of_losses(last: pd.DataFrame, totals: pd.DataFrame, loss: str) -> Iterator[str]:
-    """A warning about gates whose regret is of another loss than their total: of the mixture of both losses."""
-    regrets = select(last, {"measure": f"regret_{loss}", "kind": "measured"}).set_index("system")["value"]
-    regrets = regrets[[key for key in regrets.index if key in totals.index and key not in TOTALS[len(LEARNERS) :]]]
-    beyond = totals["value"].reindex(regrets.index) - totals.loc["best_partition", "value"]
-    others = regrets[(regrets - beyond).abs() > 0.01 * regrets.abs().clip(lower=1.0)]
-    if len(others):
-        worst = others.idxmax()
-        yield (
-            f"{listed([system_of(str(key)).name for key in others.index])} pay the mixture of the two predictors' losses, never less than "
-            f"the loss of the mixed prediction: a regret of {others[worst]:,.0f} is no contradiction to a total of {totals.loc[worst, 'value']:,.0f}."
-        )
 
 
 def regret_text(table: pd.DataFrame) -> str:
