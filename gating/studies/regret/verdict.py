@@ -78,8 +78,8 @@ def _other_loss(regrets: Mapping[str, float], totals: Mapping[Any, Row], gates: 
         worst = max(others, key=lambda key: regrets[key])
         yield (
             f"{listed([_name(key) for key in others])}: what they pay is the mixture of the two predictors' losses, "
-            f"never less than the loss of the mixed prediction. So a regret of {regrets[worst]:,.0f} does not contradict a "
-            f"total of {totals[worst]['value']:,.0f}."
+            f"never less than the loss of the mixed prediction. So a regret of {regrets[worst]:,.0f} does not "
+            f"contradict a total of {totals[worst]['value']:,.0f}."
         )
 
 
