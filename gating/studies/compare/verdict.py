@@ -55,8 +55,8 @@ def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
 
 
 def _crossed(row: Row, measured: list[int]) -> str:
-    counts = [0 if pd.isna(row[name]) else int(row[name]) for name in ("reached", "already", "seeds")]
-    reached, already, seeds = counts
+    counts: list[Any] = [row[name] for name in ("reached", "already", "seeds")]
+    reached, already, seeds = (0 if pd.isna(count) else int(count) for count in counts)
     if math.isnan(row["value"]):
         return f"at an N that differs much: {reached} of {seeds} seeds do so among the sizes measured"
     if math.isinf(row["value"]):
