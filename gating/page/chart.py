@@ -156,6 +156,9 @@ def specification(figure: Figure, target: Target) -> Spec:
         spec["params"].append({"name": "shown", "value": None})
     else:
         columns = columns_of(figure, target)
+        if target == "paper":
+            panels = {name: spec.pop(name) for name in ("concat", "columns", "spacing", "resolve")}
+            spec["vconcat"] = [panels, *_key(figure, scales)]
         spec["data"]["values"] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if figure.steps and target != "paper":
         bind = {"bind": {"input": "select", "options": list(figure.steps), "name": "training steps "}}
@@ -165,6 +168,38 @@ def specification(figure: Figure, target: Target) -> Spec:
     return spec
 
 
+def _key(figure: Figure, scales: _Scales) -> list[Spec]:
+    """The legend of a paper, as a panel of its own below the others: Vega's shows lines and open points as filled ones."""
+    entries, columns = legend_of(figure), max(1, min(figure.columns, 4))
+    if len(entries) < 2:
+        return []
+    rows = [
+        {"k": entry["name"], "m": entry["mark"], "i": place % columns, "j": place // columns, "d": bool(entry["shape"])}
+        for place, entry in enumerate(entries)
+    ]
+    x = {"field": "i", "type": "quantitative", "axis": None, "scale": {"domain": [0, columns], "nice": False}}
+    y = {"field": "j", "type": "ordinal", "axis": None}
+    at = [{**mark, "xOffset": mark.pop("right")} for mark in (
+        {"type": "rule", "right": 3, "x2Offset": 29, "strokeWidth": 1.6},
+        {"type": "point", "right": 16, "size": 50, "strokeWidth": 1.5, "opacity": 1},
+        {"type": "square", "right": 16, "size": 120, "opacity": 1},
+        {"type": "text", "right": 36, "align": "left", "baseline": "middle"},
+    )]  # fmt: skip
+    looks: list[tuple[str, Spec]] = [
+        ("!datum.d || datum.m === 'curve'", {"x2": {"field": "i"}, "color": scales.colour, "strokeDash": scales.dash}),
+        ("datum.d && datum.m !== 'cells'", {"stroke": scales.colour, "fill": scales.fill, "shape": scales.shape}),
+        ("datum.m === 'cells'", {"color": scales.colour}),
+        ("true", {"text": {"field": "k"}}),
+    ]
+    layers = [
+        {"mark": mark, "transform": [{"filter": kept}], "encoding": {"x": x, "y": y, **look}}
+        for mark, (kept, look) in zip(at, looks, strict=True)
+    ]
+    layers[0]["transform"].append({"filter": "datum.m !== 'cells'"})
+    width = 290 * columns if figure.columns > 2 else 400 * columns
+    return [{"data": {"values": rows}, "layer": layers, "width": width, "height": {"step": 18}}]
+
+
 def _colour(colour: str, target: Target) -> str:
     return f"var({COLOURS[colour]})" if target == "page" and colour in COLOURS else colour
 
@@ -172,7 +207,7 @@ def _colour(colour: str, target: Target) -> str:
 def _scales(figure: Figure, target: Target) -> _Scales:
     looks = looks_of(figure)
     legend: Spec | None = None
-    if target != "page":
+    if target == "notebook":
         title = figure.legend or None
         legend = {"title": title, "orient": "bottom", "columns": max(1, figure.columns), "labelLimit": 400}
 
