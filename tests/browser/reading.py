@@ -20,7 +20,9 @@ class Reader:
 
     def drawn(self, place="figure"):
         """Waits until the first chart in a place is drawn."""
+        self.tab.locator(f"{place} .chart").first.scroll_into_view_if_needed()
         self.tab.locator(f"{place} .chart[data-drawn]").first.wait_for(state="attached")
+        self.tab.evaluate("window.scrollTo(0, 0)")
 
     def open_all(self):
         """Unfolds everything, and waits until every chart is drawn."""

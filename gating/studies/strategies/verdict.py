@@ -13,6 +13,7 @@ from gating.studies.strategies.page_tables import SEEN, described, steps_of, wid
 __all__ = ["strategies_verdict"]
 
 CONTROLS, BEST = ("memorizing", "generalizing", "step in time"), "free in every cell"
+ALIKE = "cannot be told apart"
 
 
 def strategies_verdict(config: StrategiesConfig, table: pd.DataFrame) -> tuple[str, ...]:
@@ -35,9 +36,9 @@ def strategies_verdict(config: StrategiesConfig, table: pd.DataFrame) -> tuple[s
     only = "only " * (2 * len(runs) < len(cells))
     counted = f"Counted are {only}the {len(runs):,} of {len(cells):,} checkpoints that mixtures of M and G describe."
     edge = [name for name in PARAMETERS if len(select(table, {"system": "posterior", "measure": f"{name}_at_edge"}))]
-    stuck = [f"Fitted {listed(edge)} ended at the edge of what the fit may choose."] * bool(edge)
+    stuck = f" Fitted {listed(edge)} ended at the edge of what the fit may choose." * bool(edge)
     answers = (*_thresholds(table), *_growth(table), *_agreement(table))
-    return (course, *answers, counted, *stuck, *few_seeds(table, "its models"))
+    return (course, *answers, counted + stuck, *few_seeds(table, "its models"))
 
 
 def _sides(cells: pd.DataFrame, every: list[int]) -> str:
@@ -61,15 +62,14 @@ def _these(chosen: list[int], every: list[int]) -> str:
     return f"D = {listed([f'{n_tasks:,}' for n_tasks in chosen])}"
 
 
-def _ends(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of the smallest and of the largest width that have a value or none, and how a sentence names the width."""
-    found = [(f" ({heading})" * bool(heading), mine) for heading, mine in widths(rows)]
-    yield from found[:1] + found[1:][-1:]
+def _widest(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of the largest width, and how a sentence names it; nothing where there are no rows."""
+    yield from [(f" ({heading})" * bool(heading), mine) for heading, mine in widths(rows)][-1:]
 
 
 def _thresholds(table: pd.DataFrame) -> Iterator[str]:
     """The largest D that is memorized at the end, measured and predicted."""
-    for width, rows in _ends(select(table, {"measure": "diversity_threshold"}).dropna(subset="value")):
+    for width, rows in _widest(select(table, {"measure": "diversity_threshold"}).dropna(subset="value")):
         of = {
             kind: list(map(_diversity, mine.sort_values("value").itertuples())) for kind, mine in rows.groupby("kind")
         }
@@ -87,7 +87,7 @@ def _diversity(row: Any) -> str:
 
 def _growth(table: pd.DataFrame) -> Iterator[str]:
     """How the time of the transition grows with D, measured and predicted for the same models."""
-    for width, rows in _ends(select(table, {"measure": "transition_exponent", "group": "seen"})):
+    for width, rows in _widest(select(table, {"measure": "transition_exponent", "group": "seen"})):
         of = {str(row["system"]): row for _, row in rows.dropna(subset="value").iterrows()}
         if "transformer" not in of:
             yield f"Too few D go over from G to M to say how the time of that grows with D{width}."
@@ -102,7 +102,7 @@ def _apart(one: pd.Series, other: pd.Series) -> str:
     ends = [float(row[name]) for row in (one, other) for name in ("low", "high")]
     if any(map(pd.isna, ends)):
         return "no intervals"
-    return "cannot be told apart" if ends[0] <= ends[3] and ends[2] <= ends[1] else "intervals apart"
+    return ALIKE if ends[0] <= ends[3] and ends[2] <= ends[1] else "intervals apart"
 
 
 def _agreement(table: pd.DataFrame) -> Iterator[str]:
@@ -115,8 +115,9 @@ def _agreement(table: pd.DataFrame) -> Iterator[str]:
     for name in [*found][len(found) > 1 and SEEN["in_fit"] in found :]:
         mine, ours, beside = found[name], found[name]["posterior"], []
         for best in sorted((mine[name] for name in CONTROLS if name in mine), key=lambda row: row["value"])[-1:]:
-            beside.append(f"best control {interval(best)}, {_apart(ours, best)}")
-        beside += [f"best possible {interval(mine[BEST])}"] if BEST in mine else []
+            alike = f", {ALIKE}" * (_apart(ours, best) == ALIKE)
+            beside.append(f"best control {best['value']:.3g}{alike}")
+        beside += [f"best possible {mine[BEST]['value']:.3g}"] if BEST in mine else []
         texts.append(f"{name} {interval(ours)}" + f" ({'; '.join(beside)})" * bool(beside))
     if texts:
         yield f"The posterior's weight of M correlates with the measured distance: {', '.join(texts)}."
