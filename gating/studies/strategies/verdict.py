@@ -13,7 +13,7 @@ from gating.studies.strategies.page_tables import SEEN, described, steps_of, wid
 __all__ = ["strategies_verdict"]
 
 CONTROLS, BEST = ("memorizing", "generalizing", "step in time"), "free in every cell"
-ALIKE = "cannot be told apart"
+ALIKE, APART = "cannot be told apart", "intervals apart"
 
 
 def strategies_verdict(config: StrategiesConfig, table: pd.DataFrame) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def _apart(one: pd.Series, other: pd.Series) -> str:
     ends = [float(row[name]) for row in (one, other) for name in ("low", "high")]
     if any(map(pd.isna, ends)):
         return "no intervals"
-    return ALIKE if ends[0] <= ends[3] and ends[2] <= ends[1] else "intervals apart"
+    return ALIKE if ends[0] <= ends[3] and ends[2] <= ends[1] else APART
 
 
 def _agreement(table: pd.DataFrame) -> Iterator[str]:
@@ -115,8 +115,8 @@ def _agreement(table: pd.DataFrame) -> Iterator[str]:
     for name in [*found][len(found) > 1 and SEEN["in_fit"] in found :]:
         mine, ours, beside = found[name], found[name]["posterior"], []
         for best in sorted((mine[name] for name in CONTROLS if name in mine), key=lambda row: row["value"])[-1:]:
-            alike = f", {ALIKE}" * (_apart(ours, best) == ALIKE)
-            beside.append(f"best control {best['value']:.3g}{alike}")
+            doubt = _apart(ours, best).replace(APART, "")
+            beside.append(f"best control {best['value']:.3g}" + f", {doubt}" * bool(doubt))
         beside += [f"best possible {mine[BEST]['value']:.3g}"] if BEST in mine else []
         texts.append(f"{name} {interval(ours)}" + f" ({'; '.join(beside)})" * bool(beside))
     if texts:
