@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gating.page.figures import Axis, Figure, Layer, Panel
-from gating.page.names import GREY, INK, PAPER, SHAPES, System
+from gating.page.names import GREY, INK, PAPER, SHAPES, System, in_places
 from gating.page.text_table import with_ends
 
 __all__ = ["COLOURS", "Spec", "columns_of", "legend_of", "specification"]
@@ -100,7 +100,7 @@ def looks_of(figure: Figure) -> dict[str, System]:
         for layer in panel.layers:
             if layer.mark not in ("frame", "words") and not (layer.mark == "cells" and figure.shades):
                 looks.setdefault(layer.look.name, layer.look)
-    return looks
+    return {name: looks[name] for name in in_places([*looks], figure.order)}
 
 
 def legend_of(figure: Figure) -> list[Spec]:

@@ -82,6 +82,7 @@ class Figure:
         shades: colours from the least to the largest value of cells; where there are some, the axis that they measure.
         steps: training steps that the reader can choose from; the last is shown first.
         legend: heading of the legend, where it needs one.
+        order: entries of the legend in their order; others stand behind them as they come.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Figure:
     shades: tuple[Axis, tuple[str, ...]] | None = None
     steps: tuple[int, ...] = ()
     legend: str = ""
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,13 @@ def drawn(spec: Multiples, systems: tuple[str, ...], summary: pd.DataFrame, sett
     within = [_spans(data, mark, spec.x) for mark in spec.marks]
     sentences = tuple(caption(spec, systems, found, settings, within))
     axis = _horizontal(spec, data)
-    return Figure(spec.name, spec.title, sentences, axis, _ordered(panels, spec), len(places[1]), steps=steps)
+    names = [spec.look_of(key).name for key in spec.order or known_systems()]
+    order = tuple(name for known in names for name in _entries(panels) if name.partition(": ")[0] == known)
+    return Figure(spec.name, spec.title, sentences, axis, tuple(panels), len(places[1]), steps=steps, order=order)
+
+
+def _entries(panels: list[Panel]) -> list[str]:
+    return list(dict.fromkeys(layer.look.name for panel in panels for layer in panel.layers))
 
 
 def figures_of(page: Page, table: pd.DataFrame, settings: Settings) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
@@ -276,19 +282,6 @@ def _uprights(marks: list[Mark]) -> Iterator[Layer]:
     for mark in marks:
         rows = pd.DataFrame({"x": [mark.at], "value": [np.nan], "said": [f"{mark.at:,.6g}"]})
         yield Layer(System(mark.name, "", INK, dash=mark.dash), rows, "upright")
-
-
-def _ordered(panels: list[Panel], spec: Multiples) -> tuple[Panel, ...]:
-    """Panels whose first one names the legend's entries in the order of systems, then theory and other lines."""
-    known = {spec.look_of(key).name: place for place, key in enumerate(spec.order or known_systems())}
-    order = {name: known.get(name.partition(": ")[0], len(known)) for panel in panels for name in _names(panel)}
-    return tuple(
-        panel._replace(layers=tuple(sorted(panel.layers, key=lambda layer: order[layer.look.name]))) for panel in panels
-    )
-
-
-def _names(panel: Panel) -> list[str]:
-    return [layer.look.name for layer in panel.layers]
 
 
 def _horizontal(spec: Multiples, data: pd.DataFrame) -> Axis:

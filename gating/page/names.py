@@ -3,7 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["GREY", "INK", "PAPER", "SHAPES", "System", "declare_systems", "in_order", "known_systems", "system_of"]
+__all__ = [
+    "GREY",
+    "INK",
+    "PAPER",
+    "SHAPES",
+    "System",
+    "declare_systems",
+    "in_order",
+    "in_places",
+    "known_systems",
+    "system_of",
+]
 
 INK, PAPER, GREY = "#1b1b1f", "#fefefe", "#8a8a92"
 """Colours of text, axes and the Transformer; of the ground; of lines that others are compared with."""
@@ -82,6 +93,17 @@ def system_of(key: str) -> System:
     return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[turn], OTHER_SHAPES[turn])
 
 
+def in_places(keys: Iterable[str], order: Iterable[str]) -> list[str]:
+    """The distinct `keys`, those of `order` first and the others as they come.
+
+    Example:
+        >>> in_places(["c", "b", "a"], ["a"])
+        ['a', 'c', 'b']
+    """
+    rank = {key: place for place, key in enumerate(order)}
+    return sorted(dict.fromkeys(keys), key=lambda key: rank.get(key, len(rank)))
+
+
 def in_order(keys: Iterable[str], order: Iterable[str]) -> list[str]:
     """The distinct `keys`, those of `order` first and the others by name.
 
@@ -89,5 +111,4 @@ def in_order(keys: Iterable[str], order: Iterable[str]) -> list[str]:
         >>> in_order(["my_model", "in_context", "transformer"], ["transformer", "in_context"])
         ['transformer', 'in_context', 'my_model']
     """
-    rank = {key: place for place, key in enumerate(order)}
-    return sorted(set(keys), key=lambda key: (rank.get(key, len(rank)), key))
+    return in_places(sorted(set(keys)), order)
