@@ -82,6 +82,7 @@ from gating.training.trainer import Trainer as Trainer
 
 # a study of one's own
 from gating.page.figures import Axis as Axis, Figure as Figure, Layer as Layer, Page as Page, Panel as Panel
+from gating.page.names import System as System
 from gating.results.columns import Column as Column, Measure as Measure, declare as declare
 from gating.runs.calls import StudyFunction as StudyFunction, study_function as study_function
 from gating.runs.catalogue import find_study as find_study

@@ -1,7 +1,6 @@
 """Runs a study from its settings to its table, answers and page; nothing here knows which study it is."""
 
 import json
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from gating.runs.identity import contents, identity_of, what_changed
 from gating.runs.manifest import is_inside
 from gating.runs.store import Place
 from gating.runs.study import Study
-from gating.settings.text import as_plain, command_of, print_config
+from gating.settings.text import as_plain, print_config
 from theory.settings import SpecError, build
 
 __all__ = ["as_json", "estimate", "parts_of", "redraw", "run", "table_of"]
@@ -213,8 +212,8 @@ def texts_beside(folder: RunFolder) -> dict[str, str]:
 def _draw(study: Study[Any], config: Any, table: pd.DataFrame, folder: RunFolder, say: Callable[[str], None]) -> None:
     beside = texts_beside(folder)
     held = folder.manifest["identity"]["environment"]
-    page, command = study.page(config, table, beside), f"{command_of(config)} --out {shlex.quote(folder.path.name)}"
-    for name, text in write_page(page, table, as_plain(config), held, command).items():
+    page = study.page(config, table, beside)
+    for name, text in write_page(page, table, as_plain(config), held, study.command(config)).items():
         folder.write_text(name, text)
     say(f"report: {folder.path / 'report.html'}")
 

@@ -35,7 +35,7 @@ def plot(results: Any, name: str = "") -> altair.Chart:
     """A figure of a study's page, as a chart: hover, zoom, and in a notebook a legend that filters.
 
     Args:
-        results: folder of a finished run, or a table that a study's function has returned.
+        results: folder of a finished run, a table that a study's function has returned, or a `Figure`.
         name: name of the figure; the page's first where it is empty.
 
     Raises:
@@ -87,7 +87,7 @@ def save_plot(results: Any, name: str, file: str | Path) -> Path:
 
 
 def _figure(results: Any, name: str) -> Figure:
-    found = {figure.name: figure for figure in figures_in(results)}
+    found = {figure.name: figure for figure in ([results] if isinstance(results, Figure) else figures_in(results))}
     if name and name not in found:
         raise ValueError(f"`name` must be one of {list(found)}; got {name!r}")
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
 from gating.settings import near, read_call
-from gating.settings.text import as_plain, help_text
+from gating.settings.text import as_plain, command_of, flow, help_text
 from gating.settings.yaml_files import parse_value
 from theory.fields import parted, section_of
 from theory.settings import SpecError, build, field_types, settings
@@ -120,6 +121,12 @@ class Sweep(Study[SweepConfig]):
         end = "Flags are those of the study: `gating STUDY --help`. --config takes the file of a sweep as well."
         text = help_text("sweep", self.question(), self.config, options)
         return "\n".join([usage, *text.split("\n")[1:], "", end])
+
+    def command(self, config: SweepConfig) -> str:
+        """That of the study at the first setting, and the values of what differs."""
+        _, _, flags = command_of(_points(config)[0].config).partition(" ")
+        over = [shlex.quote(f"{name}={flow(values)}") for name, values in config.over.items()]
+        return " --over ".join([f"gating sweep {flags}", *over])
 
     def inputs(self, config: SweepConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """Inputs of all settings; those that differ between them go by their setting."""

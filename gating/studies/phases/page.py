@@ -96,9 +96,11 @@ def _borders(config: PhasesConfig, grid: pd.DataFrame) -> str:
 def _stretch(row: pd.Series, phase: int) -> str:
     """Where a line of the map has a phase, in words; empty where nowhere, or not in one piece."""
     places = [place for place, value in enumerate(row) if value == phase]
+    if places and isinstance(row.index[0], str):  # words have no order
+        return "throughout" if len(places) == len(row) else f"for {listed([row.index[place] for place in places])}"
     if not places or places[-1] - places[0] + 1 != len(places):
         return "in several pieces" if places else ""
-    first, last = (whole(float(row.index[place])) if float(row.index[place]) >= 10 else f"{row.index[place]:.3g}"
+    first, last = (whole(at) if (at := float(row.index[place])) >= 10 else f"{at:.3g}"
                    for place in (places[0], places[-1]))  # fmt: skip
     if places[0] == 0:
         return "throughout" if places[-1] == len(row) - 1 else f"up to {last}"
