@@ -5,18 +5,19 @@ Text of the data is data in it: never a name of a field, a part of an expression
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from gating.page.figures import Axis, Figure, Layer, Panel
+from gating.page.axes import NUMBERS, channel
+from gating.page.figures import Figure, Layer, Panel
+from gating.page.marks import MARKS, Ground, Scales, Spec
 from gating.page.names import GREY, INK, PAPER, SHAPES, System, in_places
 from gating.page.text_table import with_ends
 
 __all__ = ["COLOURS", "Spec", "columns_of", "legend_of", "specification"]
 
-Spec = dict[str, Any]
 Target = Literal["page", "notebook", "paper"]
 
 COLOURS = {
@@ -31,7 +32,6 @@ COLOURS = {
 
 PANEL_WIDTH, PANEL_HEIGHT = 215, 150  # pixels
 MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
-NUMBERS = ",.6~r"  # 65536 is 65,536 and 0.001 is 0.001; without the 6 an axis rounds to its steps, 25 to 30
 
 FIELDS = {
     "x": "x",
@@ -123,15 +123,6 @@ def legend_of(figure: Figure) -> list[Spec]:
     ]
 
 
-class _Scales(NamedTuple):
-    """Channels by which the legend's entries are told apart."""
-
-    colour: Spec
-    fill: Spec
-    shape: Spec
-    dash: Spec
-
-
 def specification(figure: Figure, target: Target) -> Spec:
     """A figure as a Vega-Lite specification, without its points for the page, which has them as `columns_of` them.
 
@@ -168,8 +159,8 @@ def specification(figure: Figure, target: Target) -> Spec:
     return spec
 
 
-def _key(figure: Figure, scales: _Scales) -> list[Spec]:
-    """The legend of a paper, as a panel of its own below the others: Vega's shows lines and open points as filled ones."""
+def _key(figure: Figure, scales: Scales) -> list[Spec]:
+    """The legend of a paper, as a panel of its own below the others: Vega's shows lines as dots."""
     entries, columns = legend_of(figure), max(1, min(figure.columns, 4))
     if len(entries) < 2:
         return []
@@ -177,25 +168,22 @@ def _key(figure: Figure, scales: _Scales) -> list[Spec]:
         {"k": entry["name"], "m": entry["mark"], "i": place % columns, "j": place // columns, "d": bool(entry["shape"])}
         for place, entry in enumerate(entries)
     ]
-    x = {"field": "i", "type": "quantitative", "axis": None, "scale": {"domain": [0, columns], "nice": False}}
-    y = {"field": "j", "type": "ordinal", "axis": None}
-    at = [{**mark, "xOffset": mark.pop("right")} for mark in (
-        {"type": "rule", "right": 3, "x2Offset": 29, "strokeWidth": 1.6},
-        {"type": "point", "right": 16, "size": 50, "strokeWidth": 1.5, "opacity": 1},
-        {"type": "square", "right": 16, "size": 120, "opacity": 1},
-        {"type": "text", "right": 36, "align": "left", "baseline": "middle"},
-    )]  # fmt: skip
-    looks: list[tuple[str, Spec]] = [
-        ("!datum.d || datum.m === 'curve'", {"x2": {"field": "i"}, "color": scales.colour, "strokeDash": scales.dash}),
-        ("datum.d && datum.m !== 'cells'", {"stroke": scales.colour, "fill": scales.fill, "shape": scales.shape}),
-        ("datum.m === 'cells'", {"color": scales.colour}),
-        ("true", {"text": {"field": "k"}}),
-    ]
+    x: Spec = {"field": "i", "type": "quantitative", "axis": None, "scale": {"domain": [0, columns], "nice": False}}
+    y: Spec = {"field": "j", "type": "ordinal", "axis": None}
+    drawn: list[tuple[str, Spec, Spec]] = [
+        ("datum.m !== 'cells' && (!datum.d || datum.m === 'curve')",
+         {"type": "rule", "xOffset": 3, "x2Offset": 29, "strokeWidth": 1.6},
+         {"x2": {"field": "i"}, "color": scales.colour, "strokeDash": scales.dash}),
+        ("datum.m !== 'cells' && datum.d",
+         {"type": "point", "xOffset": 16, "size": 50, "strokeWidth": 1.5, "opacity": 1},
+         {"stroke": scales.colour, "fill": scales.fill, "shape": scales.shape}),
+        ("datum.m === 'cells'", {"type": "square", "xOffset": 16, "size": 120, "opacity": 1}, {"color": scales.colour}),
+        ("true", {"type": "text", "xOffset": 36, "align": "left", "baseline": "middle"}, {"text": {"field": "k"}}),
+    ]  # fmt: skip
     layers = [
         {"mark": mark, "transform": [{"filter": kept}], "encoding": {"x": x, "y": y, **look}}
-        for mark, (kept, look) in zip(at, looks, strict=True)
+        for kept, mark, look in drawn
     ]
-    layers[0]["transform"].append({"filter": "datum.m !== 'cells'"})
     width = 290 * columns if figure.columns > 2 else 400 * columns
     return [{"data": {"values": rows}, "layer": layers, "width": width, "height": {"step": 18}}]
 
@@ -204,7 +192,7 @@ def _colour(colour: str, target: Target) -> str:
     return f"var({COLOURS[colour]})" if target == "page" and colour in COLOURS else colour
 
 
-def _scales(figure: Figure, target: Target) -> _Scales:
+def _scales(figure: Figure, target: Target) -> Scales:
     looks = looks_of(figure)
     legend: Spec | None = None
     if target == "notebook":
@@ -221,7 +209,7 @@ def _scales(figure: Figure, target: Target) -> _Scales:
     ]
     dashes = [list(look.dash) or [1, 0] for look in looks.values()]
     shapes = [SHAPES[look.shape or "circle"] for look in looks.values()]
-    return _Scales(channel(colours), channel(fills), channel(shapes), channel(dashes))
+    return Scales(channel(colours), channel(fills), channel(shapes), channel(dashes))
 
 
 def _config(target: Target) -> Spec:
@@ -245,22 +233,12 @@ def _config(target: Target) -> Spec:
     }
 
 
-def _panel(figure: Figure, place: int, scales: _Scales, target: Target) -> Spec:
+def _panel(figure: Figure, place: int, scales: Scales, target: Target) -> Spec:
     """One panel: its layers from the ground up, each of the points of one mark."""
     panel = figure.panels[place]
     present = dict.fromkeys(_mark(layer) for layer in panel.layers)
-    x, y = _channel("x", figure.x, _ends(panel, figure, "x")), _channel("y", panel.y, _ends(panel, figure, "y"))
-    hover = [
-        {"field": "k", "type": "nominal", "title": figure.legend or "of"},
-        {
-            "field": "x",
-            "type": "nominal" if figure.x.scale == "words" else "quantitative",
-            "title": figure.x.label,
-            "format": NUMBERS,
-        },
-        {"field": "t", "type": "nominal", "title": "value"},
-    ]
-    layers = [layer for mark in MARKS if mark in present for layer in MARKS[mark](x, y, scales, hover, figure, target)]
+    on = _ground(figure, panel, scales, target)
+    layers = [layer for mark in MARKS if mark in present for layer in MARKS[mark](on)]
     layers = [{"transform": [*_filters(place, layer.pop("of"), figure, target)], **layer} for layer in layers]
     if target != "paper" and layers and figure.x.scale != "words" and panel.y.scale != "words":
         zoom = {"type": "interval", "encodings": ["x", "y"], "zoom": "wheel![event.ctrlKey || event.shiftKey]"}
@@ -280,179 +258,26 @@ def _panel(figure: Figure, place: int, scales: _Scales, target: Target) -> Spec:
     }
 
 
+def _ground(figure: Figure, panel: Panel, scales: Scales, target: Target) -> Ground:
+    x, y = channel(figure, panel, "x"), channel(figure, panel, "y")
+    hover = [
+        {"field": "k", "type": "nominal", "title": figure.legend or "of"},
+        {"field": "x", "type": x["type"], "title": figure.x.label, "format": NUMBERS},
+        {"field": "t", "type": "nominal", "title": "value"},
+    ]
+    shade: Spec | None = None
+    if figure.shades:
+        axis, shades = figure.shades
+        bar = {"orient": "bottom", "titleLimit": 300, "gradientLength": 260, "direction": "horizontal"}
+        scale = {"domain": [axis.low, axis.high], "range": list(shades), "interpolate": "lab"}
+        legend = {"title": axis.label, **bar}
+        shade = {"field": "y", "type": "quantitative", "scale": scale, "legend": legend}
+    return Ground(x, y, scales, hover, shade, _colour(INK, target), _colour(PAPER, target), target == "paper")
+
+
 def _filters(place: int, mark: str, figure: Figure, target: Target) -> Iterator[Spec]:
     yield {"filter": f"datum.p === {place} && datum.m === '{mark}'"}
     if target == "page":
         yield {"filter": "shown === null || indexof(shown, datum.k) >= 0"}
     if figure.steps and target != "paper":
         yield {"filter": "datum.s === null || datum.s === step"}
-
-
-def _ends(panel: Panel, figure: Figure, of: Literal["x", "y"]) -> tuple[float, float] | None:
-    """Least and largest value of an axis: its own, or where the points are, every panel's for the horizontal one."""
-    axis = figure.x if of == "x" else panel.y
-    if axis.scale == "words":
-        return None
-    panels = figure.panels if of == "x" else tuple(other for other in figure.panels if other.y is panel.y)
-    names = ("x", "x2") if of == "x" else ("value", "low", "high") if figure.shades else ("value",)
-    found = [
-        np.asarray(layer.rows[name], np.float64)
-        for other in panels
-        for layer in other.layers
-        for name in (("low", "high") if of == "y" and layer.mark in ("cells", "frame") else names)
-        if name in layer.rows
-        and not (of == "x" and layer.mark == "across")
-        and not (of == "y" and layer.mark == "upright")
-    ]
-    values = np.concatenate(found) if found else np.zeros(0)
-    values = values[np.isfinite(values) & ((values > 0) | (axis.scale != "log"))]
-    low = axis.low if axis.low is not None else float(values.min()) if len(values) else 0.0
-    high = axis.high if axis.high is not None else float(values.max()) if len(values) else 1.0
-    return _widened(axis, low, high)
-
-
-def _widened(axis: Axis, low: float, high: float) -> tuple[float, float]:
-    """The ends with a little room beyond those that are not the axis's own."""
-    if axis.scale == "log":
-        room = max(high / low, 1.0) ** 0.04 * 1.05
-        return (low if axis.low is not None else low / room, high if axis.high is not None else high * room)
-    room = 0.04 * (high - low) or abs(high) * 0.04 or 0.5
-    down, up = (0.0 if axis.low is not None else room), (0.0 if axis.high is not None else room)
-    if axis.scale in ("symlog", "sqrt") and (low >= 0 or axis.low is not None):
-        return low, high * (1.25 if axis.scale == "symlog" else 1.05) + (up and axis.linear_below * 0.2)
-    return low - down, high + up
-
-
-def _channel(name: str, axis: Axis, ends: tuple[float, float] | None) -> Spec:
-    if ends is None:
-        return {"field": name, "type": "ordinal", "title": axis.label, "sort": None, "axis": {"labelAngle": 0}}
-    scale: Spec = {"type": axis.scale, "domain": list(ends), "nice": False}
-    if axis.scale == "symlog":
-        scale["constant"] = axis.linear_below
-    if axis.scale == "linear":
-        scale["zero"] = False
-    ticks = axis.ticks or _decades(axis, *ends)
-    chosen: Spec = {"values": list(ticks)} if ticks else {"tickCount": 5}
-    return {
-        "field": name,
-        "type": "quantitative",
-        "title": axis.label,
-        "scale": scale,
-        "axis": {"format": NUMBERS, **chosen},
-    }
-
-
-def _decades(axis: Axis, low: float, high: float) -> tuple[float, ...]:
-    """Ticks of a logarithmic axis, of which a chart would choose few: 1, 2 and 5 in a short one, else decades."""
-    if axis.scale not in ("log", "symlog"):
-        return ()
-    least = max(low, axis.linear_below) if axis.scale == "symlog" else low
-    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(max(high, least))) + 1)
-    leading = (1, 2, 5) if high / least < 300 else (1,)
-    every = max(1, math.ceil(len(powers) / 7))
-    ticks = [first * 10.0**power for power in powers[::every] for first in leading]
-    found = [tick for tick in ticks if least * 0.999 <= tick <= high * 1.001]
-    return (*([-tick for tick in reversed(found)] if low < -least else []), *([0.0] if low <= 0 else []), *found)
-
-
-Marks = Iterator[Spec]
-
-
-def _curve(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    yield from _smooth(x, y, scales, [], figure, target, "curve")
-    yield _dots(x, y, scales, hover, "curve")
-
-
-def _smooth(
-    x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target, of: str = "smooth"
-) -> Marks:
-    """A line with a band; invisible points answer where a reader points at."""
-    colour = {"color": scales.colour, "detail": {"field": "g"}}
-    band = {"x": x, "y": {**y, "field": "l"}, "y2": {"field": "h"}, **colour}
-    yield {"of": of, "mark": {"type": "area", "opacity": 0.12, "clip": True}, "encoding": band}
-    line = {"x": x, "y": y, **colour, "strokeDash": scales.dash}
-    yield {"of": of, "mark": {"type": "line", "strokeWidth": 1.6, "clip": True}, "encoding": line}
-    if hover and target != "paper":
-        mark = {"type": "point", "opacity": 0, "size": 60, "filled": True, "clip": True}
-        yield {"of": of, "mark": mark, "encoding": {"x": x, "y": y, "tooltip": hover}}
-
-
-def _line(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    found = list(_smooth(x, y, scales, hover, figure, target, "line"))
-    found[1]["mark"]["strokeWidth"] = 1.0
-    yield from found
-
-
-def _points(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    bar = {"x": x, "y": {**y, "field": "l"}, "y2": {"field": "h"}, "color": scales.colour}
-    yield {"of": "points", "mark": {"type": "rule", "opacity": 0.6, "clip": True}, "encoding": bar}
-    yield _dots(x, y, scales, hover, "points")
-
-
-def _dots(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], of: str) -> Spec:
-    mark = {"type": "point", "size": 42, "strokeWidth": 1.5, "opacity": 1, "clip": True}
-    look = {"stroke": scales.colour, "fill": scales.fill, "shape": scales.shape}
-    return {"of": of, "mark": mark, "encoding": {"x": x, "y": y, **look, "tooltip": hover}}
-
-
-def _across(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    band = {"y": {**y, "field": "l"}, "y2": {"field": "h"}, "color": scales.colour}
-    yield {"of": "across", "mark": {"type": "rect", "opacity": 0.1, "clip": True}, "encoding": band}
-    told = [field for field in hover if field["field"] != "x"]
-    rule = {"y": y, "color": scales.colour, "strokeDash": scales.dash, "tooltip": told}
-    yield {"of": "across", "mark": {"type": "rule", "strokeWidth": 1.2, "clip": True}, "encoding": rule}
-
-
-def _upright(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    told = [field for field in hover if field["field"] != "y"]
-    rule = {"x": x, "color": scales.colour, "strokeDash": scales.dash, "tooltip": told}
-    yield {"of": "upright", "mark": {"type": "rule", "strokeWidth": 1.0, "clip": True}, "encoding": rule}
-
-
-def _cells(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    place: Spec = {"x": x, "y": {**y, "field": "l"}}
-    place |= {"x2": {"field": "x2"}} if x["type"] == "quantitative" else {}
-    place |= {"y2": {"field": "h"}} if y["type"] == "quantitative" else {}
-    colour = scales.colour
-    if figure.shades:
-        axis, shades = figure.shades
-        legend = {
-            "title": axis.label,
-            "orient": "bottom",
-            "titleLimit": 300,
-            "gradientLength": 260,
-            "direction": "horizontal",
-        }
-        scale = {"domain": [axis.low, axis.high], "range": list(shades), "interpolate": "lab"}
-        colour = {"field": "y", "type": "quantitative", "scale": scale, "legend": legend}
-    hover = [field for field in hover if field["field"] == "t" or (field["field"] == "k" and not figure.shades)]
-    edge = {**colour, "legend": None}  # in the colour of the cell, so that no ground shows between neighbours
-    cell = {"type": "rect", "clip": True, "strokeWidth": 0.7}
-    yield {"of": "cells", "mark": cell, "encoding": {**place, "color": colour, "stroke": edge, "tooltip": hover}}
-
-
-def _frame(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    place = {"x": x, "x2": {"field": "x2"}, "y": {**y, "field": "l"}, "y2": {"field": "h"}}
-    frame = {"type": "rect", "fill": None, "stroke": _colour(INK, target), "strokeWidth": 1.2, "strokeDash": [4, 3]}
-    ground = {"type": "rect", "fill": None, "stroke": _colour(PAPER, target), "strokeWidth": 3}
-    yield {"of": "frame", "mark": ground, "encoding": place}  # dashes are seen on cells of any shade
-    yield {"of": "frame", "mark": frame, "encoding": place}
-
-
-def _words(x: Spec, y: Spec, scales: _Scales, hover: list[Spec], figure: Figure, target: Target) -> Marks:
-    text = {"type": "text", "fontSize": 10, "dx": -5, "dy": 9, "align": "right", "color": _colour(INK, target)}
-    yield {"of": "words", "mark": text, "encoding": {"x": x, "y": y, "text": {"field": "t"}}}
-
-
-MARKS = {
-    "cells": _cells,
-    "frame": _frame,
-    "across": _across,
-    "upright": _upright,
-    "line": _line,
-    "smooth": _smooth,
-    "curve": _curve,
-    "points": _points,
-    "words": _words,
-}
-"""How each mark is drawn, from the ground up."""
