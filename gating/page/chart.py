@@ -165,11 +165,14 @@ def _key(figure: Figure, scales: Scales) -> list[Spec]:
     if len(entries) < 2:
         return []
     rows = [
-        {"k": entry["name"], "m": entry["mark"], "i": place % columns, "j": place // columns, "d": bool(entry["shape"])}
-        for place, entry in enumerate(entries)
+        {"k": entry["name"], "m": entry["mark"], "i": at % columns, "j": at // columns, "d": bool(entry["shape"])}
+        for at, entry in enumerate(entries)
     ]
-    x: Spec = {"field": "i", "type": "quantitative", "axis": None, "scale": {"domain": [0, columns], "nice": False}}
-    y: Spec = {"field": "j", "type": "ordinal", "axis": None}
+    scale = {"domain": [0, columns], "nice": False}
+    place: Spec = {
+        "x": {"field": "i", "type": "quantitative", "axis": None, "scale": scale},
+        "y": {"field": "j", "type": "ordinal", "axis": None},
+    }
     drawn: list[tuple[str, Spec, Spec]] = [
         ("datum.m !== 'cells' && (!datum.d || datum.m === 'curve')",
          {"type": "rule", "xOffset": 3, "x2Offset": 29, "strokeWidth": 1.6},
@@ -180,10 +183,7 @@ def _key(figure: Figure, scales: Scales) -> list[Spec]:
         ("datum.m === 'cells'", {"type": "square", "xOffset": 16, "size": 120, "opacity": 1}, {"color": scales.colour}),
         ("true", {"type": "text", "xOffset": 36, "align": "left", "baseline": "middle"}, {"text": {"field": "k"}}),
     ]  # fmt: skip
-    layers = [
-        {"mark": mark, "transform": [{"filter": kept}], "encoding": {"x": x, "y": y, **look}}
-        for kept, mark, look in drawn
-    ]
+    layers = [{"mark": mark, "transform": [{"filter": kept}], "encoding": place | look} for kept, mark, look in drawn]
     width = 290 * columns if figure.columns > 2 else 400 * columns
     return [{"data": {"values": rows}, "layer": layers, "width": width, "height": {"step": 18}}]
 
