@@ -40,7 +40,7 @@ MIXTURE_TERMS = WORDS.terms
 SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("any_in_weight", "copying")}
 """Systems that learn, in the order of legends and tables. Blue answers from weights, orange from context."""
 
-THEORY = {"tabular": "tabular in-weight", "any_in_weight": "any in-weight", "copying": "softmax copying"}
+THEORY = {key: WORDS.systems[key].name.partition(" (")[0].lower() for key in ("tabular", "any_in_weight", "copying")}
 """Systems that theory is about, in words; on clean inputs, with the query's class known."""
 
 CONDITIONS: dict[tuple[str, str], str] = {

@@ -110,9 +110,9 @@ def test_theory_is_named_after_the_predictors_it_is_about(table: pd.DataFrame) -
     names = [row[0] for row in condition_table(summarise(table), ["error"], 512).rows]
     assert names[: len(SYSTEMS)] == [LOOKS[system].name for system in in_order(SYSTEMS, LOOKS)]
     assert names[len(SYSTEMS) :] == [
-        "Theory, tabular in-weight (exact)",
-        "Theory, softmax copying (exact)",
-        "Theory, tabular in-weight (upper bound)",
+        "Theory, label counts (exact)",
+        "Theory, copying (exact)",
+        "Theory, label counts (upper bound)",
         "Theory, any in-weight (lower bound)",
     ]
 
