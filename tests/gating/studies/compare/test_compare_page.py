@@ -113,7 +113,7 @@ def test_theory_is_named_after_the_predictors_it_is_about(table: pd.DataFrame) -
         "Theory, label counts (exact)",
         "Theory, copying (exact)",
         "Theory, label counts (upper bound)",
-        "Theory, any in-weight (lower bound)",
+        "Theory, any in-weight predictor (lower bound)",
     ]
 
 
