@@ -233,19 +233,19 @@ def points(rows: pd.DataFrame, x: str, **others: str) -> pd.DataFrame:
         x: the column of the horizontal axis.
         others: for another column of a layer, the one of the table.
     """
-    found = rows.rename(columns={x: "x"} | {name: to for to, name in others.items()})
-    kept = [name for name in ("x", "value", "low", "high", "seeds", *others, "step") if name in found]
-    return found[kept].sort_values("x")
+    wanted = {"x": x, **{name: name for name in ("value", "low", "high", "seeds", "step") if name != x}, **others}
+    return pd.DataFrame({to: rows[name].array for to, name in wanted.items() if name in rows}).sort_values("x")
 
 
 def _measured(cell: pd.DataFrame, row: Row, spec: Multiples) -> Iterator[Layer]:
     """Curves of every system (or class) and trace, in the fixed order of systems."""
     measured = cell[cell["kind"] == "measured"]
+    of = dict(iter(measured.groupby([spec.hue, "measure"], sort=False)))
     for key in in_order(measured[spec.hue].dropna(), spec.order or known_systems()):
         look = spec.look_of(key)
         for trace in row.traces:
-            curves = select(measured, {spec.hue: key, "measure": trace.measure})
-            if curves.empty:
+            curves = of.get((key, trace.measure))
+            if curves is None:
                 continue
             name = f"{look.name}: {trace.suffix}" if trace.suffix else look.name
             mine = look._replace(name=name, dash=trace.dash, shape="" if trace.suffix or spec.lines else look.shape)
