@@ -31,6 +31,8 @@ COLOURS = {
 
 PANEL_WIDTH, PANEL_HEIGHT = 215, 150  # pixels
 MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
+SAFE = {ord("\\"): "⧵", **dict.fromkeys([*range(32), 127, 0x2028, 0x2029], " ")}
+"""For titles of what a reader points at, which Vega-Lite writes into code and in which it escapes quotes alone."""
 NUMBERS = ",.6~r"  # 65536 is 65,536 and 0.001 is 0.001; without the 6 an axis rounds to its steps, 25 to 30
 
 FIELDS = {
@@ -61,7 +63,7 @@ def columns_of(figure: Figure, target: Target = "page") -> dict[str, list[Any]]:
                 kept = kept[kept["step"].isna() | (kept["step"] == figure.steps[-1])]
             part = kept[[name for name in FIELDS if name in kept]].rename(columns=FIELDS)
             parts.append(part.assign(p=place, m=_mark(layer), k=layer.look.name))
-    rows = pd.concat(parts, ignore_index=True).reindex(columns=[*FIELDS.values(), "p", "m", "k"])
+    rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=[*FIELDS.values(), "p", "m", "k"])
     if target != "page":
         said = [_said(*map(float, ends)) for ends in rows[["y", "l", "h", "n"]].to_numpy(np.float64, na_value=np.nan)]
         rows["t"] = rows["t"].where(rows["t"].notna(), pd.Series(said, rows.index, dtype=object))
@@ -186,7 +188,10 @@ def _scales(figure: Figure, target: Target) -> _Scales:
     ]
     shapes = [SHAPES[look.shape or "circle"] for look in looks.values()]
     return _Scales(
-        channel(colours), channel(fills), channel(shapes), channel([list(l.dash) or [1, 0] for l in looks.values()])
+        channel(colours),
+        channel(fills),
+        channel(shapes),
+        channel([list(look.dash) or [1, 0] for look in looks.values()]),
     )
 
 
@@ -194,9 +199,10 @@ def _config(target: Target) -> Spec:
     ink, grid = _colour(INK, target), _colour("#dcdce0", target)
     axis = {"labelColor": ink, "titleColor": ink, "domainColor": ink, "tickColor": ink, "gridColor": grid}
     return {
-        "background": None if target == "page" else PAPER,
+        "background": "transparent" if target == "page" else PAPER,
         "font": "system-ui, sans-serif" if target == "page" else "sans-serif",
         "view": {"stroke": None},
+        "mark": {"aria": False},  # what it would say of a mark is names of fields
         "axis": {**axis, "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11.5, "labelOverlap": True},
         "title": {"color": ink, "subtitleColor": ink, "anchor": "start", "fontSize": 12, "fontWeight": 600},
         "legend": {
@@ -216,11 +222,11 @@ def _panel(figure: Figure, place: int, scales: _Scales, target: Target) -> Spec:
     present = dict.fromkeys(_mark(layer) for layer in panel.layers)
     x, y = _channel("x", figure.x, _ends(panel, figure, "x")), _channel("y", panel.y, _ends(panel, figure, "y"))
     hover = [
-        {"field": "k", "type": "nominal", "title": figure.legend or "of"},
+        {"field": "k", "type": "nominal", "title": figure.legend.translate(SAFE) or "of"},
         {
             "field": "x",
             "type": "nominal" if figure.x.scale == "words" else "quantitative",
-            "title": figure.x.label,
+            "title": figure.x.label.translate(SAFE),
             "format": NUMBERS,
         },
         {"field": "t", "type": "nominal", "title": "value"},
@@ -229,8 +235,9 @@ def _panel(figure: Figure, place: int, scales: _Scales, target: Target) -> Spec:
     layers = [{"transform": [*_filters(place, layer.pop("of"), figure, target)], **layer} for layer in layers]
     if target != "paper" and layers and figure.x.scale != "words" and panel.y.scale != "words":
         zoom = {"type": "interval", "encodings": ["x", "y"], "zoom": "wheel![event.ctrlKey || event.shiftKey]"}
-        first = next(layer for layer in layers[::-1] if {"x", "y"} <= layer["encoding"].keys())
-        first["params"] = [{"name": f"zoom{place}", "select": zoom, "bind": "scales"}]
+        at = [layer for layer in layers[::-1] if {"x", "y"} <= layer["encoding"].keys()]
+        first = next(iter(at), layers[0])
+        first["params"] = [{"name": f"zoom{place}", "select": zoom, "bind": "scales"}] if at else []
         if target == "notebook" and place == 0 and looks_of(figure):
             first["params"].append({"name": "shown", "select": {"type": "point", "fields": ["k"]}, "bind": "legend"})
     if not layers:
@@ -271,8 +278,9 @@ def _ends(panel: Panel, figure: Figure, of: Literal["x", "y"]) -> tuple[float, f
     ]
     values = np.concatenate(found) if found else np.zeros(0)
     values = values[np.isfinite(values) & ((values > 0) | (axis.scale != "log"))]
-    low = axis.low if axis.low is not None else float(values.min()) if len(values) else 0.0
-    high = axis.high if axis.high is not None else float(values.max()) if len(values) else 1.0
+    empty = (0.1, 1.0) if axis.scale == "log" else (0.0, 1.0)
+    low = axis.low if axis.low is not None else float(values.min()) if len(values) else empty[0]
+    high = axis.high if axis.high is not None else float(values.max()) if len(values) else empty[1]
     return _widened(axis, low, high)
 
 
@@ -284,7 +292,8 @@ def _widened(axis: Axis, low: float, high: float) -> tuple[float, float]:
     room = 0.04 * (high - low) or abs(high) * 0.04 or 0.5
     down, up = (0.0 if axis.low is not None else room), (0.0 if axis.high is not None else room)
     if axis.scale in ("symlog", "sqrt") and (low >= 0 or axis.low is not None):
-        return low, high * (1.25 if axis.scale == "symlog" else 1.05) + (up and axis.linear_below * 0.2)
+        top = high * (1.25 if axis.scale == "symlog" else 1.05) + (up and axis.linear_below * 0.2)
+        return low, max(top, axis.linear_below) if up else top
     return low - down, high + up
 
 
@@ -308,7 +317,7 @@ def _channel(name: str, axis: Axis, ends: tuple[float, float] | None) -> Spec:
 
 
 def _decades(axis: Axis, low: float, high: float) -> tuple[float, ...]:
-    """Ticks of a logarithmic axis, of which a chart would choose few or none: 1, 2 and 5 in a short one, else decades."""
+    """Ticks of a logarithmic axis, of which a chart would choose few: 1, 2 and 5 if it is short, else decades."""
     if axis.scale not in ("log", "symlog"):
         return ()
     least = max(low, axis.linear_below) if axis.scale == "symlog" else low
