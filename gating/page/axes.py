@@ -30,8 +30,9 @@ def _ends(figure: Figure, panel: Panel, of: Literal["x", "y"]) -> tuple[float, f
     ]
     values = np.concatenate(found) if found else np.zeros(0)
     values = values[np.isfinite(values) & ((values > 0) | (axis.scale != "log"))]
-    low = axis.low if axis.low is not None else float(values.min()) if len(values) else 0.0
-    high = axis.high if axis.high is not None else float(values.max()) if len(values) else 1.0
+    empty = (0.1, 1.0) if axis.scale == "log" else (0.0, 1.0)
+    low = axis.low if axis.low is not None else float(values.min()) if len(values) else empty[0]
+    high = axis.high if axis.high is not None else float(values.max()) if len(values) else empty[1]
     return _widened(axis, low, high)
 
 
@@ -43,7 +44,8 @@ def _widened(axis: Axis, low: float, high: float) -> tuple[float, float]:
     room = 0.04 * (high - low) or abs(high) * 0.04 or 0.5
     down, up = (0.0 if axis.low is not None else room), (0.0 if axis.high is not None else room)
     if axis.scale in ("symlog", "sqrt") and (low >= 0 or axis.low is not None):
-        return low, high * (1.25 if axis.scale == "symlog" else 1.05) + (up and axis.linear_below * 0.2)
+        top = high * (1.25 if axis.scale == "symlog" else 1.05) + (up and axis.linear_below * 0.2)
+        return low, max(top, axis.linear_below) if up else top
     return low - down, high + up
 
 

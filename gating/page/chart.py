@@ -31,6 +31,8 @@ COLOURS = {
 """Colours that follow the reader's light or dark mode on the page, and the names of their variables there."""
 
 PANEL_WIDTH, PANEL_HEIGHT = 215, 150  # pixels
+SAFE = {ord("\\"): "⧵", **dict.fromkeys([*range(32), 127, 0x2028, 0x2029], " ")}
+"""For titles of what a reader points at, which Vega-Lite writes into code and in which it escapes quotes alone."""
 MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
 
 FIELDS = {
@@ -61,7 +63,7 @@ def columns_of(figure: Figure, target: Target = "page") -> dict[str, list[Any]]:
                 kept = kept[kept["step"].isna() | (kept["step"] == figure.steps[-1])]
             part = kept[[name for name in FIELDS if name in kept]].rename(columns=FIELDS)
             parts.append(part.assign(p=place, m=_mark(layer), k=layer.look.name))
-    rows = pd.concat(parts, ignore_index=True).reindex(columns=[*FIELDS.values(), "p", "m", "k"])
+    rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=[*FIELDS.values(), "p", "m", "k"])
     if target != "page":
         said = [_said(*map(float, ends)) for ends in rows[["y", "l", "h", "n"]].to_numpy(np.float64, na_value=np.nan)]
         rows["t"] = rows["t"].where(rows["t"].notna(), pd.Series(said, rows.index, dtype=object))
@@ -217,9 +219,10 @@ def _config(target: Target) -> Spec:
     axis = {"labelColor": ink, "titleColor": ink, "domainColor": ink, "tickColor": ink, "gridColor": grid}
     return {
         "aria": target == "notebook",  # the page and a paper have words beside their figures
-        "background": None if target == "page" else PAPER,
+        "background": "transparent" if target == "page" else PAPER,
         "font": "system-ui, sans-serif" if target == "page" else "sans-serif",
         "view": {"stroke": None},
+        "mark": {"aria": False},  # what it would say of a mark is names of fields
         "axis": {**axis, "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11.5, "labelOverlap": True},
         "title": {"color": ink, "subtitleColor": ink, "anchor": "start", "fontSize": 12, "fontWeight": 600},
         "legend": {
@@ -242,8 +245,9 @@ def _panel(figure: Figure, place: int, scales: Scales, target: Target) -> Spec:
     layers = [{"transform": [*_filters(place, layer.pop("of"), figure, target)], **layer} for layer in layers]
     if target != "paper" and layers and figure.x.scale != "words" and panel.y.scale != "words":
         zoom = {"type": "interval", "encodings": ["x", "y"], "zoom": "wheel![event.ctrlKey || event.shiftKey]"}
-        first = next(layer for layer in layers[::-1] if {"x", "y"} <= layer["encoding"].keys())
-        first["params"] = [{"name": f"zoom{place}", "select": zoom, "bind": "scales"}]
+        at = [layer for layer in layers[::-1] if {"x", "y"} <= layer["encoding"].keys()]
+        first = next(iter(at), layers[0])
+        first["params"] = [{"name": f"zoom{place}", "select": zoom, "bind": "scales"}] if at else []
         if target == "notebook" and place == 0 and looks_of(figure):
             first["params"].append({"name": "shown", "select": {"type": "point", "fields": ["k"]}, "bind": "legend"})
     if not layers:
@@ -261,8 +265,8 @@ def _panel(figure: Figure, place: int, scales: Scales, target: Target) -> Spec:
 def _ground(figure: Figure, panel: Panel, scales: Scales, target: Target) -> Ground:
     x, y = channel(figure, panel, "x"), channel(figure, panel, "y")
     hover = [
-        {"field": "k", "type": "nominal", "title": figure.legend or "of"},
-        {"field": "x", "type": x["type"], "title": figure.x.label, "format": NUMBERS},
+        {"field": "k", "type": "nominal", "title": figure.legend.translate(SAFE) or "of"},
+        {"field": "x", "type": x["type"], "title": figure.x.label.translate(SAFE), "format": NUMBERS},
         {"field": "t", "type": "nominal", "title": "value"},
     ]
     shade: Spec | None = None

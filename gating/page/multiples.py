@@ -28,7 +28,7 @@ __all__ = [
     "points",
 ]
 
-DASHED, DOTTED, DASH_DOTTED = (6, 4), (1.5, 3), (6, 3, 1.5, 3)
+DASHED, DOTTED, DASH_DOTTED, LONG_DASHED = (6, 4), (1.5, 3), (6, 3, 1.5, 3), (13, 4)
 """Strokes and gaps of lines."""
 
 X_LABELS = {"n": "training sequences N", "step": "training steps"}
@@ -250,7 +250,12 @@ def _measured(cell: pd.DataFrame, row: Row, spec: Multiples) -> Iterator[Layer]:
             name = f"{look.name}: {trace.suffix}" if trace.suffix else look.name
             mine = look._replace(name=name, dash=trace.dash, shape="" if trace.suffix or spec.lines else look.shape)
             if spec.x == "step" and curves["step"].isna().all():
+<<<<<<< HEAD
                 yield Layer(mine, points(curves, "step"), "across")
+=======
+                level = mine._replace(dash=mine.dash or LONG_DASHED)  # which theory's may lie on
+                yield Layer(level, points(curves.assign(step=np.nan), "step"), "across")
+>>>>>>> b93563aac6d1eabc85d14424fcea565b8a85db3b
             else:
                 shown = points(curves, spec.x, **({"line": spec.lines} if spec.lines else {}))
                 yield Layer(mine, shown, "line" if spec.lines else "curve")
