@@ -250,12 +250,8 @@ def _measured(cell: pd.DataFrame, row: Row, spec: Multiples) -> Iterator[Layer]:
             name = f"{look.name}: {trace.suffix}" if trace.suffix else look.name
             mine = look._replace(name=name, dash=trace.dash, shape="" if trace.suffix or spec.lines else look.shape)
             if spec.x == "step" and curves["step"].isna().all():
-<<<<<<< HEAD
-                yield Layer(mine, points(curves, "step"), "across")
-=======
                 level = mine._replace(dash=mine.dash or LONG_DASHED)  # which theory's may lie on
-                yield Layer(level, points(curves.assign(step=np.nan), "step"), "across")
->>>>>>> b93563aac6d1eabc85d14424fcea565b8a85db3b
+                yield Layer(level, points(curves, "step"), "across")
             else:
                 shown = points(curves, spec.x, **({"line": spec.lines} if spec.lines else {}))
                 yield Layer(mine, shown, "line" if spec.lines else "curve")
