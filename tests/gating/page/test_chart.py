@@ -31,7 +31,7 @@ NAN, INF = math.nan, math.inf
 def test_every_mark_and_scale_is_valid_vega_lite(name, target):
     spec = specification(FIGURES[name], target)
     json.dumps(spec, allow_nan=False)
-    altair.ConcatChart.from_dict(spec)
+    altair.Chart.from_dict(spec)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -167,7 +167,7 @@ def test_what_no_axis_can_show_is_left_out_and_the_rest_is_drawn(axis, rows, mar
     held = figure(mark, x=Axis("x"), y=axis, rows=pd.DataFrame(rows, dtype=float))
     json.dumps(specification(held, "page"), allow_nan=False)
     for target in ("page", "notebook", "paper"):
-        altair.ConcatChart.from_dict(specification(held, target))
+        altair.Chart.from_dict(specification(held, target))
     text = svg(held)
     assert not re.search(r"NaN|Infinity|undefined", text)
     assert len(ticks(text, "Y")) >= 2
@@ -194,7 +194,7 @@ def test_an_empty_panel_says_that_nothing_was_measured():
     one = figure("curve")
     held = replace(one, panels=(*one.panels, Panel("row", "empty", Axis("y"), ())), columns=2)
     for target in ("page", "notebook", "paper"):
-        altair.ConcatChart.from_dict(specification(held, target))
+        altair.Chart.from_dict(specification(held, target))
         assert "not measured" in json.dumps(specification(held, target))
     assert svg(held).count(">not measured</text>") == 1
     alone = replace(one, panels=held.panels[1:])
