@@ -116,7 +116,8 @@ def _own(command: str, given: list[str]) -> None:
         return
     arguments = given or (["runs"] if command == "ls" else [])
     if len(arguments) != len(place.split()) or any(argument.startswith("-") for argument in arguments):
-        raise SpecError([f"`{command}` must have {place} behind it; got {' '.join(given) or 'nothing'}"])
+        many = "one argument" if len(place.split()) == 1 else f"{len(place.split())} arguments"
+        raise SpecError([f"`{command}` must have {many}, {place}; got {' '.join(given) or 'none'}"])
     run(*arguments)
 
 

@@ -47,7 +47,7 @@ def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
     parts = [f"{GROUPS[group]}, {_crossed(found[group], measured)}" for group in PAIR if group in found]
     if parts:
         yield (
-            "Shown labels that its weights have never seen, the Transformer goes over from its context to its weights "
+            "Shown classes whose labels have moved, the Transformer goes over from its context to its weights "
             f"(effective gate above 1/2): {'; '.join(parts)}."
         )
     else:
