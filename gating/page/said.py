@@ -1,12 +1,15 @@
 """Pieces of the sentences that say what came out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from gating.page.text_table import whole, with_ends
 
 __all__ = ["few_seeds", "interval", "listed", "sized"]
+
+NO_SPREAD = "No interval says how much another would differ"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
@@ -19,7 +22,7 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def interval(row: pd.Series) -> str:
+def interval(row: Mapping[Any, Any] | pd.Series) -> str:
     """Value and interval of a row, with three figures.
 
     Example:
@@ -29,7 +32,7 @@ def interval(row: pd.Series) -> str:
     return with_ends(*(float(row[name]) for name in ("value", "low", "high")))
 
 
-def sized(row: pd.Series) -> str:
+def sized(row: Mapping[Any, Any] | pd.Series) -> str:
     """A number of sequences, steps or bits of a row, with the ends of its interval.
 
     Example:
@@ -45,9 +48,10 @@ def few_seeds(table: pd.DataFrame, over: str = "its test sequences") -> tuple[st
 
     Args:
         table: rows of the schema of `gating.results`.
-        over: what intervals of one seed are over.
+        over: what intervals of one seed are over; empty where one seed has none.
     """
     seeds = table.loc[(table["kind"] == "measured") & ~table["answer"], "seed"].dropna().nunique()
     if seeds == 1:
-        return (f"Caution: this is one seed. Intervals are over {over} alone, and another seed may differ.",)
+        spread = f"Intervals are over {over} alone, and another seed may differ" if over else NO_SPREAD
+        return (f"Caution: this is one seed. {spread}.",)
     return ("Caution: two seeds say little about how much a third would differ.",) if seeds == 2 else ()

@@ -31,10 +31,11 @@ class Reader:
             self.tab.wait_for_timeout(50)
 
     def cut(self):
-        """What sticks out of the page to the right: how far the page scrolls, and charts that are wider than their box."""
+        """What sticks out of the page to the right: the page itself, and charts that are wider than the window."""
         return self.tab.evaluate(
             """() => [...document.querySelectorAll('.chart svg')]
-                .filter((svg) => svg.getBoundingClientRect().right > innerWidth + 1).map((svg) => svg.closest('figure').id)
+                .filter((svg) => svg.getBoundingClientRect().right > innerWidth + 1)
+                .map((svg) => svg.closest('figure').id)
                 .concat(document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : [])"""
         )
 
@@ -62,7 +63,8 @@ class Reader:
         """Controls that the Tab key does not come to."""
         self.tab.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
         wanted = self.tab.evaluate(
-            f"""() => {{ window.stops = [...document.querySelectorAll("{STOPS}")].filter((each) => each.checkVisibility());
+            f"""() => {{ window.stops = [...document.querySelectorAll("{STOPS}")];
+                window.stops = window.stops.filter((each) => each.checkVisibility());
                 window.reached = new Set(); return window.stops.length; }}"""
         )
         for _ in range(wanted + 3):

@@ -30,12 +30,12 @@ def shape(browser, file):
     with reading(browser, file) as reader:
         reader.open_all()
         reader.told()
-        assert reader.tab.locator("img, iframe, object, embed, link, base, form").count() == 0
+        assert reader.tab.locator("img, iframe, object, embed, link, base").count() == 0
         assert reader.tab.locator("script").count() == 2
         assert reader.tab.evaluate("[...document.querySelectorAll('*')].flatMap((each) => [...each.attributes])"
                                    ".filter((each) => each.name.startsWith('on')).length") == 0  # fmt: skip
         return reader.tab.evaluate(
-            """() => Object.fromEntries(['figure', 'fieldset', 'table', 'tr', 'td', 'button', 'details', 'li',
+            """() => Object.fromEntries(['figure', 'form', 'fieldset', 'table', 'tr', 'td', 'button', 'details', 'li',
                 '.chart svg', '.mark-symbol path', '.mark-rect path', '.mark-line path']
                 .map((kind) => [kind, document.querySelectorAll(kind).length]))"""
         )

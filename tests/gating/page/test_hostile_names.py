@@ -104,6 +104,12 @@ def test_a_page_takes_any_text_anywhere(start):
     check(generic_files(naming), generic_files(harmless), [NAMES[start]])
 
 
+def test_a_page_takes_all_of_them_together():
+    wanted = generic_files(harmless)
+    for start in range(0, len(NAMES), 4):
+        check(generic_files(in_turn(start)), wanted, list(NAMES))
+
+
 @pytest.mark.parametrize("study", CASES)
 def test_the_page_of_a_study_takes_any_name_of_its_table_its_settings_and_its_machine(study, runs):
     folder = run(study, next(iter(CASES[study])), runs)
