@@ -4,6 +4,7 @@ Text of the data is data in it: never a name of a field, a part of an expression
 """
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ PANEL_WIDTH, PANEL_HEIGHT = 215, 150  # pixels
 SAFE = {ord("\\"): "⧵", **dict.fromkeys([*range(32), 127, 0x2028, 0x2029], " ")}
 """For titles of what a reader points at, which Vega-Lite writes into code and in which it escapes quotes alone."""
 MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no SVG file may hold, and on which the program that draws one ends without a word."""
 
 FIELDS = {
     "x": "x",
@@ -158,7 +161,16 @@ def specification(figure: Figure, target: Target) -> Spec:
         spec["params"].append({"name": "step", "value": figure.steps[-1], **(bind if target == "notebook" else {})})
     if not spec["params"]:
         del spec["params"]
-    return spec
+    return spec if target == "page" else _printable(spec)
+
+
+def _printable(value: Any) -> Any:
+    """A part of a specification with a sign in place of every character that cannot be drawn."""
+    if isinstance(value, dict):
+        return {name: _printable(held) for name, held in value.items()}
+    if isinstance(value, list):
+        return [_printable(held) for held in value]
+    return NOT_XML.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def _key(figure: Figure, scales: Scales) -> list[Spec]:

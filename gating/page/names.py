@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+from zlib import crc32
 
 __all__ = [
     "GREY",
@@ -88,9 +89,10 @@ def system_of(key: str) -> System:
     """
     if key in _SYSTEMS:
         return _SYSTEMS[key]
-    turn = sum(key.encode(errors="replace")) % len(OTHER_COLOURS)
+    turn, colour = divmod(crc32(key.encode(errors="replace")), len(OTHER_COLOURS))
+    filled, shape = divmod(turn, len(OTHER_SHAPES))
     name = key.replace("_", " ")
-    return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[turn], OTHER_SHAPES[turn])
+    return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[colour], OTHER_SHAPES[shape], filled % 2 == 0)
 
 
 def in_places(keys: Iterable[str], order: Iterable[str]) -> list[str]:

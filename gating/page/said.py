@@ -12,6 +12,8 @@ __all__ = ["Row", "few_seeds", "interval", "listed", "sized"]
 Row = Mapping[Any, Any] | pd.Series
 """A row of a table, by the names of its columns."""
 
+NO_SPREAD = "No interval says how much another would differ"
+
 
 def listed(words: Sequence[str], last: str = "and") -> str:
     """Words as a list in a sentence.
@@ -49,9 +51,10 @@ def few_seeds(table: pd.DataFrame, over: str = "its test sequences") -> tuple[st
 
     Args:
         table: rows of the schema of `gating.results`.
-        over: what intervals of one seed are over.
+        over: what intervals of one seed are over; empty where one seed has none.
     """
     seeds = table.loc[(table["kind"] == "measured") & ~table["answer"], "seed"].dropna().nunique()
     if seeds == 1:
-        return (f"Caution: this is one seed. Intervals are over {over} alone, and another seed may differ.",)
+        spread = f"Intervals are over {over} alone, and another seed may differ" if over else NO_SPREAD
+        return (f"Caution: this is one seed. {spread}.",)
     return ("Caution: two seeds say little about how much a third would differ.",) if seeds == 2 else ()

@@ -11,11 +11,10 @@ ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
              "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
-def missing() -> str:
-    """What these tests need and the machine has not; empty where it has all."""
-    if not chromium():
-        return "there is no chromium"
-    return "" if AXE.is_file() else "there is no axe-core: `make .venv/.axe` fetches it"
+def require(there: bool, reason: str) -> None:
+    """Where something is not there the test is skipped, but not where GATING_BROWSER says that it must run."""
+    if not there:
+        (pytest.fail if os.environ.get("GATING_BROWSER") == "required" else pytest.skip)(reason)
 
 
 def chromium() -> str:
@@ -25,9 +24,8 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def browser():
-    """The browser; where there is none the test is skipped, but not where GATING_BROWSER says that it must run."""
-    if reason := missing():
-        (pytest.fail if os.environ.get("GATING_BROWSER") == "required" else pytest.skip)(reason)
+    """The browser."""
+    require(bool(chromium()), "there is no chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as player:
@@ -39,4 +37,5 @@ def browser():
 @pytest.fixture(scope="session")
 def axe():
     """The source of axe-core."""
+    require(AXE.is_file(), "there is no axe-core: `make .venv/.axe` fetches it")
     return AXE.read_text(encoding="utf-8")

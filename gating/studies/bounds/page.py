@@ -1,5 +1,8 @@
 """Page of the study `bounds`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -56,7 +59,7 @@ def crossover_table(rows: pd.DataFrame) -> TextTable:
     body = []
     for (measure, context, group), ends in found.groupby(["measure", "context", "group"], sort=False):
         cells = ends.set_index("kind")["value"].map(whole)
-        loss = _loss_of(str(measure))
+        loss = measure_of(str(measure).removeprefix("crossover_")).meaning
         place = (str(context).replace("_", " "), GROUPS[str(group)])
         body.append((loss, *place, *(cells.get(kind, "") for kind in KINDS)))
     return TextTable(("loss", "context", "group", "earliest", "exact N*", "latest"), tuple(body))
@@ -80,19 +83,27 @@ def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]
     found = select(table, {"measure": tuple(f"crossover_{loss}" for loss in LOSSES)})
     contexts = in_order(found["context"].dropna(), ("as_trained", "relevant", "irrelevant"))
     said, first = [], select(found, {"context": contexts[0] if contexts else ""})
-    for group, rows in first.groupby("group", sort=False):
+    where = "" if contexts[:1] == ["as_trained"] else f" ({contexts[0]} contexts)" if contexts else ""
+    some = first[first["group"] != "all"]
+    for group, rows in (first if some.empty else some).groupby("group", sort=False):
         by = [
-            f"{_from(dict(zip(ends['kind'], ends['value'], strict=True)))} by {_loss_of(str(measure))}"
+            f"{_from(dict(zip(ends['kind'], ends['value'], strict=True)))} by {_loss(str(measure))}"
             for measure, ends in rows.groupby("measure", sort=False)
         ]
-        better = "answers from weights are at least as good as copying from the context"
-        said.append(f"{GROUPS[str(group)].capitalize()}: {better} {listed(by)}.")
-    never = select(found, {"context": "relevant", "kind": "exact"})
-    if len(never) and "relevant" in contexts[1:]:
-        latest = never["value"].max()
-        every = f"from N = {whole(latest)} on by every loss, for every group"
-        size = "by some loss at no N" if np.isinf(latest) else every
-        said.append(f"Where the context always shows the query's class, that is so {size}.")
+        said.append(
+            f"{GROUPS[str(group)].capitalize()}{where}: answers from weights are at least as good as copying from the "
+            f"context {listed(by)}."
+        )
+    always = select(found, {"context": "relevant"})
+    exact = select(always, {"kind": "exact"})["value"]
+    if "relevant" in contexts[1:] and len(exact) == always.groupby(["measure", "group"]).ngroups:
+        latest = float(exact.max())
+        how = "for every group and loss "
+        how += "at every N" if latest == 0 else f"from N = {whole(latest)} on"
+        how = "for some group or loss at no N" if np.isinf(latest) else how
+        said.append(f"Where the context always shows the query's class, that is so {how}.")
+    if not said:
+        said.append("The table has no N from which weights are at least as good.")
     if config.distribution.input_noise > 0:
         said.append(
             "Exact risks are of clean inputs and known classes; on noisy inputs a learner needs more sequences."
@@ -104,18 +115,31 @@ def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]
     return tuple(said)
 
 
-def _loss_of(crossover: str) -> str:
-    return measure_of(crossover.removeprefix("crossover_")).meaning
+def _loss(measure: str) -> str:
+    """The loss of a crossover, in words."""
+    return measure_of(measure.removeprefix("crossover_")).meaning
 
 
-def _from(ends: dict[str, float]) -> str:
+def _from(ends: Mapping[Any, float]) -> str:
     """From which N on weights do at least as well, from the bounds of that N, and the exact one where it is known."""
-    low, exact, high = (ends.get(kind, np.nan) for kind in KINDS)
-    if np.isnan(exact):
-        if np.isinf(high):
-            return "at no N for certain" if np.isinf(low) else f"at the earliest from N = {whole(low)} on"
-        return f"from an N between {whole(low)} and {whole(high)} on" if low < high else f"from N = {whole(high)} on"
-    return "at no N" if np.isinf(exact) else f"from N = {whole(exact)} on" if exact > 0 else "at every N"
+    low, exact, high = (float(ends.get(kind, np.nan)) for kind in KINDS)
+    if not np.isnan(exact):
+        return "at no N" if np.isinf(exact) else f"from N = {whole(exact)} on" if exact > 0 else "at every N"
+    if low == high:
+        return _from({"exact": high})
+    if np.isfinite(high):
+        return (
+            f"from an N between {whole(low)} and {whole(high)} on"
+            if low > 0
+            else f"at the latest from N = {whole(high)} on"
+        )
+    return (
+        "at no N"
+        if np.isinf(low)
+        else f"at no N before {whole(low)}"
+        if low > 0
+        else "from an N that bounds do not tell"
+    )
 
 
 def bounds_text(config: BoundsConfig, table: pd.DataFrame) -> str:

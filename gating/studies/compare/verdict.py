@@ -1,13 +1,13 @@
 """What the comparison came to, in sentences."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gating.page.said import Row, few_seeds, interval, listed, sized
+from gating.page.said import few_seeds, interval, listed, sized
 from gating.page.text_table import whole
 from gating.results.query import last_step, select, sizes
 from gating.results.table import summarise
@@ -21,6 +21,7 @@ OUT = {"distribution": "oobd", "context": "relevant"}
 """Out-of-base sequences: only the context tells the answer."""
 LARGE_RESIDUAL = 0.1  # nats, of a mixture that describes little
 PAIR = ("low", "high")
+Row = Mapping[Any, Any]
 
 
 def compare_verdict(config: CompareConfig, table: pd.DataFrame) -> tuple[str, ...]:
@@ -32,22 +33,31 @@ def compare_verdict(config: CompareConfig, table: pd.DataFrame) -> tuple[str, ..
     """
     answers = table[table["answer"]]
     summary = last_step(summarise(table[~table["answer"]]))
+    handover = _by_group(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"})
     return (
-        *_handover(answers, sizes(table)),
-        *_theory(answers),
+        *_handover(handover, sizes(table)),
+        *_theory(answers, handover, sizes(table)),
         *_stylized(summary),
         *_caveats(config, summary),
         *few_seeds(table),
     )
 
 
-def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
+def _by_group(rows: pd.DataFrame, where: Row) -> dict[str, Row]:
+    """The row of each group of classes, in order."""
+    found = {str(row["group"]): row for row in select(rows, where).to_dict("records")}
+    return {group: found[group] for group in PAIR if group in found}
+
+
+def _handover(found: dict[str, Row], measured: list[int]) -> Iterator[str]:
     """Where the Transformer's effective gate stays above 1/2, for each group of classes."""
-    found = _gates(answers)
-    parts = [f"{GROUPS[group]}, {_crossed(found[group], measured)}" for group in PAIR if group in found]
+    alike: dict[str, list[str]] = {}
+    for group, row in found.items():
+        alike.setdefault(_crossed(row, measured), []).append(GROUPS[group])
+    parts = [f"{listed(groups)}, {crossed}" for crossed, groups in alike.items()]
     if parts:
         yield (
-            "Shown classes whose labels have moved, the Transformer goes over from its context to its weights "
+            "Shown labels that its weights never saw, the Transformer answers more from weights than context "
             f"(effective gate above 1/2): {'; '.join(parts)}."
         )
     else:
@@ -55,10 +65,14 @@ def _handover(answers: pd.DataFrame, measured: list[int]) -> Iterator[str]:
 
 
 def _crossed(row: Row, measured: list[int]) -> str:
-    counts: list[Any] = [row[name] for name in ("reached", "already", "seeds")]
-    reached, already, seeds = (0 if pd.isna(count) else int(count) for count in counts)
+    reached, already, seeds = (int(np.nan_to_num(float(row[name]))) for name in ("reached", "already", "seeds"))
     if math.isnan(row["value"]):
-        return f"at an N that differs much: {reached} of {seeds} seeds do so among the sizes measured"
+        if not seeds:
+            return "at an N that no seed tells"
+        return (
+            f"in {already} of {seeds} seeds at or before N = {measured[0]:,}, the smallest measured, in the others not "
+            f"up to N = {measured[-1]:,}, the largest"
+        )
     if math.isinf(row["value"]):
         return f"not up to N = {measured[-1]:,}, the largest measured"
     if row["value"] == 0:
@@ -68,23 +82,23 @@ def _crossed(row: Row, measured: list[int]) -> str:
     return f"from N = {sized(row)} on{some}"
 
 
-def _gates(answers: pd.DataFrame) -> dict[Any, Row]:
-    """Handovers of the Transformer, by group."""
-    rows = select(answers, {"system": "transformer", "measure": "crossover_gate", "kind": "measured"})
-    return {row["group"]: row for row in rows.to_dict("records")}
-
-
-def _theory(answers: pd.DataFrame) -> Iterator[str]:
+def _theory(answers: pd.DataFrame, handover: dict[str, Row], measured: list[int]) -> Iterator[str]:
     """Where theory lets counted labels err no more than copying, beside the Transformer's handover."""
-    rows = select(answers, {"system": "theory", "measure": "crossover_error", "kind": "exact"})
-    found = dict(zip(rows["group"], rows["value"], strict=True))
-    said = [f"{GROUPS[group]} {_predicted(found[group])}" for group in PAIR if group in found]
-    if said:
-        gates = _gates(answers)
-        known = [group for group in PAIR if group in found and group in gates]
-        later = all(gates[group]["value"] > found[group] for group in known)
-        how = "earlier than the Transformer's handover" if known and later else "which is no prediction of the handover"
-        yield f"By theory, counted labels err no more than copying, contexts as trained: {listed(said)}; {how}."
+    exact = _by_group(answers, {"system": "theory", "measure": "crossover_error", "kind": "exact"})
+    found = {group: float(row["value"]) for group, row in exact.items()}
+    if found:
+        earlier = all(
+            group in handover and size < _at_least(handover[group], measured) for group, size in found.items()
+        )
+        how = "earlier than the Transformer's handover" if earlier else "which is no prediction of the handover"
+        said = listed([f"on {GROUPS[group]} {_predicted(size)}" for group, size in found.items()])
+        yield f"By theory, counted labels err no more than copying {said}; {how}."
+
+
+def _at_least(row: Row, measured: list[int]) -> float:
+    """What an N* is not below, as far as sizes were measured."""
+    known = row["value"] if math.isnan(row["low"]) else row["low"]
+    return min(known, measured[-1]) if measured else math.nan
 
 
 def _predicted(size: float) -> str:
@@ -94,48 +108,50 @@ def _predicted(size: float) -> str:
 def _stylized(summary: pd.DataFrame) -> Iterator[str]:
     """Whether the stylized model errs out of base as the Transformer does, at the largest N."""
     errors = select(summary, {**OUT, "measure": "error", "kind": "measured", "group": "low"})
-    both = errors[errors["system"].isin(["transformer", "stylized"])]
-    common = both.groupby("n")["system"].nunique()
-    if not (common == 2).any():
-        yield "The stylized model cannot be compared: the table has no out-of-base error of both models at one N."
+    models = {key: select(errors, {"system": key}).set_index("n") for key in ("transformer", "stylized")}
+    common = [n for n in models["transformer"].index if n in models["stylized"].index]
+    if not common:
+        yield "The stylized model cannot be compared: no N has an error of both models on rare classes out of base."
         return
-    n = int(common[common == 2].index.max())
-    at = {row["system"]: row for row in select(both, {"n": n}).to_dict("records")}
-    mine, other = at["transformer"], at["stylized"]
+    n = max(common)
+    mine, other = (dict(models[key].loc[[n]].iloc[0]) for key in models)
     apart = mine["low"] > other["high"] or other["low"] > mine["high"]
     more = "more" if mine["value"] > other["value"] else "less"
     how = f"it errs {more} than the stylized model" if apart else "it cannot be told apart from the stylized model"
     yield (
         f"At N = {n:,}, on rare classes out of base, {how}: error {interval(mine)} and {interval(other)}. "
-        "(An error of 1 is an answer from the weights, 0 one from the context.)"
+        "(1 is from weights, 0 from context.)"
     )
 
 
 def _caveats(config: CompareConfig, summary: pd.DataFrame) -> Iterator[str]:
-    """Sizes at which the Transformer has learnt neither, and those at which no mixture describes it."""
-    mine = select(summary, {**OUT, "system": "transformer", "kind": "measured", "group": PAIR})
-    errors = select(mine, {"measure": "error"})
-    first = errors[errors["n"] == errors["n"].min()]
-    poor = first[first["value"].between(0.25, 0.75)]
-    if len(poor):
-        values = [f"{value:.2f} for {GROUPS[str(group)]}" for group, value in poor[["group", "value"]].to_numpy()]
+    """Sizes at which the Transformer does neither, guesses, or is described by no mixture."""
+    mine = select(summary, {"system": "transformer", "kind": "measured", "group": PAIR})
+    errors = select(mine, {**OUT, "measure": "error"})
+    first = errors[(errors["n"] == errors["n"].min()).fillna(False)]
+    between = [f"{row.value:.2f} for {GROUPS[str(row.group)]}" for row in first.itertuples() if 0.25 < row.value < 0.75]
+    if between:
         yield (
-            f"With N = {int(first['n'].iloc[0]):,} training sequences it has not learnt to copy either: out of base it "
-            f"errs {listed(values)}."
+            f"At N = {int(first['n'].iloc[0]):,} it neither copies nor answers from weights throughout: "
+            f"out of base it errs {listed(between)}."
         )
     chance = chance_error(as_plain(config))
-    where = {"system": "transformer", "distribution": "ibd", "context": "as_trained", "measure": "error"}
-    usual = select(summary, where)
-    at = sorted(int(n) for n in usual.loc[usual["high"] >= (chance or np.inf), "n"].dropna().unique())
-    if at:
-        sizes_ = listed([f"{n:,}" for n in at])
-        yield f"At N = {sizes_} its error on sequences like those of training is not below chance ({chance:.2f})."
-    residual = select(mine, {"measure": "effective_gate_residual"})
+    usual = select(mine, {"distribution": "ibd", "context": "as_trained", "measure": "error"})
+    guesses = usual[usual["high"].fillna(usual["value"]) >= (math.inf if chance is None else chance)]
+    if len(guesses):
+        found = [f"N = {listed(_sizes(rows))} ({GROUPS[str(group)]})" for group, rows in guesses.groupby("group")]
+        yield (
+            f"On training-like sequences its error is not certain to be below chance, {chance:.2f}, at {listed(found)}."
+        )
+    residual = select(mine, {**OUT, "measure": "effective_gate_residual"})
     large = residual[residual["value"] > LARGE_RESIDUAL]
     if len(large):
-        found = [f"{int(n):,}" for n in sorted(large["n"].unique())]
-        where_ = "any N" if len(found) == residual["n"].nunique() else f"N = {listed(found)}"
+        at = "any N" if large["n"].nunique() == residual["n"].nunique() else f"N = {listed(_sizes(large))}"
         yield (
-            f"No mixture of g and h describes it well at {where_} (up to {large['value'].max():.2g} nats are left): "
+            f"No mixture of g and h describes it well at {at} (up to {large['value'].max():.2g} nats are left): "
             "its gate says little there."
         )
+
+
+def _sizes(rows: pd.DataFrame) -> list[str]:
+    return [f"{int(n):,}" for n in sorted(rows["n"].dropna().unique())]

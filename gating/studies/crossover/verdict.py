@@ -129,6 +129,6 @@ def _caveats(noise: float, trained: pd.DataFrame) -> Iterator[str]:
     if noise > 0 and not trained.empty:
         yield f"Theory counts labels of known classes; the Transformers' inputs have noise {noise:g}."
     if trained["seed"].nunique() == 1:
-        yield "Caution: this is one seed. No interval says how much another would differ."
+        yield from few_seeds(trained, "")
     else:
         yield from few_seeds(trained)

@@ -1,5 +1,6 @@
 """Page of the study `phases`."""
 
+import numpy as np
 import pandas as pd
 
 from gating.page.cells import map_axis, map_cells
@@ -63,21 +64,31 @@ def groups_of(table: pd.DataFrame) -> list[str]:
 
 def phases_verdict(config: PhasesConfig, table: pd.DataFrame) -> tuple[str, ...]:
     """What is certified where: the shares of each group, and where its first and last line change."""
-    shares = select(table, {"measure": tuple(SHARES)}).set_index(["group", "measure"])["value"]
     groups = groups_of(table)
     said = []
     for group in [group for group in groups if group != "all"] or groups:
-        context, weights, open_ = (f"{100 * shares.get((group, name), 0.0):.0f}%" for name in SHARES)
+        grid = grid_of(table, config, group)
+        values = grid.to_numpy(np.float64)
+        values = values[~np.isnan(values)]
+        context, weights, open_ = (_percent(float((values == phase).mean())) for phase in SHARES.values())
         said.append(
-            f"{GROUPS[group].capitalize()}: answers must come from the context in {context} of the settings on the map "
-            f"and from the weights in {weights}; in {open_} the bounds do not decide. "
-            f"{_borders(config, grid_of(table, config, group))}"
+            f"{GROUPS[group].capitalize()}: answers must come from the context in {context} of the settings on the "
+            f"map, from the weights in {weights}; in {open_} the bounds do not decide. {_borders(config, grid)}"
         )
+    if not said:
+        said.append("The table has no points of the map: nothing can be said.")
     loss = f"by {measure_of(config.measure).meaning}, {config.context.replace('_', ' ')} contexts"
     said.append(
         f"This is theory {loss}; shares are of the settings that are drawn, and change with the ends of the map."
     )
     return tuple(said)
+
+
+def _percent(share: float) -> str:
+    """A share in per cent, which is 0% or 100% only where it is none or all."""
+    if 0 < share < 0.005 or 0.995 < share < 1:
+        return "less than 1%" if share < 0.5 else "more than 99%"
+    return f"{100 * share:.0f}%"
 
 
 def _borders(config: PhasesConfig, grid: pd.DataFrame) -> str:

@@ -7,10 +7,8 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import altair
 import pandas as pd
@@ -21,6 +19,7 @@ from gating.page.chart import columns_of, legend_of, specification
 from gating.page.figures import Axis, Figure, Layer, Panel
 from gating.page.names import SHAPES, System
 from gating.page.page import svg
+from tests.hostile import PLAIN, parts
 
 FIGURES = dict(every())
 NAN, INF = math.nan, math.inf
@@ -46,29 +45,12 @@ def test_all_marks_are_tried():
     assert set(MARKS) == {"curve", "line", "points", "across", "upright", "cells", "frame", "words"}
 
 
-def parts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text in a specification with the names that lead to it, and every name itself."""
-    if isinstance(value, dict):
-        for name, held in value.items():
-            yield (*path, "a name"), name
-            yield from parts(held, (*path, name))
-    elif isinstance(value, list):
-        for held in value:
-            yield from parts(held, path)
-    elif isinstance(value, str):
-        yield path, value
-
-
 def marked(text: str, colour: str = "#0072b2") -> Figure:
     """A figure all of whose texts hold `text`."""
     rows = points("curve").assign(said=text, line=text, step=1)
     layer = Layer(System(f"look {text}", text, colour, "circle"), rows, "curve")
     panel = Panel(f"row {text}", f"column {text}", Axis(f"y {text}"), (layer, layer._replace(mark="points")))
     return Figure("made-up", f"title {text}", (text,), Axis(f"x {text}"), (panel,), 1, steps=(1, 2), legend=text)
-
-
-PLAIN = {"title", "text", "domain"}
-"""Where a text is shown as it is: of titles, and of the entries of a scale."""
 
 
 @pytest.mark.parametrize("target", ["page", "notebook"])
