@@ -10,6 +10,7 @@ import pandas as pd
 from gating.page.figures import Axis, Block, Figure, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
+from gating.page.said import in_lines
 from gating.page.text_table import TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
@@ -126,7 +127,7 @@ def finetune_text(config: FinetuneConfig, table: pd.DataFrame) -> str:
     for (mixture, exposure), label in labels_of(config).items():
         here = select(found, {"mixture": mixture, "exposure": exposure})
         lines.append((label, *(_cell(select(here, where)) for where in MAIN.values())))
-    said = "\n".join(finetune_verdict(config, table))
+    said = in_lines(finetune_verdict(config, table))
     outcomes = TextTable(("mixture", *MAIN), tuple(lines))
     return f"{said}\n\nAfter {config.training.steps} steps. {seeds_phrase(found)}\n\n{outcomes}"
 

@@ -230,7 +230,6 @@ def _config(target: Target) -> Spec:
     ink, grid = _colour(INK, target), _colour("#dcdce0", target)
     axis = {"labelColor": ink, "titleColor": ink, "domainColor": ink, "tickColor": ink, "gridColor": grid}
     return {
-        "aria": target == "notebook",  # the page and a paper have words beside their figures
         "background": "transparent" if target == "page" else PAPER,
         "font": "system-ui, sans-serif" if target == "page" else "sans-serif",
         "view": {"stroke": None},

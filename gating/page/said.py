@@ -1,5 +1,6 @@
 """Pieces of the sentences that say what came out."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,11 +8,12 @@ import pandas as pd
 
 from gating.page.text_table import whole, with_ends
 
-__all__ = ["Row", "few_seeds", "interval", "listed", "sized"]
+__all__ = ["Row", "few_seeds", "in_lines", "interval", "listed", "sized"]
 
 Row = Mapping[Any, Any] | pd.Series
 """A row of a table, by the names of its columns."""
 
+WIDTH = 100
 NO_SPREAD = "No interval says how much another would differ"
 
 
@@ -44,6 +46,17 @@ def sized(row: Row) -> str:
     """
     value, *ends = (float(row[name]) for name in ("value", "low", "high"))
     return whole(value) + (f" [{', '.join(map(whole, ends))}]" if not any(map(pd.isna, ends)) else "")
+
+
+def in_lines(sentences: Sequence[str]) -> str:
+    """Sentences for a terminal, each from the beginning of a line.
+
+    Example:
+        >>> print(in_lines(["One.", "Two."]))
+        One.
+        Two.
+    """
+    return "\n".join(line for sentence in sentences for line in textwrap.wrap(sentence, WIDTH, subsequent_indent="  "))
 
 
 def few_seeds(table: pd.DataFrame, over: str = "its test sequences") -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pandas as pd
 from gating.page.figures import Axis, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
-from gating.page.said import listed
+from gating.page.said import in_lines, listed
 from gating.page.text_table import Block, TextTable, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
@@ -146,7 +146,7 @@ def bounds_text(config: BoundsConfig, table: pd.DataFrame) -> str:
     """What came out, risks at a few N, and crossovers, for a terminal."""
     tables = [*_risk_tables(table, MOST_COLUMNS), (CROSSOVERS, crossover_table(table))]
     shown = (f"{title}\n\n{found}" for title, found in tables if found.rows)
-    return "\n\n".join(["\n".join(bounds_verdict(config, table)), *shown])
+    return "\n\n".join([in_lines(bounds_verdict(config, table)), *shown])
 
 
 def _figure(measure: str) -> Multiples:

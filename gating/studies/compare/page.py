@@ -7,6 +7,7 @@ import pandas as pd
 
 from gating.page.figures import Page
 from gating.page.multiples import DASHED, DOTTED, Mark, Multiples, Row, Trace, YAxis
+from gating.page.said import in_lines
 from gating.page.text_table import Block
 from gating.results.query import select
 from gating.results.table import summarise
@@ -93,4 +94,4 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
 def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:
     """What came out, errors at the last step, and crossings, for a terminal."""
     crossings = (f"{title}\n\n{found}" for title, found in tables.crossing_tables(config, table) if found.rows)
-    return "\n\n".join(["\n".join(compare_verdict(config, table)), tables.error_text(table), *crossings])
+    return "\n\n".join([in_lines(compare_verdict(config, table)), tables.error_text(table), *crossings])

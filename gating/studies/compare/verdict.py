@@ -57,7 +57,7 @@ def _handover(found: dict[str, Row], measured: list[int]) -> Iterator[str]:
     parts = [f"{listed(groups)}, {crossed}" for crossed, groups in alike.items()]
     if parts:
         yield (
-            "Shown labels that its weights never saw, the Transformer answers more from weights than context "
+            "Shown moved labels, the Transformer answers more from weights than context "
             f"(effective gate above 1/2): {'; '.join(parts)}."
         )
     else:

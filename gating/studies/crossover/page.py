@@ -8,7 +8,7 @@ import pandas as pd
 from gating.page.figures import Axis, Figure, Layer, Page, Panel
 from gating.page.multiples import DASHED, DOTTED, Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import GREY, System, system_of
-from gating.page.said import interval, sized
+from gating.page.said import in_lines, interval, sized
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
 from gating.studies.crossover.answers import PARTS, Onset, by_onset, frequencies
@@ -115,7 +115,7 @@ def _size(row: pd.Series) -> str:
 def crossover_text(config: CrossoverConfig, table: pd.DataFrame) -> str:
     """What came out, then predicted and measured N*, for a terminal."""
     tables = (f"{title}\n\n{found}" for title, found in crossover_tables(table).items())
-    return "\n\n".join(["\n".join(crossover_verdict(config, table)), *tables, WORDS.said["intervals"]])
+    return "\n\n".join([in_lines(crossover_verdict(config, table)), *tables, WORDS.said["intervals"]])
 
 
 def _low(label: str, distribution: str, context: str, measure: str, axis: YAxis) -> Row:

@@ -6,7 +6,7 @@ import pandas as pd
 from gating.page.cells import map_axis, map_cells
 from gating.page.figures import Block, Figure, Layer, Page, Panel
 from gating.page.names import in_order
-from gating.page.said import listed
+from gating.page.said import in_lines, listed
 from gating.page.text_table import TextTable, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
@@ -137,5 +137,5 @@ def phases_text(config: PhasesConfig, table: pd.DataFrame) -> str:
     """What is certified where, and shares, for a terminal."""
     points = select(table, {"measure": "phase"})
     n_points = len(points) // max(points["group"].nunique(), 1)
-    said = "\n".join(phases_verdict(config, table))
+    said = in_lines(phases_verdict(config, table))
     return f"{said}\n\nCertified phases of {n_points:,} points for each group.\n\n{share_table(table)}"

@@ -8,7 +8,7 @@ import pandas as pd
 from gating.page.figures import Axis, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order, system_of
-from gating.page.said import few_seeds, interval, listed, sized
+from gating.page.said import few_seeds, in_lines, interval, listed, sized
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
@@ -149,7 +149,7 @@ def _of_losses(regrets: pd.DataFrame, paid: pd.DataFrame, loss: str) -> Iterator
 def regret_text(table: pd.DataFrame) -> str:
     """Regrets and totals for a terminal."""
     summary = summarise(last_step(table[~table["answer"]]))
-    parts = ["\n".join(regret_verdict(table)), f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"]
+    parts = [in_lines(regret_verdict(table)), f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"]
     for loss, title in _losses(summary).items():
         tables = regret_table(summary, loss, "all"), total_table(summary, loss)
         parts += [f"{title.capitalize()}, all cells", *map(str, tables)]

@@ -9,6 +9,7 @@ import pandas as pd
 from gating.page.figures import Axis, Figure, Layer, Page, Panel
 from gating.page.multiples import DASHED, DOTTED, points
 from gating.page.names import GREY, INK, SHAPES, System, declare_systems, in_order, system_of
+from gating.page.said import in_lines
 from gating.page.text_table import with_ends
 from gating.results.columns import measure as measure_of
 from gating.results.query import seeds_phrase, select
@@ -50,7 +51,7 @@ def strategies_text(config: StrategiesConfig, table: pd.DataFrame) -> str:
     """What came out; agreement of the posterior, its parameters, exponents and thresholds. Cells are on the page."""
     parameters = tables.parameter_table(select(table, {"system": "posterior"}))
     found = (tables.posterior_table(table), parameters, tables.exponent_table(table))
-    return "\n\n".join(["\n".join(strategies_verdict(config, table)), WORDS.said["over_runs"], *map(str, found)])
+    return "\n\n".join([in_lines(strategies_verdict(config, table)), WORDS.said["over_runs"], *map(str, found)])
 
 
 def strategy_cells(table: pd.DataFrame, distribution: str) -> pd.DataFrame:
