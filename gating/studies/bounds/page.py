@@ -146,7 +146,9 @@ def bounds_text(config: BoundsConfig, table: pd.DataFrame) -> str:
     """What came out, risks at a few N, and crossovers, for a terminal."""
     tables = [*_risk_tables(table, MOST_COLUMNS), (CROSSOVERS, crossover_table(table))]
     shown = (f"{title}\n\n{found}" for title, found in tables if found.rows)
-    return "\n\n".join([in_lines(bounds_verdict(config, table)), *shown])
+    left = table.loc[table["kind"].notna(), "n"].nunique() - MOST_COLUMNS
+    rest = [f"Left out here: {left} of the N, which `--json` and the page have."] if left > 0 else []
+    return "\n\n".join([in_lines(bounds_verdict(config, table)), *shown, *rest])
 
 
 def _figure(measure: str) -> Multiples:
