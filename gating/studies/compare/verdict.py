@@ -58,7 +58,7 @@ def _handover(found: dict[str, Row], measured: list[int]) -> Iterator[str]:
     if parts:
         yield (
             "Shown labels that its weights never saw, the Transformer answers more from weights than context "
-            f"(effective gate above 1/2): {'; '.join(parts)}."
+            f"(gate above 1/2): {'; '.join(parts)}."
         )
     else:
         yield "The table has no handover of the Transformer: it needs its effective gate at two or more sizes N."
