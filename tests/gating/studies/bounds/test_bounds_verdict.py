@@ -51,7 +51,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...], tuple[str, ...]]] 
     "no earliest": (crossover("low", lower=0, upper=400), ("at the latest from N = 400 on",), ("between",
         "from N = 0")),
     "bounds that say never": (crossover("low", lower=INF, upper=INF), ("at no N by",), ("from", "before")[1:]),
-    "one bound is missing": (crossover("low", lower=50), ("from an N that bounds do not tell",), ("nan",
+    "one bound is missing": (crossover("low", lower=50), ("at no N before 50",), ("nan",
         "from N = 50")),
     "bounds that say nothing": (crossover("low", lower=0, upper=INF), ("an N that bounds do not tell",), ("from N =",)),
     "not exact for one group": (

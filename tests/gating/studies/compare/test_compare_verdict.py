@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
     "as hoped": (
         [*HANDOVER, *THEORY, *LEARNT],
         ("rare classes, from N = 900 [700, 1,100] on; frequent classes, from N = 200 [150, 260] on.",
-         "copying on rare classes from N = 102 and on frequent classes from N = 11; earlier than the Transformer's handover.",
+         "copying on rare classes from N = 102 and on frequent classes from N = 11; earlier than",
          "At N = 4,096, on rare classes out of base, it errs more than the stylized model: error 0.9 [",
          "(1 is from weights, 0 from context.)"),
         ("Caution", "cannot be told apart", "not up to", "chance", "neither", "No mixture"),
@@ -61,7 +61,8 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
         ("from N = 4,096", "earlier than", "inf"),
     ),
     "not reached, and predicted before": (
-        [gate("low", INF, reached=0), theory("low", 102), *LEARNT], ("earlier than the Transformer's handover",), ("inf",),
+        [gate("low", INF, reached=0), theory("low", 102), *LEARNT],
+        ("earlier than the Transformer's handover",), ("inf",),
     ),
     "reached before the first size": (
         [gate("low", 0.0, reached=0, already=3), theory("low", 0.0), *LEARNT],
@@ -80,7 +81,8 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
         ("nan", "from N ="),
     ),
     "no seed has a whole curve": (
-        [gate("low", NAN, reached=0, seeds=0), *LEARNT], ("rare classes, at an N that no seed tells",), ("nan", "0 of 0"),
+        [gate("low", NAN, reached=0, seeds=0), *LEARNT],
+        ("rare classes, at an N that no seed tells",), ("nan", "0 of 0"),
     ),
     "theory in the middle of the interval": (
         [gate("low", 900, 50, 16_000), theory("low", 102), *LEARNT], ("which is no prediction",), ("earlier than",),

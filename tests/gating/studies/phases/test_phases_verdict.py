@@ -29,8 +29,8 @@ def points(*lines: Sequence[int], group: str = "low", x: Any = ("n", SIZES), y: 
 CASES: dict[str, tuple[list[dict], tuple[str, ...], tuple[str, ...]]] = {
     "as hoped": (
         [*points((C, U, W, W), (C, C, U, W)), *points((U, W, W, W), (C, U, W, W), group="high")],
-        ("Rare classes: answers must come from the context in 38% of the settings on the map, from the weights in 38%; in "
-         "25% the bounds do not decide.", "at p_high = 0.5: from context up to 10 and from weights from 1,000",
+        ("Rare classes: answers must come from the context in 38% of the settings on the map, from the weights in 38%; "
+         "in 25% the bounds do not decide.", "at p_high = 0.5: from context up to 10 and from weights from 1,000",
          "at p_high = 0.9: from context up to 100 and from weights from 10,000", "Frequent classes: answers must come",
          "by error (0-1), as trained contexts"),
         ("throughout", "nothing is certain", "All classes"),
@@ -48,11 +48,14 @@ CASES: dict[str, tuple[list[dict], tuple[str, ...], tuple[str, ...]]] = {
         points((W, W, U, C), (W, U, C, C)), ("from context from 10,000 and from weights up to 100",),
         ("from context up to", "from weights from"),
     ),
-    "in several pieces": (points((W, U, W, W), (W, U, C, W)), ("from weights in several pieces",), ("from weights up to",)),
+    "in several pieces": (
+        points((W, U, W, W), (W, U, C, W)), ("from weights in several pieces",), ("from weights up to",),
+    ),
     "a point alone": (points((U, C, U, U), (U, U, U, U)), ("from context from 100 to 100",), ("throughout",)),
     "a line is missing": (points((C, U, W, W)), ("at p_high = 0.5",), ("p_high = 0.9", "nan")),
-    "a point is missing": (points((C, U, W, W), (C, C, U)), ("context in 43% of", "at p_high = 0.9: from context up to 100."),
-                           ("nan",)),
+    "a point is missing": (
+        points((C, U, W, W), (C, C, U)), ("context in 43% of", "at p_high = 0.9: from context up to 100."), ("nan",),
+    ),
     "few of many": (
         points(*([[C] * 99 + [W]] * 3), x=("n", range(10, 110)), y=("p_high", (0.5, 0.6, 0.7))),
         ("from the context in 99%", "from the weights in 1%"), ("100%",),
