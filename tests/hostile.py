@@ -97,14 +97,14 @@ def _texts(held: Any, name: Naming, number: int = 100) -> Any:
 
 
 def _beside(texts: dict[str, str], name: Naming) -> dict[str, str]:
-    """Samples of answers with other texts, each record with its own."""
-    changed = {}
+    """Samples of answers with other texts."""
+    known, changed = dict[str, str](), {}
     for file, text in texts.items():
         records = [json.loads(line) for line in text.split("\n") if line]
-        told = ("subject", "memorised", "stated", "said", "prompt")
-        for place, record in enumerate(records):
-            record |= {key: name(10 * place + at) for at, key in enumerate(told) if record.get(key) is not None}
-            record["prompt"] = f"{record['prompt']} {place}"
+        for record in records:
+            for key in ("subject", "memorised", "stated", "said", "prompt"):
+                if record.get(key):
+                    record[key] = known.setdefault(record[key], name(len(known)))
         changed[file] = "\n".join(map(json.dumps, records))
     return changed
 

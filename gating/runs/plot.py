@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["ENDINGS", "figures_in", "plot", "save_plot"]
 
 ENDINGS = (".svg", ".png", ".json")
+MIME_TYPE = "application/vnd.vegalite.v6+json"
 PIXELS = 2.0
 """Pixels of a PNG file for each of a screen."""
 
 
-def plot(results: Any, name: str = "") -> altair.Chart:
+def plot(results: Any, name: str = "") -> altair.ConcatChart:
     """A figure of a study's page, as a chart: hover, zoom, and in a notebook a legend that filters.
 
     Args:
@@ -52,9 +54,21 @@ def plot(results: Any, name: str = "") -> altair.Chart:
         ...
         ValueError: `name` must be one of ['error-by-n', 'log-loss-by-n']; got 'error'
     """
+    chart: altair.ConcatChart = _chart_class().from_dict(specification(_figure(results, name), "notebook"))
+    return chart
+
+
+@cache
+def _chart_class() -> type[altair.ConcatChart]:
+    """Charts that a notebook shows by itself where it knows Vega-Lite, and by a script from the network where not."""
     import altair
 
-    return altair.Chart.from_dict(specification(_figure(results, name), "notebook"))
+    class Chart(altair.ConcatChart):
+        def _repr_mimebundle_(self, *include: Any, **exclude: Any) -> Any:
+            shown = super()._repr_mimebundle_(*include, **exclude)
+            return {**shown, MIME_TYPE: self.to_dict()} if isinstance(shown, dict) else shown
+
+    return Chart
 
 
 def save_plot(results: Any, name: str, file: str | Path) -> Path:

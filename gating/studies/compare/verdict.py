@@ -57,8 +57,8 @@ def _handover(found: dict[str, Row], measured: list[int]) -> Iterator[str]:
     parts = [f"{listed(groups)}, {crossed}" for crossed, groups in alike.items()]
     if parts:
         yield (
-            "Shown moved labels, the Transformer answers more from weights than context "
-            f"(effective gate above 1/2): {'; '.join(parts)}."
+            "Shown labels that its weights never saw, the Transformer answers more from weights than context "
+            f"(gate above 1/2): {'; '.join(parts)}."
         )
     else:
         yield "The table has no handover of the Transformer: it needs its effective gate at two or more sizes N."

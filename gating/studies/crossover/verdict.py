@@ -112,8 +112,12 @@ def _slope(parts: Parts) -> str:
 def _gate(parts: Parts | None) -> Iterator[str]:
     if parts is not None:
         sizes = _reached(parts["measured"])
-        at = "at no N measured" if sizes.empty else f"at N* = {_span(sizes, sized)}"
-        yield f"The gate rises past 1/2 {at}, of which theory predicts none; {_crossed(parts['measured'])}."
+        at = (
+            "The gate crosses 1/2 at no N measured"
+            if sizes.empty
+            else f"The gate rises past 1/2 at N* = {_span(sizes, sized)}"
+        )
+        yield f"{at}, of which theory predicts none; {_crossed(parts['measured'])}."
 
 
 def _counts(ratios: list[pd.DataFrame]) -> Iterator[str]:

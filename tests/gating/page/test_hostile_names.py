@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
@@ -56,11 +57,11 @@ class Elements(HTMLParser):
         self.structure.append(("a section",))
 
 
-def drawing(text: str) -> list[str]:
+def drawing(text: str) -> Counter:
     """Elements of an SVG file that are no mark, and names of their attributes."""
     root = ET.fromstring(text)
     assert not [each for each in root.iter() if re.search(r"script|foreignObject|image$|}a$", each.tag)]
-    return [(each.tag, *each.keys()) for each in root.iter() if each.tag.endswith("}g")]
+    return Counter((each.tag, *each.keys()) for each in root.iter() if each.tag.endswith("}g"))
 
 
 def packed(page: str) -> dict:
@@ -69,20 +70,24 @@ def packed(page: str) -> dict:
     return json.loads(gzip.decompress(base64.b64decode(held)))
 
 
+def code(spec: dict) -> set[str]:
+    """Texts of a specification that no reader sees, without numbers: panels are in the order of names."""
+    return {re.sub(r"\d+", "#", text) for path, text in parts(spec) if path[-1] not in SHOWN}
+
+
 def check(files: dict[str, str], wanted: dict[str, str], names: list[str]) -> None:
     """Files with hostile names are made as those with harmless ones are, and names are text in them."""
     assert files.keys() == wanted.keys()
     found, other = Elements(files["report.html"]), Elements(wanted["report.html"])
-    assert found.structure == other.structure
+    assert Counter(found.structure) == Counter(other.structure)  # tables are in the order of names
     style, _, script = found.scripts
     assert (style, script) == (other.scripts[0], page_module._script())
     assert not {name for element in found.structure for name, *_ in element[1:] if name.startswith("on")}
     held, like = packed(files["report.html"]), packed(wanted["report.html"])
     assert len(held["figures"]) == len(like["figures"])
     for figure, same in zip(held["figures"], like["figures"], strict=True):
-        assert [path for path, _ in parts(figure["spec"])] == [path for path, _ in parts(same["spec"])]
-        code, plain = ({text for path, text in parts(each["spec"]) if path[-1] not in SHOWN} for each in (figure, same))
-        assert code == plain
+        assert {path for path, _ in parts(figure["spec"])} == {path for path, _ in parts(same["spec"])}
+        assert code(figure["spec"]) == code(same["spec"])
         assert figure["points"].keys() == same["points"].keys()
     for name, text in files.items():
         if name.endswith(".svg"):
@@ -114,7 +119,7 @@ def test_a_page_takes_all_of_them_together():
 def test_the_page_of_a_study_takes_any_name_of_its_table_its_settings_and_its_machine(study, runs):
     folder = run(study, next(iter(CASES[study])), runs)
     wanted = study_files(folder, harmless)
-    assert "name 0" in str(Elements(wanted["report.html"]).texts) + str(packed(wanted["report.html"])["figures"])
+    assert re.search(r"[nN]ame \d", str(Elements(wanted["report.html"]).texts))
     for start in (0, 13, 26):
         check(study_files(folder, in_turn(start)), wanted, list(NAMES))
 

@@ -49,8 +49,7 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
     "as hoped": (
         [*HANDOVER, *THEORY, *LEARNT],
         ("rare classes, from N = 900 [700, 1,100] on; frequent classes, from N = 200 [150, 260] on.",
-         "copying on rare classes from N = 102 and on frequent classes from N = 11; "
-         "earlier than the Transformer's handover.",
+         "copying on rare classes from N = 102 and on frequent classes from N = 11; earlier than",
          "At N = 4,096, on rare classes out of base, it errs more than the stylized model: error 0.9 [",
          "(1 is from weights, 0 from context.)"),
         ("Caution", "cannot be told apart", "not up to", "chance", "neither", "No mixture"),

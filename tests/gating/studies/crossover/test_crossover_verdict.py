@@ -60,7 +60,7 @@ CASES = {
     "nothing reached": (
         answered("error_level", "gate", reached=(0, 0, 0), slope=(NAN,) * 3),
         ["At no size N measured do a Transformer's weights alone answer a rare class",
-         "The gate rises past 1/2 at no N measured",
+         "The gate crosses 1/2 at no N measured",
          "0 of 9 curves over N cross (3 past it at every N and 6 at none)"],
         ["times the predicted", "power", "nan", "mean of the others"],
     ),
