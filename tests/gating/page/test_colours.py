@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from gating.page.chart import COLOURS, legend_of
-from gating.page.multiples import figures_of
 from gating.page.names import OTHER_COLOURS, OTHER_SHAPES, SHAPES, known_systems, system_of
-from tests.golden.settings import CASES
+from gating.runs.plot import figures_in
+from tests.golden.settings import CASES, run
 
 APART = 10.0
 """Least CIE76 difference of two colours that nothing else tells apart."""
@@ -95,13 +95,12 @@ def alike(entries: list[dict], mode: str) -> list[tuple]:
 
 
 @pytest.fixture(scope="module")
-def figures(held):
+def figures(tmp_path_factory):
     """Every figure of small runs, by study, case and name; the second cases of two studies have the longest legends."""
-    found = {}
+    root, found = tmp_path_factory.mktemp("runs"), {}
     for study, cases in CASES.items():
         for case in list(cases)[: 2 if study in ("compare", "finetune") else 1]:
-            run = held(study, case)
-            for figure in figures_of(run.study.page(run.config, run.table, run.beside), run.table, run.plain)[0]:
+            for figure in figures_in(run(study, case, root)):
                 found[study, case, figure.name] = figure
     return found
 

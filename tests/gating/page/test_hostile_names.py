@@ -127,5 +127,5 @@ def test_the_page_of_a_study_takes_any_name_of_its_table_its_settings_and_its_ma
 def test_the_page_of_a_sweep_takes_any_value(runs):
     folder = run("bounds", next(iter(CASES["bounds"])), runs)
     wanted = sweep_files(folder, harmless)
-    for start in range(0, len(NAMES), 3):
+    for start in (0, 13, 26):
         check(sweep_files(folder, in_turn(start)), wanted, list(NAMES))
