@@ -105,7 +105,11 @@ def _cells(on: Ground) -> Iterator[Spec]:
         del place["y2"]
     colour = on.shade or on.scales.colour
     told = on.told("t") if on.shade else on.told("k", "t")
-    look = {"color": colour, "stroke": {**colour, "legend": None}, "tooltip": told}
+    edge = {**colour, "legend": None}
+    if on.shade:  # the legend of an equal scale would be taken for the same one
+        low, high = colour["scale"]["domain"]
+        edge["scale"] = {**colour["scale"], "domain": [low, high + 1e-9 * (high - low)]}
+    look = {"color": colour, "stroke": edge, "tooltip": told}
     yield _layer("cells", "rect", place | look, strokeWidth=0.7)
 
 

@@ -53,8 +53,8 @@ def _handover(found: dict[str, Row], measured: list[int]) -> Iterator[str]:
     """Where the Transformer's effective gate stays above 1/2, for each group of classes."""
     alike: dict[str, list[str]] = {}
     for group, row in found.items():
-        alike.setdefault(_crossed(row, measured), []).append(GROUPS[group])
-    parts = [f"{listed(groups)}, {crossed}" for crossed, groups in alike.items()]
+        alike.setdefault(_crossed(row, measured), []).append(group)
+    parts = [f"{_classes(groups)}, {crossed}" for crossed, groups in alike.items()]
     if parts:
         yield (
             "Shown labels that its weights never saw, the Transformer answers more from weights than context "
@@ -64,14 +64,18 @@ def _handover(found: dict[str, Row], measured: list[int]) -> Iterator[str]:
         yield "The table has no handover of the Transformer: it needs its effective gate at two or more sizes N."
 
 
+def _classes(groups: list[str]) -> str:
+    return f"{listed([GROUPS[group].removesuffix(' classes') for group in groups])} classes"
+
+
 def _crossed(row: Row, measured: list[int]) -> str:
     reached, already, seeds = (int(np.nan_to_num(float(row[name]))) for name in ("reached", "already", "seeds"))
     if math.isnan(row["value"]):
         if not seeds:
             return "at an N that no seed tells"
         return (
-            f"in {already} of {seeds} seeds at or before N = {measured[0]:,}, the smallest measured, in the others not "
-            f"up to N = {measured[-1]:,}, the largest"
+            f"in {already} of {seeds} seeds at or before N = {measured[0]:,}, in the others not up to N = "
+            f"{measured[-1]:,}: the sizes measured"
         )
     if math.isinf(row["value"]):
         return f"not up to N = {measured[-1]:,}, the largest measured"
@@ -91,7 +95,10 @@ def _theory(answers: pd.DataFrame, handover: dict[str, Row], measured: list[int]
             group in handover and size < _at_least(handover[group], measured) for group, size in found.items()
         )
         how = "earlier than the Transformer's handover" if earlier else "which is no prediction of the handover"
-        said = listed([f"on {GROUPS[group]} {_predicted(size)}" for group, size in found.items()])
+        alike: dict[str, list[str]] = {}
+        for group, size in found.items():
+            alike.setdefault(_predicted(size), []).append(group)
+        said = listed([f"on {_classes(groups)} {size}" for size, groups in alike.items()])
         yield f"By theory, counted labels err no more than copying {said}; {how}."
 
 

@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "nothing reached": (
         [gate("low", INF, reached=0), gate("high", INF, reached=0), theory("low", 20_000), theory("high", 11), *LEARNT],
-        ("rare classes and frequent classes, not up to N = 4,096, the largest measured.",
+        ("rare and frequent classes, not up to N = 4,096, the largest measured.",
          "which is no prediction of the handover"),
         ("from N = 4,096", "earlier than", "inf"),
     ),
@@ -77,7 +77,7 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "seeds that differ much": (
         [gate("low", NAN, reached=0, already=1), *LEARNT],
-        ("in 1 of 3 seeds at or before N = 64, the smallest measured, in the others not up to N = 4,096",),
+        ("in 1 of 3 seeds at or before N = 64, in the others not up to N = 4,096: the sizes measured",),
         ("nan", "from N ="),
     ),
     "no seed has a whole curve": (
