@@ -67,7 +67,7 @@ def test_a_file_is_written_as_its_ending_says(run, tmp_path, ending):
     elif ending == "png":
         assert content.startswith(PNG)
     else:
-        altair.ConcatChart.from_dict(json.loads(content))
+        altair.Chart.from_dict(json.loads(content))
     assert save_plot(table, "error-by-n", str(file)).read_bytes() == content
 
 
@@ -76,7 +76,7 @@ def test_a_figure_of_one_s_own_is_drawn_too(tmp_path):
     look = System("mine", "", "#0072b2", "circle")
     own = Figure("own", "Own", (), Axis("x"), (Panel("", "", Axis("y"), (Layer(look, rows, "curve"),)),), 1)
     assert plot(own).to_dict()["title"]["text"] == "Own"
-    assert b"mine" in save_plot(own, "", tmp_path / "own.svg").read_bytes()
+    assert b"Own" in save_plot(own, "", tmp_path / "own.svg").read_bytes()
     with pytest.raises(ValueError, match=r"`name` must be one of \['own'\]; got 'other'"):
         plot(own, "other")
 
@@ -125,7 +125,7 @@ def test_the_command_refuses_in_a_sentence(run, unfinished, tmp_path, capsys):
         ([folder, "error-by-n", f"{file}.pdf"], "`file` must end in one of ['.svg', '.png', '.json']"),
         ([str(unfinished), "error-by-n", file], "must be a finished run; it has no results.parquet yet"),
         ([str(tmp_path), "error-by-n", file], "must be"),
-        ([folder, "error-by-n"], "`plot` must have DIR FIGURE FILE behind it"),
+        ([folder, "error-by-n"], "`plot` must have 3 arguments, DIR FIGURE FILE"),
     ):
         assert said in refused(["plot", *arguments], capsys)
     assert list(tmp_path.iterdir()) == []
