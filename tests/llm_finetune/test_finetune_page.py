@@ -6,6 +6,7 @@ from finetune_table import AFTER, MEMORY, MIXED, measured
 from gating.page.chart import specification
 from gating.page.figures import Figure
 from gating.page.multiples import figures_of
+from gating.page.said import in_lines
 from llm_finetune.page import finetune_page, finetune_text
 
 SHARES = {f"memory={1 - x:g} reading={x:g}" if x else MEMORY: {**AFTER[MIXED], "reads": 0.5 + x}
@@ -54,5 +55,5 @@ def test_columns_of_panels_are_ways_of_training_and_conditions_differ_by_shape_o
 def test_a_terminal_reads_the_verdict_first():
     config, table = measured()
     page = finetune_page("?", config, table, {})
-    assert finetune_text(config, table).startswith("\n".join(page.verdict) + "\n\nAfter ")
+    assert finetune_text(config, table).startswith(in_lines(page.verdict) + "\n\nAfter ")
     assert isinstance(table, pd.DataFrame)

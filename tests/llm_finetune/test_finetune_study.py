@@ -17,6 +17,7 @@ from local_model import save_local_model
 from test_matched import finished_run
 
 from gating.cli import main
+from gating.page.said import in_lines
 from gating.results.parquet import read_table, write_table
 from gating.results.table import key_names
 from gating.runs.catalogue import find_study
@@ -317,7 +318,7 @@ def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_see
     )
     page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
     verdict = finetune_verdict(config, table)
-    assert "\n".join(verdict) in text
+    assert in_lines(verdict) in text
     assert [sentence for sentence in verdict if sentence not in page] == []
     assert f"In-context accuracy is {answers['in_context_accuracy_before', None]:.2f} [" in " ".join(verdict)
     samples = [json.loads(line) for line in (out / "samples.jsonl").read_text(encoding="utf-8").splitlines()]

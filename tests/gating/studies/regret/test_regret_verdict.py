@@ -76,14 +76,6 @@ CASES: dict[str, tuple[Rows, tuple[str, ...], tuple[str, ...]]] = {
     "a gate without numbers": (
         [*PAIR, *totals(gradient_descent=(NAN, NAN, NAN))], ("Bayes mixture paid least",), ("nan", "Gradient descent"),
     ),
-    "a bound is broken for one seed": (
-        [*PAIR, *ratios(adahedge=(0.2, 1.3, 0.1), bayes_mixture=(0.4, 0.5, 0.6))],
-        ("Above its bound for some seed is the regret of AdaHedge.",), ("within its bound", "of AdaHedge and"),
-    ),
-    "a bound is broken for one group": (
-        [*PAIR, *WITHIN, *rows("adahedge", "regret_ratio_log_loss", 1.3, 0.1, 0.1, group="low")],
-        ("Above its bound for some seed is the regret of AdaHedge.",), ("within its bound",),
-    ),
     "no ratio is known": ([*PAIR, *ratios(adahedge=(NAN, NAN, NAN))], ("paid least",), ("bound",)),
     "regrets of the mixture of losses": (
         [*PAIR, *rows("adahedge", "regret_log_loss", 150.0, 160.0, 140.0),

@@ -11,6 +11,7 @@ from strategies_table import CONFIG, DRIFT, STEPS, strategies_table, transition_
 from gating.page.chart import legend_of
 from gating.page.figures import Figure
 from gating.page.page import write_page
+from gating.page.said import in_lines
 from gating.results.query import select
 from gating.results.table import json_rows, summarise
 from gating.runs.engine import as_json
@@ -228,7 +229,7 @@ def test_the_terminal_gets_the_posterior_and_json_no_cells(table):
     assert "1.21 [1.11, 1.41]" in text
     assert "too few" in text
     verdict = strategies_page("", CONFIG, table).verdict
-    assert text.startswith("\n".join(verdict))
+    assert text.startswith(in_lines(verdict))
     assert max(map(len, text.splitlines()[len(verdict) :])) <= 130
     assert len(text.splitlines()) < 35
     assert len(json.dumps(json_rows(table))) < 100_000
