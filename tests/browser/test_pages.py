@@ -57,7 +57,8 @@ def test_charts_and_tables_can_be_touched(browser, page_of, study):
 
 def _touch_legend(reader):
     reader.tab.mouse.move(2, 2)
-    before, button = reader.drawing(), reader.tab.locator("figure > .controls button[aria-pressed]").first
+    before = reader.drawing()
+    button = reader.tab.locator("figure").first.locator("> .controls button[aria-pressed]").first
     if button.count():
         button.click()
         assert button.get_attribute("aria-pressed") == "false"
