@@ -37,6 +37,10 @@ check: .venv/.installed-dev
 	.venv/bin/python -m pip install --quiet -e '.[dev,llm]'
 	touch $@ .venv/.installed .venv/.installed-llm
 
+.venv/.axe: | .venv/bin/python
+	npm install --silent --no-fund --no-audit --prefix .venv/axe axe-core@4.14.1
+	touch $@
+
 .venv-minimums/.installed: pyproject.toml tests/minimums.py
 	$(PYTHON) -m venv --clear .venv-minimums
 	$(PYTHON) -m tests.minimums > .venv-minimums/minimums.txt

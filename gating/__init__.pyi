@@ -38,6 +38,7 @@ from theory.settings import SpecError as SpecError
 from gating.results.query import last_step as last_step, select as select
 from gating.results.table import make_table as make_table, summarise as summarise
 from gating.runs.calls import read_results as read_results
+from gating.runs.plot import plot as plot, save_plot as save_plot
 from gating.runs.errors import (
     Damaged as Damaged,
     FolderError as FolderError,
@@ -80,7 +81,8 @@ from gating.tasks.urns import Urns as Urns
 from gating.training.trainer import Trainer as Trainer
 
 # a study of one's own
-from gating.page.figures import Page as Page
+from gating.page.figures import Axis as Axis, Figure as Figure, Layer as Layer, Page as Page, Panel as Panel
+from gating.page.names import System as System
 from gating.results.columns import Column as Column, Measure as Measure, declare as declare
 from gating.runs.calls import StudyFunction as StudyFunction, study_function as study_function
 from gating.runs.catalogue import find_study as find_study

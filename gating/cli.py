@@ -75,7 +75,7 @@ def _help() -> str:
     lines = [DESCRIPTION, "", usage, "", "studies:"]
     lines += [f"  {name:{width}}{question}" for name, question in studies.items()]
     lines += ["", "runs:"]
-    lines += [f"  {f'{name} {place}':{width + 6}}{words}" for name, (place, words, _) in COMMANDS.items()]
+    lines += [f"  {f'{name} {place}':{width + 12}}{words}" for name, (place, words, _) in COMMANDS.items()]
     return "\n".join(lines)
 
 
@@ -109,21 +109,31 @@ def _run(study: Any, config: Any, options: Any) -> None:
 
 
 def _own(command: str, given: list[str]) -> None:
-    """Runs a command that is no study, with its one argument."""
+    """Runs a command that is no study, with its arguments."""
     place, words, run = COMMANDS[command]
     if {"-h", "--help"} & set(given):
         print(f"usage: gating {command} {place}\n\n{words[:1].upper()}{words[1:]}.")
         return
     arguments = given or (["runs"] if command == "ls" else [])
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise SpecError([f"`{command}` must have one argument, {place}; got {' '.join(given) or 'none'}"])
-    run(arguments[0])
+    if len(arguments) != len(place.split()) or any(argument.startswith("-") for argument in arguments):
+        many = "one argument" if len(place.split()) == 1 else f"{len(place.split())} arguments"
+        raise SpecError([f"`{command}` must have {many}, {place}; got {' '.join(given) or 'none'}"])
+    run(*arguments)
 
 
 def _redraw(path: str) -> None:
     from gating.runs.engine import redraw
 
     redraw(find_study, path, print)
+
+
+def _plot(path: str, name: str, file: str) -> None:
+    from gating.runs.plot import save_plot
+
+    try:
+        print(save_plot(path, name, file))
+    except ValueError as error:
+        raise SpecError([str(error)]) from error
 
 
 def _list(place: str) -> None:
@@ -139,8 +149,9 @@ def _validate(file: str) -> None:
     print(f"{file}: valid settings of `{name}`")
 
 
-COMMANDS: dict[str, tuple[str, str, Callable[[str], None]]] = {
+COMMANDS: dict[str, tuple[str, str, Callable[..., None]]] = {
     "report": ("DIR", "draws the page of a finished run again", _redraw),
+    "plot": ("DIR FIGURE FILE", "writes one figure of a finished run as a .svg, .png or .json file", _plot),
     "ls": ("[DIR]", "lists the runs in a folder and below it, with study and state", _list),
     "validate": ("FILE", "checks a file of settings without running them", _validate),
 }

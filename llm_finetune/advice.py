@@ -117,5 +117,5 @@ def advice_sentence(answers: pd.DataFrame, margin: float, n_seeds: int) -> str:
     ends = f" (95% bootstrap interval over {n_seeds} seeds: {earliest} to {latest})" if n_seeds > 1 else ""
     return (
         f"From {advised} of prompts with a context to be read on{ends}, the in-context accuracy stays within {margin:g}"
-        f" of the largest one, {best:.3f}; before training it was {before:.3f}."
+        f" of the largest one, {best:.3f}."
     )

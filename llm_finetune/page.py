@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from gating.page.figures import Block, Drawing, Facet, FigureSpec, Page, Row, Trace, YAxis
+from gating.page.figures import Axis, Block, Figure, Page
+from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
+from gating.page.said import in_lines
 from gating.page.text_table import TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import seeds_phrase, select
 from gating.results.table import summarise
-from gating.studies.vocabulary import GROUPS, group_of
-from llm_finetune.advice import advice_sentence
+from gating.studies.vocabulary import group_of
 from llm_finetune.config import FinetuneConfig
-from llm_finetune.drawings import Setting, draw_gates, draw_share, gates_by_exposure
+from llm_finetune.figures import FACTS, gate_figure, gates_by_exposure, share_figure
+from llm_finetune.verdict import finetune_verdict
 
 __all__ = ["CONTEXTS", "SAMPLES", "finetune_page", "finetune_text", "outcome_table"]
 
@@ -32,11 +34,13 @@ SAMPLES = "samples.jsonl"
 OUTCOMES, MAIN = WORDS.tables["outcomes"], WORDS.tables["main"]
 """Measures of the table of outcomes; conditions and measures that a terminal shows, by heading."""
 
-WHOSE = {"all": "All facts", "high": "Frequent facts", "low": "Rare facts"}
+GROUP_LOOKS = {group: group_of(group)._replace(name=FACTS[group], shape=shape)
+               for group, shape in (("high", "circle"), ("low", "diamond"))}  # fmt: skip
+MOST_BESIDE = 4  # ways of training, beyond which panels over steps do not stand beside each other
 SAMPLES_SHOWN = 3  # free answers of each condition and mixture on the page
 
 
-def labels_of(config: FinetuneConfig) -> dict[Setting, str]:
+def labels_of(config: FinetuneConfig) -> dict[tuple[str, str], str]:
     """How each model is trained, in words, by mixture and exposure."""
     return {(run.mixture.text, run.exposure): run.label for run in config.runs}
 
@@ -59,19 +63,21 @@ def _cell(rows: pd.DataFrame) -> str:
     return number(*found[0]) if len(found) else ""
 
 
-def _drawings(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Drawing]:
-    answers = table[table["answer"]]
-    if not answers.empty:
-        words = WORDS.figures["accuracy-by-share"]
-        svg = draw_share(words["title"], answers, config.margin)
-        advice = advice_sentence(answers, config.margin, config.n_seeds)
-        yield Drawing(words["name"], words["title"], svg, [advice, words["look"]])
+def _figures(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Figure | Multiples]:
+    """The figures, the one that shows the answer first: over steps, or over shares where there are many."""
+    words, answers = WORDS.figures, table[table["answer"]]
+    facets = tuple(
+        Facet(label.replace("; ", "\n"), {"mixture": mixture, "exposure": exposure})
+        for (mixture, exposure), label in labels_of(config).items()
+    )
+    shares = [] if answers.empty else [share_figure(words["accuracy-by-share"], answers, config.margin)]
+    many = len(facets) > MOST_BESIDE
+    yield from shares if many else []
+    yield from (_by_step(name, facets) for name in ("accuracy-by-step", "probability-by-step", "groups-by-step"))
+    yield from [] if many else shares
     gates = gates_by_exposure(summarise(table[~table["answer"]]))
     if not gates.empty:
-        words = WORDS.figures["gate-by-exposure"]
-        alone = [WORDS.said["alone"]] if set(gates["system"]) == {"llm"} else []
-        svg = draw_gates(words["title"], gates, labels_of(config))
-        yield Drawing(words["name"], words["title"], svg, [words["look"], *alone])
+        yield gate_figure(words["gate-by-exposure"], gates, labels_of(config), WORDS.said["alone"])
 
 
 def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
@@ -82,12 +88,12 @@ def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
             (f"{100 * share:g}%", number(*ends)) for share, *ends in after[["share", "value", "low", "high"]].values
         ]
         accuracies = TextTable(("share of context prompts", "in-context accuracy"), tuple(lines))
-        yield Block("Advice", ((advice_sentence(answers, config.margin, config.n_seeds), accuracies),))
+        yield Block("In-context accuracy after training", (("", accuracies),))
     llm = summarise(select(table, {"system": "llm", "kind": "measured", "answer": False}))
     for (mixture, exposure), label in labels_of(config).items():
         here = select(llm, {"mixture": mixture, "exposure": exposure})
-        groups = in_order(here["group"], WHOSE)
-        yield Block(label, tuple((WHOSE[g], outcome_table(select(here, {"group": g}))) for g in groups))
+        groups = in_order(here["group"], FACTS)
+        yield Block(label, tuple((FACTS[g], outcome_table(select(here, {"group": g}))) for g in groups))
 
 
 def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
@@ -114,19 +120,19 @@ def _short(text: str, most: int = 60) -> str:
 
 
 def finetune_text(config: FinetuneConfig, table: pd.DataFrame) -> str:
-    """Main outcomes after training, and the advice, for a terminal."""
+    """What came out, then the main outcomes after training, for a terminal."""
     last = select(table, {"system": "llm", "kind": "measured", "answer": False, "step": config.training.steps})
     found = summarise(select(last, {"group": "all"}))
     lines = []
     for (mixture, exposure), label in labels_of(config).items():
         here = select(found, {"mixture": mixture, "exposure": exposure})
         lines.append((label, *(_cell(select(here, where)) for where in MAIN.values())))
+    said = in_lines(finetune_verdict(config, table))
     outcomes = TextTable(("mixture", *MAIN), tuple(lines))
-    advice = advice_sentence(table[table["answer"]], config.margin, config.n_seeds)
-    return f"After {config.training.steps} steps. {seeds_phrase(found)}\n\n{outcomes}\n\n{advice}".rstrip()
+    return f"{said}\n\nAfter {config.training.steps} steps. {seeds_phrase(found)}\n\n{outcomes}"
 
 
-def _figure(name: str, facets: tuple[Facet, ...]) -> FigureSpec:
+def _by_step(name: str, facets: tuple[Facet, ...]) -> Multiples:
     """A figure over steps as its words declare it, with a column for each way of training."""
     words = WORDS.figures[name]
     rows = [
@@ -134,13 +140,13 @@ def _figure(name: str, facets: tuple[Facet, ...]) -> FigureSpec:
             row["label"],
             {"group": tuple(row["group"]), "context": tuple(row["context"])},
             (Trace(row["measure"]),),
-            YAxis(**row["axis"]),
+            YAxis(Axis(**row["axis"])),
             optional=row.get("optional", False),
         )
         for row in words["rows"]
     ]
-    looks = CONTEXTS if words["hue"] == "context" else {group: group_of(group) for group in GROUPS}
-    return FigureSpec(
+    looks = CONTEXTS if words["hue"] == "context" else GROUP_LOOKS
+    return Multiples(
         **{**words, "rows": tuple(rows)},
         x="step",
         columns=lambda summary: facets,
@@ -153,17 +159,13 @@ def _figure(name: str, facets: tuple[Facet, ...]) -> FigureSpec:
 def finetune_page(question: str, config: FinetuneConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `finetune`."""
     samples = pd.DataFrame(json.loads(line) for line in beside.get(SAMPLES, "").split("\n") if line).fillna("")
-    facets = tuple(
-        Facet(label.replace("; ", "\n"), {"mixture": mixture, "exposure": exposure})
-        for (mixture, exposure), label in labels_of(config).items()
-    )
-    figures = (_figure(name, facets) for name in ("accuracy-by-step", "probability-by-step", "groups-by-step"))
     return Page(
         title=WORDS.title,
         question=question,
         systems=("llm", "transformer", "stylized"),
-        figures=(*figures, *_drawings(config, table)),
+        figures=tuple(_figures(config, table)),
         terms=WORDS.terms,
         blocks=(*_blocks(config, table), *_samples(config, samples)),
+        verdict=finetune_verdict(config, table),
         results_title="Results",
     )

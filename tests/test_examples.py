@@ -11,14 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
-WRITES = {"own_figure": ["own_figure.svg"], "bounds_for_theorist": [], "sweep": []}
+WRITES = {"own_figure": ["own_figure.svg", "bounds.png"], "bounds_for_theorist": [], "sweep": []}
 """Files that a short script leaves."""
 
 
 def run(code: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter in a folder of its own, without a display."""
+    """A fresh interpreter in a folder of its own."""
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    there = {**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    there = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     return subprocess.run([sys.executable, "-W", "error", *code], cwd=folder, env=there, capture_output=True, text=True)
 
 

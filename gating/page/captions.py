@@ -1,17 +1,29 @@
 """Sentences under a figure: what to look at, how its intervals were made, and what is missing."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
 import pandas as pd
 
-from gating.page.draw import Panels
-from gating.page.figures import FigureSpec, Settings
+from gating.page.figures import Settings
 from gating.page.names import in_order, system_of
 from gating.page.text_table import whole
 from gating.results.query import seeds_phrase, select, steps_phrase
 
-__all__ = ["caption", "missing_systems"]
+if TYPE_CHECKING:
+    from gating.page.multiples import Facet, Mark, Multiples, Row
+
+__all__ = ["Shown", "caption", "missing_systems"]
 
 
-INTERVALS = {"n": "Points, set slightly apart at each N, and bars", "step": "Curves and shading"}
+class Shown(NamedTuple):
+    """What a figure shows of a table: its panels, their rows together, and what it has no rows for."""
+
+    panels: tuple[tuple[Row, Facet], ...]
+    data: pd.DataFrame
+    absent: tuple[str, ...]
 
 
 def missing_systems(systems: tuple[str, ...], data: pd.DataFrame) -> list[str]:
@@ -20,23 +32,24 @@ def missing_systems(systems: tuple[str, ...], data: pd.DataFrame) -> list[str]:
     return [system_of(key).name for key in in_order(set(systems) - measured, systems)]
 
 
-def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings: Settings) -> list[str]:
+def caption(
+    spec: Multiples, systems: tuple[str, ...], shown: Shown, settings: Settings, within: Sequence[bool]
+) -> list[str]:
     """Caption of a figure, sentence after sentence; the first says what to look at.
 
     Args:
         spec: the figure.
         systems: systems that the study compares, for a figure that does not name its own.
-        shown: panels that are drawn.
+        shown: what is drawn.
         settings: resolved settings of the run.
+        within: for each vertical line of the figure, whether it lies in the drawn range.
     """
     data = shown.data
-    drawn = {trace.measure for row in shown.rows for trace in row.traces if not trace.suffix}
-    main = select(data, {"measure": tuple(drawn), "kind": "measured"})
+    traces = {trace.measure for row, _ in shown.panels for trace in row.traces if not trace.suffix}
+    main = select(data, {"measure": tuple(traces), "kind": "measured"})
     sentences = [spec.look]
     if not main.empty:
-        mark = f"{INTERVALS[spec.x]}: " if int(main["seeds"].max()) > 1 else ""
-        interval = seeds_phrase(main)
-        sentences.append(mark + (interval[:1].lower() + interval[1:] if mark else interval))
+        sentences.append(seeds_phrase(main))
     if spec.x == "n" and not main.empty:
         sentences.append(f"Measured {steps_phrase(main)}.")
     if spec.theory and not (data["kind"] != "measured").any():
@@ -44,16 +57,16 @@ def caption(spec: FigureSpec, systems: tuple[str, ...], shown: Panels, settings:
     elif spec.note:
         sentences.append(spec.note)
     sentences += _reference_sentences(shown, settings)
-    sentences += _mark_sentences(spec, shown)
+    sentences += _mark_sentences(spec.marks, shown, within)
     absent = [*missing_systems(spec.systems or systems, data), *shown.absent]
     if absent:
         sentences.append(f"Not in the table, so not drawn: {'; '.join(absent)}.")
     return sentences
 
 
-def _reference_sentences(shown: Panels, settings: Settings) -> list[str]:
+def _reference_sentences(shown: Shown, settings: Settings) -> list[str]:
     """One sentence for each reference line, with its value."""
-    found = {row.axis.reference_name: row.axis.reference(settings) for row in shown.rows if row.axis.reference}
+    found = {row.y.reference_name: row.y.reference(settings) for row, _ in shown.panels if row.y.reference}
     return [
         f"The dotted line is {name}: {value:.3g}."
         if value is not None
@@ -62,13 +75,15 @@ def _reference_sentences(shown: Panels, settings: Settings) -> list[str]:
     ]
 
 
-def _mark_sentences(spec: FigureSpec, shown: Panels) -> list[str]:
+def _mark_sentences(marks: tuple[Mark, ...], shown: Shown, within: Sequence[bool]) -> list[str]:
     """Where the vertical lines stand, and which are left out because they lie outside the drawn range."""
     found: dict[tuple[bool, str], list[str]] = {}
-    for mark in spec.marks:
-        rows = dict.fromkeys(shown.rows[i].label for i, _ in shown.places(mark))
-        places = [f"{row.replace(chr(10), ', ')} {whole(mark.at)}" for row in rows]
-        found.setdefault((shown.spans(mark, spec.x), mark.name), []).extend(places)
+    for mark, inside in zip(marks, within, strict=True):
+        places = [
+            row.label for row, facet in shown.panels if mark.where.items() <= {**row.where, **facet.where}.items()
+        ]
+        said = [f"{place.replace(chr(10), ', ')} {whole(mark.at)}" for place in dict.fromkeys(places)]
+        found.setdefault((inside, mark.name), []).extend(said)
     return [
         f"{'Vertical line' if inside else 'Outside the drawn range, so without a line'}: {name}: {', '.join(places)}."
         for (inside, name), places in found.items()

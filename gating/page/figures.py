@@ -1,123 +1,100 @@
-"""What a figure is: small multiples of curves, declared as queries on the summarised result table."""
+"""What a page and its figures are, as data: panels of layers, each a table of points with one entry in the legend."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
-from gating.page.names import System, system_of
+from gating.page.names import System
 from gating.page.text_table import Block, TextTable
 
-__all__ = ["Block", "Columns", "Drawing", "Facet", "FigureSpec", "Mark", "Page", "Row", "Settings", "Trace", "YAxis"]
+if TYPE_CHECKING:
+    from gating.page.multiples import Multiples
+
+__all__ = ["Axis", "Block", "Figure", "Layer", "Page", "Panel", "Settings"]
 
 Settings = Mapping[str, Any]
 
 
-class Facet(NamedTuple):
-    """A column of panels: its heading and the rows of the table that it shows."""
+class Axis(NamedTuple):
+    """An axis.
 
-    label: str
-    where: Mapping[str, Any]
-
-
-class Trace(NamedTuple):
-    """A measure and the line it is drawn with; `suffix` sets it apart in the legend from the main measure."""
-
-    measure: str
-    line: Literal["-", "--", ":"] = "-"
-    suffix: str = ""
-
-
-class YAxis(NamedTuple):
-    """A vertical axis: label with unit, limits, scale, and a horizontal reference line computed from the settings.
-
-    A ``symlog`` scale is linear below `linear_below` and logarithmic above.
+    Args:
+        label: what it measures, with its unit.
+        low: least value shown; that of the points where it is None.
+        high: largest value shown, likewise.
+        scale: ``symlog`` is linear below `linear_below` and logarithmic above; ``words`` stand in order.
+        ticks: values that are labelled; chosen by the chart where there are none.
+        linear_below: see `scale`.
     """
 
     label: str
     low: float | None = None
     high: float | None = None
-    scale: Literal["linear", "symlog"] = "linear"
+    scale: Literal["linear", "log", "sqrt", "symlog", "words"] = "linear"
+    ticks: tuple[float, ...] = ()
     linear_below: float = 0.001
-    reference: Callable[[Settings], float | None] | None = None
-    reference_name: str = ""
 
 
-class Row(NamedTuple):
-    """A row of panels: its heading, the rows of the table that it shows, its measures and its axis.
+class Layer(NamedTuple):
+    """Points that share a look and an entry in the legend.
 
-    An `optional` row is left out without a word where the table has nothing for it.
+    Args:
+        look: how they look; its name is the entry.
+        rows: one row for each point, with columns of numbers: ``x``, ``value``, and where there are any ``low`` and
+            ``high``, the ends of its interval; ``line`` tells lines of one look apart; ``step``, where the reader can
+            choose one; ``seeds``, whose mean a value is; ``said``, what a reader is told who points at the point, where
+            that is not its value.
+        mark: how they are drawn. A ``curve`` is a line with a band and points, a ``line`` has no points, ``points``
+            have bars and no line. An ``across`` is a horizontal line at ``value``, an ``upright`` a vertical one at
+            ``x``. ``cells`` are rectangles from ``x`` to ``x2`` and from ``low`` to ``high``, coloured by ``value``
+            where the figure has shades; a ``frame`` is the outline of one. ``words`` are the texts ``said``.
     """
 
-    label: str
-    where: Mapping[str, Any]
-    traces: tuple[Trace, ...]
-    axis: YAxis
-    optional: bool = False
+    look: System
+    rows: pd.DataFrame
+    mark: Literal["curve", "line", "points", "across", "upright", "cells", "frame", "words"]
 
 
-class Mark(NamedTuple):
-    """A thin vertical line: where it stands, its legend entry, and the panels that it belongs to."""
+class Panel(NamedTuple):
+    """A panel: what is shown in it, in words, as the row and the column of a grid; its vertical axis; its layers."""
 
-    at: float
-    name: str
-    where: Mapping[str, Any]
-    line: Literal["-.", ":"] = "-."
-
-
-Columns = Callable[[pd.DataFrame], tuple[Facet, ...]]
-"""Columns of a figure, which may depend on what the table holds."""
+    row: str
+    column: str
+    y: Axis
+    layers: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
-class FigureSpec:
-    """Small multiples of curves, one curve for each system and trace.
+class Figure:
+    """Panels with one horizontal axis and one legend.
 
     Args:
-        name: file name of the plot, without ending.
-        title: what the figure decides, and along which axis.
-        look: what the reader should look at, for the caption.
-        x: ``n`` (at the last step of each system) or ``step``.
-        rows: rows of panels.
-        columns: columns of panels; those without any data are left out.
-        systems: systems to draw; an empty tuple draws every one in the table.
-        theory: whether exact risks and bounds are drawn under the measured curves.
-        theory_name: what a legend calls theory, where it is not exact risks and bounds of predictors.
-        note: a sentence for the caption about theory or reference lines.
-        hue: the column whose values colours tell apart.
-        lines: a column that tells several thin lines of one colour apart, where there are some.
-        look_of: how a value of that column looks.
-        order: its values in the order of legends; that of the declared systems where it is empty.
-        x_label: label of the horizontal axis, where it is not what ``x`` says.
-        marks: vertical lines; those outside the drawn range are named in the caption instead.
+        name: its name, of letters, digits and hyphens.
+        title: what it decides, and along which axis.
+        sentences: its caption; the first says what to look at.
+        x: the horizontal axis of every panel.
+        panels: the panels, row by row.
+        columns: panels beside each other, where there is room.
+        shades: colours from the least to the largest value of cells; where there are some, the axis that they measure.
+        steps: training steps that the reader can choose from; the last is shown first.
+        legend: heading of the legend, where it needs one.
+        order: entries of the legend in their order; others stand behind them as they come.
     """
 
     name: str
     title: str
-    look: str
-    x: Literal["n", "step"]
-    rows: tuple[Row, ...]
-    columns: Columns
-    systems: tuple[str, ...] = ()
-    theory: bool = False
-    theory_name: str = ""
-    note: str = ""
-    hue: str = "system"
-    lines: str = ""
-    look_of: Callable[[str], System] = system_of
+    sentences: tuple[str, ...]
+    x: Axis
+    panels: tuple[Panel, ...]
+    columns: int
+    shades: tuple[Axis, tuple[str, ...]] | None = None
+    steps: tuple[int, ...] = ()
+    legend: str = ""
     order: tuple[str, ...] = ()
-    x_label: str = ""
-    marks: tuple[Mark, ...] = ()
-
-
-class Drawing(NamedTuple):
-    """A figure that is drawn already: file name without ending, title, SVG text, and sentences of its caption."""
-
-    name: str
-    title: str
-    svg: str
-    sentences: list[str]
 
 
 @dataclass(frozen=True)
@@ -128,9 +105,10 @@ class Page:
         title: its heading.
         question: the question it answers.
         systems: the systems it measures, in order; empty where nothing is measured.
-        figures: its figures, drawn or to be drawn from the table.
+        figures: its figures, or queries that make them of the table; the first shows what the verdict says.
         terms: words a reader needs, and what they mean.
         blocks: its tables.
+        verdict: what came out, in three to six sentences.
         intervals: how intervals are made that are not over seeds.
         results_title: heading of its tables.
         every_row: every row of the last step, folded, at the end; None for a page without.
@@ -139,9 +117,10 @@ class Page:
     title: str
     question: str
     systems: tuple[str, ...]
-    figures: tuple[FigureSpec | Drawing, ...]
+    figures: tuple[Figure | Multiples, ...]
     terms: tuple[tuple[str, str], ...]
     blocks: tuple[Block, ...]
+    verdict: tuple[str, ...] = ()
     intervals: str = ""
     results_title: str = "Results at the last step"
     every_row: TextTable | None = None

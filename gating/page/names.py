@@ -1,36 +1,66 @@
-"""How systems look: each has one name, one colour and one marker in every plot and table."""
+"""How systems look: each has one name, one colour and one shape in every chart and table."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+from zlib import crc32
 
-__all__ = ["INK", "System", "declare_systems", "in_order", "known_systems", "system_of"]
+__all__ = [
+    "GREY",
+    "INK",
+    "PAPER",
+    "SHAPES",
+    "System",
+    "declare_systems",
+    "in_order",
+    "in_places",
+    "known_systems",
+    "system_of",
+]
+
+INK, PAPER, GREY = "#1b1b1f", "#fefefe", "#8a8a92"
+"""Colours of text, axes and the Transformer; of the ground; of lines that others are compared with."""
+
+SHAPES = {
+    "circle": "M-.9,0A.9,.9,0,1,0,.9,0A.9,.9,0,1,0,-.9,0Z",
+    "square": "M-.8,-.8H.8V.8H-.8Z",
+    "diamond": "M0,-1.1L.8,0L0,1.1L-.8,0Z",
+    "triangle-up": "M0,-1L1,.8H-1Z",
+    "triangle-down": "M0,1L1,-.8H-1Z",
+    "triangle-left": "M-1,0L.8,-1V1Z",
+    "triangle-right": "M1,0L-.8,-1V1Z",
+    "cross": "M-.3,-1H.3V-.3H1V.3H.3V1H-.3V.3H-1V-.3H-.3Z",
+    "saltire": "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",
+    "star": "M0,-1.1L.28,-.38L1.05,-.34L.45,.14L.65,.89L0,.46L-.65,.89L-.45,.14L-1.05,-.34L-.28,-.38Z",
+    "pentagon": "M0,-1L.95,-.31L.59,.81H-.59L-.95,-.31Z",
+    "hexagon": "M-.5,-.87H.5L1,0L.5,.87H-.5L-1,0Z",
+}
+"""Outlines of the shapes of points, between -1 and 1."""
 
 
 class System(NamedTuple):
-    """A predictor as plots and tables show it.
+    """A predictor, or whatever else a legend names, as charts and tables show it.
 
     Args:
         name: what a legend calls it.
         role: one sentence for the page.
-        colour: hexadecimal; the palette is Okabe and Ito's, told apart by colour-blind readers.
-        marker: matplotlib's marker.
-        filled: whether the marker is filled; reference models have open markers.
+        colour: hexadecimal; systems of one chart are told apart by colour-blind readers.
+        shape: of its points, one of `SHAPES`; none where it is empty.
+        filled: whether points are filled; those of reference models are open.
+        dash: lengths of the strokes and gaps of its line, in pixels; a full line where it is empty.
     """
 
     name: str
     role: str
     colour: str
-    marker: str
+    shape: str = ""
     filled: bool = True
+    dash: tuple[float, ...] = ()
 
-
-INK = "#1b1b1f"
-"""Colour of text, axes and the Transformer."""
 
 _SYSTEMS: dict[str, System] = {}
 
-OTHER_COLOURS = ("#8c564b", "#4d4d4d", "#999933", "#882255", "#44aa99", "#aa4499")
-OTHER_MARKERS = ("X", "p", "h", "*", "<", ">")
+OTHER_COLOURS = ("#66421e", "#424b66", "#ccb266", "#e5164a", "#6435b2", "#8172e5")
+OTHER_SHAPES = ("saltire", "pentagon", "hexagon", "star", "triangle-left", "triangle-right")
 
 
 def declare_systems(looks: Mapping[str, System]) -> dict[str, System]:
@@ -59,9 +89,21 @@ def system_of(key: str) -> System:
     """
     if key in _SYSTEMS:
         return _SYSTEMS[key]
-    turn = sum(key.encode()) % len(OTHER_COLOURS)
+    turn, colour = divmod(crc32(key.encode(errors="replace")), len(OTHER_COLOURS))
+    filled, shape = divmod(turn, len(OTHER_SHAPES))
     name = key.replace("_", " ")
-    return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[turn], OTHER_MARKERS[turn])
+    return System(name[:1].upper() + name[1:], "", OTHER_COLOURS[colour], OTHER_SHAPES[shape], filled % 2 == 0)
+
+
+def in_places(keys: Iterable[str], order: Iterable[str]) -> list[str]:
+    """The distinct `keys`, those of `order` first and the others as they come.
+
+    Example:
+        >>> in_places(["c", "b", "a"], ["a"])
+        ['a', 'c', 'b']
+    """
+    rank = {key: place for place, key in enumerate(order)}
+    return sorted(dict.fromkeys(keys), key=lambda key: rank.get(key, len(rank)))
 
 
 def in_order(keys: Iterable[str], order: Iterable[str]) -> list[str]:
@@ -71,5 +113,4 @@ def in_order(keys: Iterable[str], order: Iterable[str]) -> list[str]:
         >>> in_order(["my_model", "in_context", "transformer"], ["transformer", "in_context"])
         ['transformer', 'in_context', 'my_model']
     """
-    rank = {key: place for place, key in enumerate(order)}
-    return sorted(set(keys), key=lambda key: (rank.get(key, len(rank)), key))
+    return in_places(sorted(set(keys)), order)

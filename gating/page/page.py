@@ -1,53 +1,57 @@
 """One HTML page and its plots, from a `Page` and the result table alone."""
 
+import base64
+import gzip
+import hashlib
+import io
+import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import jinja2
 import pandas as pd
+import vl_convert
 from markupsafe import Markup
 
-from gating.page.captions import caption, missing_systems
-from gating.page.draw import IN_CONTEXT_THEORY, IN_WEIGHT_THEORY, PAPER, UNDECIDED, draw, panels
-from gating.page.figures import Drawing, FigureSpec, Page, Settings
-from gating.page.names import INK, in_order, system_of
-from gating.results.query import seeds_phrase
+from gating.page.captions import missing_systems
+from gating.page.chart import columns_of, legend_of, specification
+from gating.page.figures import Figure, Page, Settings
+from gating.page.multiples import figures_of
+from gating.page.names import in_order, system_of
+from gating.results.query import last_step, seeds_phrase
 from gating.results.table import summarise
 
-__all__ = ["PAGE", "write_page"]
+__all__ = ["CITATION", "PAGE", "svg", "write_page"]
 
 PAGE = "report.html"
-
-PAGE_COLOURS = {
-    INK: "--ink",
-    PAPER: "--paper",
-    "#dcdce0": "--grid",
-    IN_WEIGHT_THEORY: "--theory-weights",
-    IN_CONTEXT_THEORY: "--theory-context",
-    UNDECIDED: "--undecided",
-}
-"""Colours of the plots that follow the reader's light or dark mode on the page."""
+LARGEST_PARQUET = 600_000  # bytes of a summary that the page holds; a larger one stands beside it alone
+CITATION = (
+    "Chan, Chen, György and Schuurmans, Toward Understanding In-context vs. In-weight Learning, ICLR 2025 "
+    "(arXiv:2410.23042); Wurgaft and others, In-Context Learning Strategies Emerge Rationally, NeurIPS 2025 "
+    "(arXiv:2506.17859); and this toolkit, icl-gating, with its version and commit."
+)
 
 
-def inline(figure: Drawing) -> Markup:
-    """The SVG as an element of the page: its own ids, colours that follow the page, no document head."""
-    svg = figure.svg[figure.svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
-    for colour, variable in PAGE_COLOURS.items():
-        svg = svg.replace(colour, f"var({variable})")
-    return Markup(svg)
+def svg(figure: Figure) -> str:
+    """A figure as SVG text, which is the same for the same figure."""
+    text, names = str(vl_convert.vegalite_to_svg(specification(figure, "paper"))), dict[str, str]()
+    named = r'((?:id="|url\(#)(?:clip|gradient_))(\d+)'  # counted on from chart to chart
+    return re.sub(named, lambda at: at[1] + names.setdefault(at[2], str(len(names))), text) + "\n"
 
 
-def inches(figure: Drawing) -> float:
-    """Width that a figure was drawn at."""
-    found = re.search(r'width="([\d.]+)pt"', figure.svg)
-    return float(found.group(1)) / 72 if found else 10.0
+@cache
+def _script() -> str:
+    """What draws charts in a browser, and what lets a reader touch them."""
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return f"{{{bundle}}}\n{(resources.files('gating.page') / 'page.js').read_text(encoding='utf-8')}"
 
 
-def write_page(page: Page, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any]) -> dict[str, str]:
+def write_page(
+    page: Page, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any], command: str = ""
+) -> dict[str, str]:
     """``report.html``, which needs no other file and no network, and ``plots/*.svg``, as text by file name.
 
     Args:
@@ -55,6 +59,7 @@ def write_page(page: Page, table: pd.DataFrame, settings: Settings, environment:
         table: rows of the schema of `gating.results`, all of one study.
         settings: resolved settings of the run, nested as in its config file.
         environment: versions and machine that the run ran on.
+        command: the command that makes the same run.
 
     Raises:
         ValueError: when the table has no row, or none measured for a page of measured systems.
@@ -62,37 +67,68 @@ def write_page(page: Page, table: pd.DataFrame, settings: Settings, environment:
     if table.empty or (page.systems and not (table["kind"] == "measured").any()):
         raise ValueError("`table` must have at least one measured row; got none")
     summary = summarise(table[~table["answer"]])
-    figures = [(spec.title, _drawing(spec, page.systems, summary, settings)) for spec in page.figures]
-    plots = [figure for _, figure in figures if figure]
-    source = (resources.files("gating.page") / "page.html.j2").read_text(encoding="utf-8")
+    figures, undrawn = figures_of(page, table, settings)
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    engine.filters |= {"inline": inline, "inches": inches}
+    files = resources.files("gating.page")
     measured = table.loc[table["kind"] == "measured", "system"]
-    html = engine.from_string(source).render(
+    known = in_order(measured.dropna(), page.systems) if page.systems else []
+    made = " ".join(
+        f"{name} {environment[name]}," for name in ("icl-gating", "commit", "date") if environment.get(name)
+    )
+    html = engine.from_string((files / "page.html.j2").read_text(encoding="utf-8")).render(
         study=page,
-        plots=plots,
-        undrawn=[title for title, figure in figures if not figure],
-        colours={variable: colour for colour, variable in PAGE_COLOURS.items()},
-        systems=[system_of(key) for key in in_order(measured.dropna(), page.systems)] if page.systems else [],
+        plots=figures,
+        undrawn=undrawn,
+        systems=[(system_of(key).name, system_of(key).role) for key in known],
         missing=missing_systems(page.systems, table),
         seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
         interval=f"{seeds_phrase(summary)} {page.intervals}".strip(),
         settings=list(_flat(settings)),
         environment=list(_flat(environment)),
+        command=command,
+        made=f"Made by {made.rstrip(',')}." if made else "",
+        citation=CITATION,
+        style=Markup((files / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=Markup(f"'sha256-{digest}'"),
+        data=Markup(_held(figures, summary)),
     )
-    return {**{f"plots/{plot.name}.svg": plot.svg for plot in plots}, PAGE: html}
+    return {**{f"plots/{figure.name}.svg": svg(figure) for figure in figures}, PAGE: html}
 
 
-def _drawing(
-    spec: FigureSpec | Drawing, systems: tuple[str, ...], summary: pd.DataFrame, settings: Settings
-) -> Drawing | None:
-    """The figure, drawn; None where the table has no rows for it."""
-    if isinstance(spec, Drawing):
-        return spec
-    shown = panels(spec, summary)
-    if shown is None:
-        return None
-    return Drawing(spec.name, spec.title, draw(spec, shown, settings), caption(spec, systems, shown, settings))
+def _held(figures: tuple[Figure, ...], summary: pd.DataFrame) -> str:
+    """What the page's script reads: JSON, packed, so that no text of the data is in the page."""
+    shown = [
+        {
+            "name": figure.name,
+            "spec": specification(figure, "page"),
+            "points": {name: _coded(column) for name, column in columns_of(figure).items()},
+            "legend": legend_of(figure),
+            "heading": figure.legend,
+            "panels": [
+                {"row": panel.row.replace("\n", ", "), "column": panel.column.replace("\n", ", ")}
+                for panel in figure.panels
+            ],
+            "steps": list(figure.steps),
+        }
+        for figure in figures
+    ]
+    buffer = io.BytesIO()
+    last_step(summary).to_parquet(buffer, index=False, compression="zstd")
+    table = buffer.getvalue()
+    parquet = base64.b64encode(table).decode() if len(table) <= LARGEST_PARQUET else None
+    text = json.dumps({"figures": shown, "parquet": parquet}, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _coded(column: list[Any]) -> Any:
+    """A column of words as its distinct values and their places; numbers as they are."""
+    if not any(isinstance(value, str) for value in column):
+        return column
+    distinct = {value: place for place, value in enumerate(dict.fromkeys(column))}
+    return {"of": list(distinct), "at": [distinct[value] for value in column]}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

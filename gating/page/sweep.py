@@ -6,16 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from gating.page.figures import Block, Drawing, Facet, FigureSpec, Page
+from gating.page.figures import Block, Figure, Page
 from gating.page.text_table import TextTable, with_ends
 from gating.results.columns import measure
 from gating.results.query import select
 from gating.results.table import key_names
 
-__all__ = ["answer_blocks", "sweep_page"]
+__all__ = ["answer_blocks", "sweep_page", "sweep_verdict"]
 
 MOST_FIGURES = 12
 """Settings whose figures are drawn; those beyond stand in the tables."""
+
+MOST_TOLD = 4
+"""Settings whose first sentence stands in the verdict."""
 
 MOST_COLUMNS = 8
 """Settings that stand side by side; more stand below each other."""
@@ -23,36 +26,33 @@ MOST_COLUMNS = 8
 Values = Mapping[str, Any]
 
 
-def sweep_page(question: str, pages: Sequence[tuple[Values, Page]], table: pd.DataFrame) -> Page:
+def sweep_page(question: str, settings: Sequence[tuple[Values, Page, tuple[Figure, ...]]], table: pd.DataFrame) -> Page:
     """The page of a sweep.
 
     Args:
         question: what is asked.
-        pages: values and page of each setting.
+        settings: values, page and figures of each setting.
         table: rows of all settings, answers included.
     """
-    first, over = pages[0][1], list(pages[0][0])
-    figures = [_of_setting(number, values, page.figures[0])
-               for number, (values, page) in enumerate(pages[:MOST_FIGURES]) if page.figures]  # fmt: skip
-    blocks = answer_blocks([values for values, _ in pages], table)
+    first, over = settings[0][1], list(settings[0][0])
+    figures = [
+        replace(figures[0], name=f"setting-{number}-{figures[0].name}", title=f"{figures[0].title} ({_label(values)})")
+        for number, (values, _, figures) in enumerate(settings[:MOST_FIGURES])
+        if figures
+    ]
     title = f"{first.title}, over {' and '.join(over)}"
-    return replace(first, title=title, question=question, figures=tuple(figures), blocks=blocks, every_row=None,
+    return replace(first, title=title, question=question, figures=tuple(figures), every_row=None,
+                   blocks=answer_blocks([values for values, _, _ in settings], table), verdict=sweep_verdict(settings),
                    results_title="What was found at each setting")  # fmt: skip
 
 
-def _of_setting(number: int, values: Values, figure: FigureSpec | Drawing) -> FigureSpec | Drawing:
-    """A figure that shows one setting alone."""
-    name, title = f"setting-{number}-{figure.name}", f"{figure.title} ({_label(values)})"
-    if isinstance(figure, Drawing):
-        return figure._replace(name=name, title=title)
-    columns = figure.columns
-
-    def facets(summary: pd.DataFrame) -> tuple[Facet, ...]:
-        mine = select(summary, values)
-        return tuple(Facet(facet.label, {**facet.where, **values}) for facet in columns(mine))
-
-    marks = tuple(mark._replace(where={**mark.where, **values}) for mark in figure.marks)
-    return replace(figure, name=name, title=title, columns=facets, marks=marks)
+def sweep_verdict(settings: Sequence[tuple[Values, Page, tuple[Figure, ...]]]) -> tuple[str, ...]:
+    """The first sentence of each setting's own verdict, for the first and the last settings."""
+    told = [(values, page.verdict[0]) for values, page, _ in settings if page.verdict]
+    shown = told if len(told) <= MOST_TOLD else [*told[: MOST_TOLD - 1], told[-1]]
+    left = len(told) - len(shown)
+    rest = (f"Of {left} more settings the tables below tell.",) if left else ()
+    return (*(f"At {_label(values)}: {sentence}" for values, sentence in shown), *rest)
 
 
 def answer_blocks(settings: Sequence[Values], table: pd.DataFrame) -> tuple[Block, ...]:

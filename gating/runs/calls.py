@@ -167,4 +167,7 @@ def read_results(
             raise FolderError(f"`{path}` must be a finished run; it has no {TABLE}")
         if where is None and columns is None:
             folder.verified(TABLE)
-    return read_table(path, where, columns)
+    table = read_table(path, where, columns)
+    if folder.is_run and where is None and columns is None:
+        table.attrs["settings"] = folder.manifest["identity"]["config"]
+    return table

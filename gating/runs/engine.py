@@ -72,7 +72,7 @@ def run(
         study.check(config, how)
         with tempfile.TemporaryDirectory() as place, (short := RunFolder(Path(place) / "run")).locked():
             short.begin("none", {})
-            return _table(study, config, short, how)
+            return _of(config, _table(study, config, short, how))
     folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
     _require_same(study, folder, identity, again, force)
     if again or not (folder.is_run and folder.finished):
@@ -88,7 +88,13 @@ def run(
         _describe(folder, config)
         table = _table(study, config, folder, how)
         _draw(study, config, table, folder, how.say)
-        return table
+        return _of(config, table)
+
+
+def _of(config: Any, table: pd.DataFrame) -> pd.DataFrame:
+    """A table that says which settings it is of."""
+    table.attrs["settings"] = as_plain(config)
+    return table
 
 
 def _require_memory(study: Study[Any], config: Any, force: bool) -> None:
@@ -196,12 +202,18 @@ def _require_same_inputs(study: Study[Any], config: Any, folder: RunFolder) -> N
         raise FolderError(f"the content of {', '.join(changed)} changed during the run; begin anew with --again")
 
 
-def _draw(study: Study[Any], config: Any, table: pd.DataFrame, folder: RunFolder, say: Callable[[str], None]) -> None:
+def texts_beside(folder: RunFolder) -> dict[str, str]:
+    """Text of the files that `Study.beside` gave, by name."""
     remedy = "put it back, or begin anew with --again"
-    beside = {name: folder.read(name, lambda path: path.read_text(encoding="utf-8"), remedy)
-              for name in folder.manifest["files"] if _is_beside(name)}  # fmt: skip
+    return {name: folder.read(name, lambda path: path.read_text(encoding="utf-8"), remedy)
+            for name in folder.manifest["files"] if _is_beside(name)}  # fmt: skip
+
+
+def _draw(study: Study[Any], config: Any, table: pd.DataFrame, folder: RunFolder, say: Callable[[str], None]) -> None:
+    beside = texts_beside(folder)
     held = folder.manifest["identity"]["environment"]
-    for name, text in write_page(study.page(config, table, beside), table, as_plain(config), held).items():
+    page = study.page(config, table, beside)
+    for name, text in write_page(page, table, as_plain(config), held, study.command(config)).items():
         folder.write_text(name, text)
     say(f"report: {folder.path / 'report.html'}")
 

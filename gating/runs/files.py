@@ -8,11 +8,16 @@ from pathlib import Path
 
 from gating.runs.errors import Damaged, FolderError
 
-__all__ = ["reading", "write_text"]
+__all__ = ["reading", "write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file in one step, through a draft beside it that no other process knows.
+    """`write_bytes` of a text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file in one step, through a draft beside it that no other process knows.
 
     Raises:
         FolderError: it cannot be written.
@@ -21,8 +26,8 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with draft.open("x", encoding="utf-8") as stream:
-                stream.write(text)
+            with draft.open("xb") as stream:
+                stream.write(content)
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)

@@ -2,8 +2,12 @@
 
 import hashlib
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,16 +26,32 @@ DRAWN = ("page", "report", "cli.py")
 
 
 def environment() -> dict[str, str]:
-    """Versions and machine of this process."""
+    """Versions and machine of this process, and the day."""
     torch = sys.modules.get("torch")
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "icl-gating": _version("icl-gating"),
+        **commit(),
         "python": platform.python_version(),
         **{name: _version(name) for name in LIBRARIES},
         "platform": platform.platform(),
         "processor": platform.machine(),
         "gpu": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else "none",
     }
+
+
+@cache
+def commit() -> dict[str, str]:
+    """The commit that this package is run from, where its files are those of a git repository."""
+    here = ["git", "-C", str(Path(__file__).parent)]
+    with suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(
+            [*here, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True, timeout=9
+        )
+        asked = [*here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=9)
+        return {"commit": found.stdout.strip()}
+    return {}
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.settings import read_flags
-from gating.settings.text import help_text
+from gating.settings.text import command_of, help_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +85,10 @@ class Study(Generic[Config]):
     def help(self, options: type[Any]) -> str:
         """What ``--help`` prints."""
         return help_text(self.name(), self.question(), self.config, options, self.positionals, self.presets())
+
+    def command(self, config: Config) -> str:
+        """The command that makes a run of these settings."""
+        return command_of(config)
 
     def inputs(self, config: Config, say: Any) -> Mapping[str, Path | bytes]:
         """Content that decides the result beside the settings: files, folders or bytes, by what a user calls them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
 from gating.settings import near, read_call
-from gating.settings.text import as_plain, help_text
+from gating.settings.text import as_plain, command_of, flow, help_text
 from gating.settings.yaml_files import parse_value
 from theory.fields import parted, section_of
 from theory.settings import SpecError, build, field_types, settings
@@ -121,6 +122,12 @@ class Sweep(Study[SweepConfig]):
         text = help_text("sweep", self.question(), self.config, options)
         return "\n".join([usage, *text.split("\n")[1:], "", end])
 
+    def command(self, config: SweepConfig) -> str:
+        """That of the study at the first setting, and the values of what differs."""
+        _, _, flags = command_of(_points(config)[0].config).partition(" ")
+        over = [shlex.quote(f"{name}={flow(values)}") for name, values in config.over.items()]
+        return " --over ".join([f"gating sweep {flags}", *over])
+
     def inputs(self, config: SweepConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """Inputs of all settings; those that differ between them go by their setting."""
         study, found = _study(config), dict[str, Path | bytes]()
@@ -191,6 +198,7 @@ class Sweep(Study[SweepConfig]):
 
     def page(self, config: SweepConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
         """Answers of all settings side by side, and the first figure of each."""
+        from gating.page.multiples import figures_of
         from gating.page.sweep import sweep_page
 
         _declare(config)
@@ -198,7 +206,9 @@ class Sweep(Study[SweepConfig]):
         for point in _points(config):
             own = {name.removeprefix(f"setting-{point.number}-"): text for name, text in beside.items()
                    if name.startswith(f"setting-{point.number}-")}  # fmt: skip
-            pages.append((point.values, _study(config).page(point.config, self._of(table, point), own)))
+            mine = self._of(table, point)
+            page = _study(config).page(point.config, mine, own)
+            pages.append((point.values, page, figures_of(page, mine, as_plain(point.config))[0][:1]))
         return sweep_page(self._question(config), pages, table)
 
     def text(self, config: SweepConfig, table: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,7 +15,7 @@ from gating.settings.yaml_files import SettingsDumper
 from theory.fields import allowed, section_of
 from theory.settings import field_types
 
-__all__ = ["as_plain", "help_text", "print_config", "settings_differences"]
+__all__ = ["as_plain", "command_of", "flow", "help_text", "print_config", "settings_differences"]
 
 WIDTH = 100
 _FILES = {
@@ -87,6 +88,24 @@ def _described(cls: Any) -> dict[str, str]:
     return described
 
 
+def command_of(config: Any) -> str:
+    """The command of a study with these settings: a flag for each that is not the default.
+
+    Example:
+        >>> from gating.studies.bounds.config import BoundsConfig
+        >>> command_of(BoundsConfig(n_sequences=(64, 128)))
+        "gating bounds --n_sequences '[64, 128]'"
+    """
+    usual = {setting.key: as_plain(setting.value) for setting in _walk(type(config)) if setting.value is not MISSING}
+    given = [
+        f"--{setting.key} {shlex.quote(flow(setting.value))}"
+        for setting in _walk(type(config), config)
+        if not (section_of(setting.hint) and setting.value is not None)
+        and (setting.key not in usual or usual[setting.key] != as_plain(setting.value))
+    ]
+    return " ".join(["gating", config.study, *given])
+
+
 def print_config(config: Any) -> str:
     """Settings as a YAML file with a description of each; reading it gives the same settings."""
     lines = []
@@ -95,11 +114,11 @@ def print_config(config: Any) -> str:
         lines += textwrap.wrap(setting.words, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
         name = setting.key.rpartition(".")[2]
         is_section = section_of(setting.hint) and setting.value is not None
-        lines.append(f"{indent}{name}:" if is_section else f"{indent}{name}: {_flow(setting.value)}")
+        lines.append(f"{indent}{name}:" if is_section else f"{indent}{name}: {flow(setting.value)}")
     return "\n".join(lines) + "\n"
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value as YAML on one line."""
     text: str = yaml.dump([as_plain(value)], Dumper=SettingsDumper, default_flow_style=True, width=float("inf"))
     return text.strip().removeprefix("[").removesuffix("]")
@@ -131,7 +150,7 @@ def _lines(setting: _Setting) -> list[str]:
     if section_of(setting.hint):
         words = f"{setting.key}: {setting.words}"
         return ["", *textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="    ")]
-    default = "must be given" if setting.value is MISSING else f"default {_flow(setting.value)}"
+    default = "must be given" if setting.value is MISSING else f"default {flow(setting.value)}"
     return _item(f"--{setting.key}: {allowed(setting.hint)}; {default}", setting.words)
 
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pandas as pd
 
-from gating.page.figures import Columns, Facet, Settings, YAxis
+from gating.page.figures import Axis, Settings
+from gating.page.multiples import Columns, Facet, YAxis
 from gating.page.names import INK, System
 from gating.page.words import page_words
 from gating.results.columns import declare_from
@@ -39,7 +40,7 @@ MIXTURE_TERMS = WORDS.terms
 SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("any_in_weight", "copying")}
 """Systems that learn, in the order of legends and tables. Blue answers from weights, orange from context."""
 
-THEORY = {"tabular": "tabular in-weight", "any_in_weight": "any in-weight", "copying": "softmax copying"}
+THEORY = {key: WORDS.systems[key].name.partition(" (")[0].lower() for key in ("tabular", "any_in_weight", "copying")}
 """Systems that theory is about, in words; on clean inputs, with the query's class known."""
 
 CONDITIONS: dict[tuple[str, str], str] = {
@@ -66,7 +67,7 @@ def group_of(key: str) -> System:
         ('rare classes', True)
     """
     group = key.partition("_")[0]
-    return System(GROUPS.get(group, group), "", GROUP_COLOURS.get(group, INK), "")
+    return System(GROUPS.get(group, group), "", GROUP_COLOURS.get(group, INK))
 
 
 def condition_name(distribution: str, context: str) -> str:
@@ -111,12 +112,11 @@ def chance_log_loss(settings: Settings) -> float | None:
     return math.log(classes) if classes else None
 
 
-ERROR = YAxis("error (0-1 loss)", -0.04, 1.04, reference=chance_error, reference_name="chance (uniform guess)")
-LOG_LOSS = YAxis(
-    "log loss (nats)", 0, scale="symlog", reference=chance_log_loss, reference_name="chance (uniform guess)"
-)
-GATE = YAxis("effective gate\n0 = context, 1 = weights", -0.04, 1.04)
-RESIDUAL = YAxis("residual KL (nats)", 0, scale="symlog")
+CHANCE = "chance (uniform guess)"
+ERROR = YAxis(Axis("error (0-1 loss)", -0.04, 1.04), chance_error, CHANCE)
+LOG_LOSS = YAxis(Axis("log loss (nats)", 0, scale="symlog"), chance_log_loss, CHANCE)
+GATE = YAxis(Axis("gate: 0 context, 1 weights", -0.04, 1.04))
+RESIDUAL = YAxis(Axis("residual KL (nats)", 0, scale="symlog"))
 
 
 def conditions(*keys: tuple[str, str]) -> Columns:

@@ -9,9 +9,9 @@ from gating.runs.errors import Damaged, FolderError
 from gating.runs.folder import TABLE, RunFolder
 from gating.settings.text import as_plain
 from llm_finetune.config import FinetuneConfig
-from llm_finetune.drawings import draw_gates, gates_by_exposure
+from llm_finetune.figures import gate_figure, gates_by_exposure
 from llm_finetune.matched import exposure_rows, gates_beside
-from llm_finetune.page import labels_of
+from llm_finetune.page import WORDS, labels_of
 from theory.distribution import ClassMixture
 from theory.settings import SpecError
 
@@ -89,12 +89,31 @@ def test_gates_of_a_model_are_those_of_contradicting_contexts_after_the_first_st
 
 
 def test_both_are_drawn_together(compared):
-    labels = labels_of(FinetuneConfig(mixtures=["memory=1"]))
-    svg = draw_gates("Gates", gates_by_exposure(summarise(beside_a_model(compared))), labels)
-    assert "Transformer: rare classes" in svg
-    assert "Stylized model, end to end: frequent classes" in svg
-    assert "Language model, memory only" in svg
-    assert "<!-- 100 -->" in svg  # a number, where a scale of logarithms would write a power
+    labels, words = labels_of(FinetuneConfig(mixtures=["memory=1"])), WORDS.figures["gate-by-exposure"]
+    figure = gate_figure(words, gates_by_exposure(summarise(beside_a_model(compared))), labels, "Alone.")
+    layers = {layer.look.name: layer for layer in figure.panels[0].layers}
+    assert sorted(layers) == [
+        "Language model, memory only", "Stylized model, end to end: frequent classes",
+        "Stylized model, end to end: rare classes", "Transformer: frequent classes", "Transformer: rare classes",
+    ]  # fmt: skip
+    assert layers["Transformer: frequent classes"].rows[["x", "value"]].values.tolist() == [[180.0, 0.9]]
+    rare, frequent = layers["Transformer: rare classes"].look, layers["Transformer: frequent classes"].look
+    assert (rare.colour, rare.shape) == (frequent.colour, frequent.shape)
+    assert (rare.filled, bool(rare.dash)) == (False, True) != (frequent.filled, bool(frequent.dash))
+    assert "Alone." not in figure.sentences
+
+
+def test_models_of_several_mixtures_differ_by_shape_and_an_only_one_says_so():
+    config = FinetuneConfig(mixtures=["memory=1", "memory=0.5 reading=0.5"])
+    gates = [{"study": "finetune", "system": "llm", "seed": 0, "step": 40, "group": "all", "context": "contradicting",
+              "measure": "effective_gate", "kind": "measured", "value": 0.7, **run.columns}
+             for run in config.runs]  # fmt: skip
+    found = gates_by_exposure(summarise(make_table([*gates, *exposure_rows(config)])))
+    figure = gate_figure(WORDS.figures["gate-by-exposure"], found, labels_of(config), "Alone.")
+    looks = [layer.look for layer in figure.panels[0].layers]
+    assert len({look.shape for look in looks}) == len(looks) == 2
+    assert len({look.colour for look in looks}) == 1
+    assert figure.sentences[-1] == "Alone."
 
 
 def test_a_run_without_gates_of_classes_is_refused(tmp_path, compared):

@@ -11,7 +11,7 @@ import torch
 from gating import InWeightMLP, MLPGate, Page, Part, SoftmaxSimilarity, Study, StylizedModel, Trainer, TrainSettings
 from gating.evaluation.measure import measure
 from gating.models.layers import generators
-from gating.page.figures import Facet, FigureSpec, Row, Trace
+from gating.page.multiples import Facet, Multiples, Row, Trace
 from gating.page.names import system_of
 from gating.results.columns import Column, declare
 from gating.results.query import last_step, select
@@ -125,6 +125,6 @@ class Temperature(Study[TemperatureConfig]):
         facets = tuple(Facet(group, {"group": group}) for group in ("high", "low"))
         where, axis = {"distribution": "ibd", "context": "relevant"}, words.GATE
         rows = (Row("relevant context", where, (Trace("effective_gate"),), axis),)
-        figure = FigureSpec("gate", "Gates", "Low is trust in the context.", "step", rows, lambda summary: facets,
-                            hue="temperature", look_of=lambda value: system_of(f"temperature {value}"))  # fmt: skip
+        figure = Multiples("gate", "Gates", "Low is trust in the context.", "step", rows, lambda summary: facets,
+                           hue="temperature", look_of=lambda value: system_of(f"temperature {value}"))  # fmt: skip
         return Page("Gate and temperature", self.question(), ("stylized",), (figure,), terms=(), blocks=())

@@ -1,21 +1,27 @@
 """Page of the study `bounds`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from gating.page.figures import Facet, FigureSpec, Page, Row, Trace, YAxis
+from gating.page.figures import Axis, Page
+from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
+from gating.page.said import in_lines, listed
 from gating.page.text_table import Block, TextTable, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
+from gating.studies.bounds.config import BoundsConfig
 from gating.studies.vocabulary import CONDITIONS, ERROR, GROUPS, LOG_LOSS, THEORY, condition_name, conditions
 
-__all__ = ["bounds_page", "bounds_text", "crossover_table"]
+__all__ = ["bounds_page", "bounds_text", "bounds_verdict", "crossover_table"]
 
 WORDS = page_words("gating.studies.bounds")
 KINDS = {"lower": "lower bound", "exact": "exact", "upper": "upper bound"}
-LOSSES = {"error": ERROR, "log_loss": LOG_LOSS, "linear_loss": YAxis("linear loss", -0.04, 1.04)}
+LOSSES = {"error": ERROR, "log_loss": LOG_LOSS, "linear_loss": YAxis(Axis("linear loss", -0.04, 1.04))}
 MOST_COLUMNS = 7  # of N, in a terminal
 CROSSOVERS = "Training sequences from which in-weight is at least as good"
 
@@ -72,14 +78,81 @@ def _risk_tables(rows: pd.DataFrame, most: int = 1000) -> list[tuple[str, TextTa
     ]
 
 
-def bounds_text(table: pd.DataFrame) -> str:
-    """Risks at a few N, and crossovers, for a terminal."""
+def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]:
+    """From which N on weights do at least as well, for each group of classes and loss, contexts as trained."""
+    found = select(table, {"measure": tuple(f"crossover_{loss}" for loss in LOSSES)})
+    contexts = in_order(found["context"].dropna(), ("as_trained", "relevant", "irrelevant"))
+    said, first = [], select(found, {"context": contexts[0] if contexts else ""})
+    where = "" if contexts[:1] == ["as_trained"] else f" ({contexts[0]} contexts)" if contexts else ""
+    some = first[first["group"] != "all"]
+    for group, rows in (first if some.empty else some).groupby("group", sort=False):
+        by = [
+            f"{_from(dict(zip(ends['kind'], ends['value'], strict=True)))} by {_loss(str(measure))}"
+            for measure, ends in rows.groupby("measure", sort=False)
+        ]
+        said.append(
+            f"{GROUPS[str(group)].capitalize()}{where}: answers from weights are at least as good as copying from the "
+            f"context {listed(by)}."
+        )
+    always = select(found, {"context": "relevant"})
+    exact = select(always, {"kind": "exact"})["value"]
+    if "relevant" in contexts[1:] and len(exact) == always.groupby(["measure", "group"]).ngroups:
+        latest = float(exact.max())
+        how = "for every group and loss "
+        how += "at every N" if latest == 0 else f"from N = {whole(latest)} on"
+        how = "for some group or loss at no N" if np.isinf(latest) else how
+        said.append(f"Where the context always shows the query's class, that is so {how}.")
+    if not said:
+        said.append("The table has no N from which weights are at least as good.")
+    if config.distribution.input_noise > 0:
+        said.append(
+            "Exact risks are of clean inputs and known classes; on noisy inputs a learner needs more sequences."
+        )
+    else:
+        said.append(
+            "These are risks of predictors that know the query's class; a model has to learn the classes as well."
+        )
+    return tuple(said)
+
+
+def _loss(measure: str) -> str:
+    """The loss of a crossover, in words."""
+    return measure_of(measure.removeprefix("crossover_")).meaning
+
+
+def _from(ends: Mapping[Any, float]) -> str:
+    """From which N on weights do at least as well, from the bounds of that N, and the exact one where it is known."""
+    low, exact, high = (float(ends.get(kind, np.nan)) for kind in KINDS)
+    if not np.isnan(exact):
+        return "at no N" if np.isinf(exact) else f"from N = {whole(exact)} on" if exact > 0 else "at every N"
+    if low == high:
+        return _from({"exact": high})
+    if np.isfinite(high):
+        return (
+            f"from an N between {whole(low)} and {whole(high)} on"
+            if low > 0
+            else f"at the latest from N = {whole(high)} on"
+        )
+    return (
+        "at no N"
+        if np.isinf(low)
+        else f"at no N before {whole(low)}"
+        if low > 0
+        else "from an N that bounds do not tell"
+    )
+
+
+def bounds_text(config: BoundsConfig, table: pd.DataFrame) -> str:
+    """What came out, risks at a few N, and crossovers, for a terminal."""
     tables = [*_risk_tables(table, MOST_COLUMNS), (CROSSOVERS, crossover_table(table))]
-    return "\n\n".join(f"{title}\n\n{found}" for title, found in tables if found.rows)
+    shown = (f"{title}\n\n{found}" for title, found in tables if found.rows)
+    left = table.loc[table["kind"].notna(), "n"].nunique() - MOST_COLUMNS
+    rest = [f"Left out here: {left} of the N, which `--json` and the page have."] if left > 0 else []
+    return "\n\n".join([in_lines(bounds_verdict(config, table)), *shown, *rest])
 
 
-def _figure(measure: str) -> FigureSpec:
-    return FigureSpec(
+def _figure(measure: str) -> Multiples:
+    return Multiples(
         **WORDS.figures[f"{measure.replace('_', '-')}-by-n"],
         x="n",
         rows=tuple(
@@ -90,7 +163,7 @@ def _figure(measure: str) -> FigureSpec:
     )
 
 
-def bounds_page(question: str, table: pd.DataFrame) -> Page:
+def bounds_page(question: str, config: BoundsConfig, table: pd.DataFrame) -> Page:
     """The page of the study `bounds`."""
     crossovers = Block("Crossovers", ((CROSSOVERS, crossover_table(table)),))
     return Page(
@@ -100,5 +173,6 @@ def bounds_page(question: str, table: pd.DataFrame) -> Page:
         figures=tuple(map(_figure, LOSSES)),
         terms=WORDS.terms,
         blocks=(Block("Risks by N", tuple(_risk_tables(table))), crossovers),
+        verdict=bounds_verdict(config, table),
         results_title="Tables",
     )

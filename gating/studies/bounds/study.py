@@ -60,11 +60,11 @@ class Bounds(Study[BoundsConfig]):
 
     def page(self, config: BoundsConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Curves of risks and bounds, and their crossovers."""
-        return bounds_page(self.question(), table)
+        return bounds_page(self.question(), config, table)
 
     def text(self, config: BoundsConfig, table: pd.DataFrame) -> str:
         """Risks at a few N, and crossovers."""
-        return bounds_text(table)
+        return bounds_text(config, table)
 
 
 def keep_risks(config: BoundsConfig, place: Place, resources: Resources) -> None:

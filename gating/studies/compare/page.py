@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from gating.page.figures import FigureSpec, Mark, Page, Row, Trace, YAxis
+from gating.page.figures import Page
+from gating.page.multiples import DASHED, DOTTED, Mark, Multiples, Row, Trace, YAxis
+from gating.page.said import in_lines
 from gating.page.text_table import Block
 from gating.results.query import select
 from gating.results.table import summarise
@@ -13,16 +15,17 @@ from gating.studies import vocabulary as words
 from gating.studies.compare import page_tables as tables
 from gating.studies.compare.answers import GATED, LOSSES
 from gating.studies.compare.config import CompareConfig
+from gating.studies.compare.verdict import compare_verdict
 
 __all__ = ["compare_page", "compare_text"]
 
 REFERENCES = "reference Transformers in place of g and h"
 GATE_TRACES = (
     Trace("effective_gate"),
-    Trace("mean_gate", ":", "the stylized model's own mean gate"),
-    Trace("effective_gate_reference", "--", REFERENCES),
+    Trace("mean_gate", DOTTED, "the stylized model's own mean gate"),
+    Trace("effective_gate_reference", DASHED, REFERENCES),
 )
-RESIDUAL_TRACES = (Trace("effective_gate_residual"), Trace("effective_gate_reference_residual", "--", REFERENCES))
+RESIDUAL_TRACES = (Trace("effective_gate_residual"), Trace("effective_gate_reference_residual", DASHED, REFERENCES))
 
 
 def _by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
@@ -38,18 +41,18 @@ def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-def _figures(table: pd.DataFrame) -> Iterator[FigureSpec]:
+def _figures(table: pd.DataFrame) -> Iterator[Multiples]:
     by_n: dict[str, Any] = {"x": "n", "columns": words.conditions(*list(words.CONDITIONS)[:4])}
     by_step: dict[str, Any] = {"x": "step", "columns": words.by_size}
     figure = tables.WORDS.figures
     for loss, axis in zip(LOSSES, (words.ERROR, words.LOG_LOSS), strict=True):
         risks, marks = _by_group(axis, Trace(loss)), predicted_marks(table, loss)
-        yield FigureSpec(**figure[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=risks, theory=True, marks=marks)
+        yield Multiples(**figure[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=risks, theory=True, marks=marks)
     errors, gates = _over_time(words.ERROR, Trace("error")), _over_time(words.GATE, *GATE_TRACES)
-    yield FigureSpec(**figure["error-by-step"], **by_step, rows=errors, theory=True)
+    yield Multiples(**figure["error-by-step"], **by_step, rows=errors, theory=True)
     with_residuals = (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES))
-    yield FigureSpec(**figure["gate-by-n"], **by_n, rows=with_residuals, systems=GATED)
-    yield FigureSpec(**figure["gate-by-step"], **by_step, rows=gates, systems=GATED)
+    yield Multiples(**figure["gate-by-n"], **by_n, rows=with_residuals, systems=GATED)
+    yield Multiples(**figure["gate-by-step"], **by_step, rows=gates, systems=GATED)
 
 
 def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
@@ -66,7 +69,7 @@ def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
         at = rows.set_index("kind")["value"].to_dict()
         where = {"distribution": "ibd", "context": "as_trained", "group": group}
         name = f"risk crossing N*, {loss.replace('_', ' ')}"
-        bounds = [Mark(at[kind], f"bounds of the {name}", where, ":") for kind in ("lower", "upper")]
+        bounds = [Mark(at[kind], f"bounds of the {name}", where, DOTTED) for kind in ("lower", "upper")]
         marks += [Mark(at["exact"], f"predicted {name}", where)] if "exact" in at else bounds
     return tuple(marks)
 
@@ -82,12 +85,13 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
             Block("Crossings, predicted and measured", tables.crossing_tables(config, table)),
             *tables.last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
         ),
+        verdict=compare_verdict(config, table),
         intervals=tables.WORDS.said["intervals"],
         every_row=tables.summary_table(summary),
     )  # fmt: skip
 
 
 def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:
-    """Errors at the last step, and crossings, for a terminal."""
+    """What came out, errors at the last step, and crossings, for a terminal."""
     crossings = (f"{title}\n\n{found}" for title, found in tables.crossing_tables(config, table) if found.rows)
-    return "\n\n".join([tables.error_text(table), *crossings])
+    return "\n\n".join([in_lines(compare_verdict(config, table)), tables.error_text(table), *crossings])

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from gating.page.names import system_of
+from gating.page.said import listed
 from gating.page.text_table import Block, TextTable, number, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
@@ -187,6 +188,8 @@ def error_text(table: pd.DataFrame) -> str:
         body = ((f"{group}, {system}{'' if kind == 'measured' else ' (exact)'}", *cells)
                 for (group, kind, system), cells in lines)  # fmt: skip
         blocks.append(str(TextTable((f"N = {n:,}", *(CONDITIONS[key] for key in columns)), tuple(body))))
+    left = [f"{n:,}" for n in sizes(summary) if n not in few_sizes(summary)]
+    blocks += [f"Left out here, and on the page: N = {listed(left)}."] if left else []
     return "\n\n".join(blocks)
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 from gating.evaluation.crossing import crossing, power_law_exponent
 from gating.results.bootstrap import cluster_bootstrap
 from gating.results.intervals import geometric_mean_interval, mean_interval
-from gating.results.query import select
+from gating.results.query import last_step, select
 from gating.studies.crossover.measure import LEVEL
 from theory.validation import Floats
 
-__all__ = ["ONSETS", "Onset", "answer_rows"]
+__all__ = ["ONSETS", "Onset", "answer_rows", "by_onset", "frequencies"]
 
 Curve = tuple[Floats, Floats]
 """Sizes N, shape (M,), and what each seed exceeds the level by, (S, M)."""
@@ -47,6 +47,39 @@ ONSETS = (
     Onset("error_level", "transformer", ("ibd", "irrelevant", "error")),
 )
 """The crossovers that are measured; theory predicts an N* where it has rows of the same measure, so none of a gate."""
+
+PARTS = {
+    "predicted": ("crossover", "exact"), "measured": ("crossover", "measured"),
+    "ratio": ("crossover_ratio", "measured"), "predicted slope": ("exponent", "exact"),
+    "slope": ("exponent", "measured"), "slope ratio": ("exponent_ratio", "measured"),
+}  # fmt: skip
+"""Measure, without the onset's key, and kind of what is shown of an onset."""
+
+
+def frequencies(table: pd.DataFrame) -> pd.Series:
+    """Frequency q of one rare class by `p_high`, ascending."""
+    rows = select(table, {"measure": "query_frequency"}).reindex(columns=["p_high", "value"])
+    return rows.set_index("p_high")["value"].sort_values()
+
+
+def by_onset(table: pd.DataFrame) -> dict[Onset, dict[str, pd.DataFrame]]:
+    """The `PARTS` of each onset that was measured, from the answers at the last step and the rows of theory.
+
+    Each has columns ``value``, ``low`` and ``high``, missing where there is nothing; slopes have one row, the others
+    one for each frequency ``q``, ascending.
+    """
+    last = last_step(table[table["answer"] | (table["kind"] == "exact")])
+    last = last.reindex(columns=[*last, *{"p_high", "reached", "already", "seeds"} - {*last}])
+    q = frequencies(last)
+    found = {}
+    for onset in ONSETS:
+        parts = {part: select(last, {"measure": f"{measure}_{onset.key}", "kind": kind}).set_index("p_high")
+                 for part, (measure, kind) in PARTS.items()}  # fmt: skip
+        places = [p_high for p_high in q.index if p_high in parts["measured"].index]
+        if places:
+            found[onset] = {part: rows.reindex([np.nan] if "slope" in part else places).assign(q=q)
+                            for part, rows in parts.items()}  # fmt: skip
+    return found
 
 
 def answer_rows(table: pd.DataFrame) -> Iterator[Row]:

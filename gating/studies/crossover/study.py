@@ -80,11 +80,11 @@ class Crossover(Study[CrossoverConfig]):
 
     def page(self, config: CrossoverConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Predicted and measured N* over the frequency, and the curves that cross."""
-        return crossover_page(self.question(), table)
+        return crossover_page(self.question(), config, table)
 
     def text(self, config: CrossoverConfig, table: pd.DataFrame) -> str:
-        """Predicted and measured N*, their ratios and slopes."""
-        return crossover_text(table)
+        """What came out; predicted and measured N*, their ratios and slopes."""
+        return crossover_text(config, table)
 
 
 def _sizes(config: CrossoverConfig) -> tuple[list[int], float, int]:

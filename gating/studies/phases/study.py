@@ -68,7 +68,7 @@ class Phases(Study[PhasesConfig]):
 
     def text(self, config: PhasesConfig, table: pd.DataFrame) -> str:
         """The shares."""
-        return phases_text(table)
+        return phases_text(config, table)
 
 
 def keep_points(config: PhasesConfig, place: Place, resources: Resources) -> None:

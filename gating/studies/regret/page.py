@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from gating.page.figures import Facet, FigureSpec, Page, Row, Trace, YAxis
+from gating.page.figures import Axis, Page
+from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order, system_of
+from gating.page.said import few_seeds, in_lines, interval, listed, sized
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
+from gating.results.intervals import Interval, mean_interval
 from gating.results.query import last_step, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.regret.config import LOSSES
 from gating.studies.vocabulary import GROUPS, group_of
 
-__all__ = ["regret_page", "regret_text"]
+__all__ = ["regret_page", "regret_text", "regret_verdict"]
 
 WORDS = page_words("gating.studies.regret")
 LEARNERS = tuple(key for key in WORDS.systems if key != "best_partition")
@@ -78,18 +81,80 @@ def _blocks(summary: pd.DataFrame) -> Iterator[Block]:
         yield Block(title.capitalize(), (*regrets, totals))
 
 
+def regret_verdict(table: pd.DataFrame) -> tuple[str, ...]:
+    """For each loss: who paid least, beside the better predictor; whether regrets keep bounds; what regret is of."""
+    rows = select(last_step(table[~table["answer"]]), {"group": "all", "kind": "measured"})
+    said: list[str] = []
+    for loss, name in _losses(table).items():
+        totals = select(rows, {"measure": f"total_{loss}"})
+        paid = totals.pivot_table("value", "seed", "system").dropna(axis=1, how="all")
+        gates = [key for key in learners(table) if key in paid]
+        if gates and "best_partition" in paid:
+            rounds = f" after {int(totals['step'].max()):,} rounds" if totals["step"].notna().any() else ""
+            said.append(f"By {name}, {_least(paid, gates)}{rounds}: {_beside_best(paid, gates)}.")
+            said += _of_losses(select(rows, {"measure": f"regret_{loss}", "system": tuple(gates)}), paid, loss)
+    ratios = table[table["measure"].str.startswith("regret_ratio_")].dropna(subset="value")
+    if len(ratios):  # a table refuses a ratio above 1
+        said.append("Every regret is within its bound, for every seed.")
+    return (*(said or ["The table has no total losses: nothing can be said of the gates."]), *few_seeds(table, ""))
+
+
+def _least(paid: pd.DataFrame, gates: list[str]) -> str:
+    """Which gate paid least, how much, and which others cannot be told apart from it."""
+    least = str(paid[gates].mean().idxmin())
+    near = [system_of(key).name for key in gates if key != least and not _beyond(paid, key, least).low > 0]
+    tied = f" ({listed(near)} cannot be told apart from it)" if near else ""
+    how = "paid least of the gates" if len(gates) > 1 else "paid"
+    return f"{system_of(least).name} {how}, {_sum(paid[least])}{tied},"
+
+
+def _beside_best(paid: pd.DataFrame, gates: list[str]) -> str:
+    """What that gate paid beside the better predictor of each cell."""
+    beyond = _beyond(paid, str(paid[gates].mean().idxmin()), "best_partition")
+    how = (
+        "less than" if beyond.high < 0 else "more than" if beyond.low > 0 else "no more, and no less for certain, than"
+    )
+    return f"{how} the better predictor of each cell, chosen in hindsight ({_sum(paid['best_partition'])})"
+
+
+def _beyond(paid: pd.DataFrame, system: str, other: str) -> Interval:
+    """What a system paid beyond another, over seeds, which share their rounds."""
+    return mean_interval(paid[system].to_numpy(np.float64) - paid[other].to_numpy(np.float64))
+
+
+def _sum(values: pd.Series) -> str:
+    """A total over rounds, with its interval over seeds."""
+    found = mean_interval(values.to_numpy(np.float64))._asdict()
+    return sized(found) if found["value"] >= 100 else interval(found)
+
+
+def _of_losses(regrets: pd.DataFrame, paid: pd.DataFrame, loss: str) -> Iterator[str]:
+    """A warning about gates whose regret is of another loss than their total: of the mixture of both losses."""
+    means = {str(key): float(rows["value"].mean()) for key, rows in regrets.groupby("system", sort=False)}
+    beyond = {key: float((paid[key] - paid["best_partition"]).mean()) for key in means}
+    others = {key: found for key, found in means.items() if found - beyond[key] > 0.01 * max(abs(found), 1.0)}
+    if others:
+        worst = max(others, key=lambda key: others[key])
+        names = listed([system_of(key).name for key in in_order(others, LEARNERS)])
+        yield (
+            f"Regrets of {names} are of the mixture of the two predictors' losses, never less than the loss of the "
+            f"mixed prediction: one of {others[worst]:,.0f} is no contradiction to a total of "
+            f"{paid[worst].mean():,.0f}."
+        )
+
+
 def regret_text(table: pd.DataFrame) -> str:
     """Regrets and totals for a terminal."""
     summary = summarise(last_step(table[~table["answer"]]))
-    parts = [f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"]
+    parts = [in_lines(regret_verdict(table)), f"After {int(table['step'].max()):,} rounds. {seeds_phrase(summary)}"]
     for loss, title in _losses(summary).items():
         tables = regret_table(summary, loss, "all"), total_table(summary, loss)
         parts += [f"{title.capitalize()}, all cells", *map(str, tables)]
     return "\n\n".join(parts)
 
 
-REGRET = YAxis("regret", None, None, scale="symlog", linear_below=1.0)
-GATE = YAxis("gate\n0 = context, 1 = weights", -0.04, 1.04)
+REGRET = YAxis(Axis("regret", scale="symlog", linear_below=1.0))
+GATE = YAxis(Axis("gate: 0 context, 1 weights", -0.04, 1.04))
 SINGLE_GROUPS = {key: GROUPS[key] for key in ("high", "low")}
 CONTEXTS = {"as_trained": "", "relevant": "class in context", "irrelevant": "class not in context"}
 
@@ -109,14 +174,14 @@ def _rows(measure: str, axis: YAxis, column: str, words: Mapping[str, str]) -> t
     )
 
 
-def figures(systems: tuple[str, ...]) -> tuple[FigureSpec, ...]:
+def figures(systems: tuple[str, ...]) -> tuple[Multiples, ...]:
     """Regrets and gates of these gate learners against rounds."""
     return (
-        FigureSpec(
+        Multiples(
             **WORDS.figures["regret-by-round"], x="step", rows=_rows("regret", REGRET, "group", SINGLE_GROUPS),
             columns=by_gate, systems=systems, theory=True,
         ),
-        FigureSpec(
+        Multiples(
             **WORDS.figures["gate-by-round"], x="step", rows=_rows("gate", GATE, "context", CONTEXTS),
             columns=by_gate, systems=systems, hue="group", look_of=group_of, lines="query_class",
         ),
@@ -132,5 +197,6 @@ def regret_page(question: str, table: pd.DataFrame) -> Page:
         figures=figures(learners(table)),
         terms=WORDS.terms,
         blocks=tuple(_blocks(summarise(last_step(table[~table["answer"]])))),
+        verdict=regret_verdict(table),
         results_title="Results at the last round",
     )

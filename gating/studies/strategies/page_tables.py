@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,12 +15,11 @@ from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies.strategies.config import PARAMETERS
 
-__all__ = ["GATES", "KINDS", "WORDS", "exponent_sentences", "strategies_blocks", "strategies_text"]
+__all__ = ["GATES", "KINDS", "SEEN", "WORDS", "described", "steps_of", "strategies_blocks", "widths"]
 
 WORDS = page_words("gating.studies.strategies")
 GATES = WORDS.systems
 """Gates between the two strategies in the order of tables, their ablations and the controls."""
-OVER_RUNS = WORDS.said["over_runs"]
 KINDS = {"ibd": "training tasks", "oobd": "unseen tasks", "absent": "query's item not in the context"}
 """What test sequences are of."""
 SEEN = {"in_fit": "cells of the fit", "held_out_tasks": "held-out D", "held_out_steps": "held-out steps",
@@ -31,28 +30,36 @@ FITTED = (*PARAMETERS, "fit_loss", "searches_agreeing")
 RUNS = {"seen": ", runs whose transition was seen", "all": ", all runs"}
 
 
+def described(table: pd.DataFrame, distribution: str) -> pd.DataFrame:
+    """Relative distances of every checkpoint; NaN where M and G do not describe it, which then has no prediction."""
+    keys = ["mlp_factor", "n_tasks", "step", "seed"]
+    predicted = pd.MultiIndex.from_frame(select(table, {"system": "posterior", "measure": "weight"})[keys])
+    found = select(table, {"measure": "relative_distance", "distribution": distribution})
+    return found.assign(value=found["value"].where(pd.MultiIndex.from_frame(found[keys]).isin(predicted)))
+
+
+def widths(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each width with its heading, which a single one does not need."""
+    found = sorted(rows["mlp_factor"].dropna().unique())
+    for factor in found:
+        yield f"MLP factor {factor:g}" if len(found) > 1 else "", select(rows, {"mlp_factor": factor})
+
+
 def agreement_table(table: pd.DataFrame, distribution: str, group: str) -> TextTable:
     """Agreement of every gate with the Transformers in the cells of one group: a column for each measure."""
     rows = select(table, {"distribution": distribution, "group": group, "measure": AGREEMENT, "kind": "measured"})
     measures = in_order(rows["measure"], AGREEMENT)
-    lines = [
-        (system_of(gate).name, *_cells(select(rows, {"system": gate}), measures))
-        for gate in in_order(rows["system"], GATES)
-    ]
+    gates = in_order(rows["system"], GATES)
+    lines = [(system_of(gate).name, *_cells(select(rows, {"system": gate}), measures)) for gate in gates]
     return TextTable(("gate", *(measure_of(name).meaning for name in measures)), tuple(lines))
 
 
-def agreement_blocks(table: pd.DataFrame) -> list[Block]:
+def agreement_blocks(table: pd.DataFrame) -> Iterator[Block]:
     """Agreement of every gate: a block for each kind of test sequences, a table for each group of cells."""
-    kinds = in_order(select(table, {"measure": AGREEMENT})["distribution"], KINDS)
     seen = {group: name[:1].upper() + name[1:] for group, name in SEEN.items() if (table["group"] == group).any()}
-    return [
-        Block(
-            f"Agreement on {KINDS[kind]}",
-            tuple((name, agreement_table(table, kind, group)) for group, name in seen.items()),
-        )
-        for kind in kinds
-    ]
+    for kind in in_order(select(table, {"measure": AGREEMENT})["distribution"], KINDS):
+        of_kind = [(name, agreement_table(table, kind, group)) for group, name in seen.items()]
+        yield Block(f"Agreement on {KINDS[kind]}", tuple(of_kind))
 
 
 def posterior_table(table: pd.DataFrame) -> TextTable:
@@ -60,11 +67,8 @@ def posterior_table(table: pd.DataFrame) -> TextTable:
     rows = select(table, {"system": "posterior", "measure": AGREEMENT[:-1], "kind": "measured"})
     measures = in_order(rows["measure"], AGREEMENT)
     cells = {place: _cells(held, measures) for place, held in rows.groupby(["distribution", "group"])}
-    lines = [
-        (f"{KINDS[kind]}, {SEEN[group]}", *cells[kind, group])
-        for kind, group in itertools.product(KINDS, SEEN)
-        if (kind, group) in cells
-    ]
+    places = [place for place in itertools.product(KINDS, SEEN) if place in cells]
+    lines = [(f"{KINDS[kind]}, {SEEN[group]}", *cells[kind, group]) for kind, group in places]
     header = ("posterior on", *(measure_of(name).meaning.replace(" ", "\n", 1) for name in measures))
     return TextTable(header, tuple(lines))
 
@@ -92,11 +96,10 @@ def transition_table(table: pd.DataFrame) -> TextTable:
     found: dict[tuple[float, float], dict[str, str]] = {}
     for row in _rows(select(table, {"measure": ("transition_time", *counts), "answer": True})):
         name = row.kind if row.measure == "transition_time" else row.measure
-        found.setdefault((row.mlp_factor, row.n_tasks), {})[name] = _steps(row)
-    lines = [
-        (f"{n_tasks:,.0f}", f"{factor:g}", *(text[name] for name in (*counts, "measured", "predicted")))
-        for (factor, n_tasks), text in sorted(found.items())
-    ]
+        found.setdefault((row.mlp_factor, row.n_tasks), {})[name] = steps_of(row)
+    names = (*counts, "measured", "predicted")
+    lines = [(f"{n_tasks:,.0f}", f"{factor:g}", *(text.get(name, "") for name in names))
+             for (factor, n_tasks), text in sorted(found.items())]  # fmt: skip
     header = ("training tasks D", "MLP factor", *(measure_of(name).meaning for name in counts), "measured steps",
               "predicted steps")  # fmt: skip
     return TextTable(header, tuple(lines))
@@ -109,17 +112,9 @@ def exponent_table(table: pd.DataFrame) -> TextTable:
         if row.measure == "transition_exponent":
             of, value = RUNS[row.group], with_ends(row.value, row.low, row.high) or "too few"
         else:
-            of, value = "" if pd.isna(row.seed) else f", seed {row.seed}", _steps(row, never="above all")
+            of, value = "" if pd.isna(row.seed) else f", seed {row.seed}", steps_of(row, never="above all")
         lines.append((measure_of(row.measure).meaning + of, f"{row.mlp_factor:g}", row.kind, value))
     return TextTable(("", "MLP factor", "", "value"), tuple(lines))
-
-
-def exponent_sentences(table: pd.DataFrame) -> list[str]:
-    """Exponents of the transition time in D, a sentence for each."""
-    rows = exponent_table(select(table, {"measure": "transition_exponent"})).rows
-    return [
-        f"{name[:1].upper()}{name[1:]}, MLP factor {factor}, {kind}: {value}." for name, factor, kind, value in rows
-    ]
 
 
 def predictor_table(table: pd.DataFrame) -> TextTable:
@@ -130,33 +125,18 @@ def predictor_table(table: pd.DataFrame) -> TextTable:
         for system in ("memorizing", "generalizing"):
             header.append(name.format(system_of(system).name[-1]))
             for row in _rows(select(means, {"system": system})):
-                text = _steps(row) if measure == "description_bits" else number(row.value, row.low, row.high, 4)
+                text = steps_of(row) if measure == "description_bits" else number(row.value, row.low, row.high, 4)
                 lines.setdefault(f"{row.n_tasks:,.0f}", []).append(text)
     return TextTable(tuple(header), tuple((n_tasks, *cells) for n_tasks, cells in lines.items()))
 
 
-def strategies_blocks(table: pd.DataFrame) -> tuple[Block, ...]:
+def strategies_blocks(table: pd.DataFrame) -> Iterator[Block]:
     """All tables of the page."""
-    return (
-        *agreement_blocks(table),
-        Block("Fitted parameters", (("Posterior, ablations, and seeds or widths alone", parameter_table(table)),)),
-        Block("Transitions", (
-            ("Exponents and thresholds", exponent_table(table)),
-            ("Times; in brackets, measured over seeds, predicted over runs", transition_table(table)),
-        )),
-        Block("Losses and description lengths of M and G", (("Means over seeds", predictor_table(table)),)),
-    )  # fmt: skip
-
-
-def strategies_text(table: pd.DataFrame) -> str:
-    """Agreement of the posterior, its parameters, exponents and thresholds; cells are left to the page."""
-    parts = (
-        f"Transformers after {int(table['step'].max()):,} steps. {OVER_RUNS}",
-        posterior_table(table),
-        parameter_table(select(table, {"system": "posterior"})),
-        exponent_table(table),
-    )
-    return "\n\n".join(map(str, parts))
+    yield from agreement_blocks(table)
+    yield Block("Fitted parameters", (("Posterior, ablations, and seeds or widths alone", parameter_table(table)),))
+    times = ("Times; in brackets, measured over seeds, predicted over runs", transition_table(table))
+    yield Block("Transitions", (("Exponents and thresholds", exponent_table(table)), times))
+    yield Block("Losses and description lengths of M and G", (("Means over seeds", predictor_table(table)),))
 
 
 def _cells(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
@@ -170,7 +150,7 @@ def _rows(rows: pd.DataFrame) -> Iterable[Any]:
     return rows.itertuples()
 
 
-def _steps(row: Any, never: str = "never") -> str:
+def steps_of(row: Any, never: str = "never") -> str:
     """A number of steps, or of tasks or bits, with the ends of its interval, of a row of the table."""
     if math.isnan(row.value):
         return "none"

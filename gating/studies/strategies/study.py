@@ -20,8 +20,7 @@ from gating.studies.strategies.ensemble import TRAINED, ensemble
 from gating.studies.strategies.families import FAMILIES
 from gating.studies.strategies.fit import FIT, keep_fit, measured_in
 from gating.studies.strategies.outputs import keep_outputs
-from gating.studies.strategies.page import strategies_page
-from gating.studies.strategies.page_tables import strategies_text
+from gating.studies.strategies.page import strategies_page, strategies_text
 from gating.studies.strategies.transitions import times_over_seeds
 
 __all__ = ["Strategies"]
@@ -85,8 +84,8 @@ class Strategies(Study[StrategiesConfig]):
         return strategies_page(self.question(), config, table)
 
     def text(self, config: StrategiesConfig, table: pd.DataFrame) -> str:
-        """Agreement of the posterior, its parameters, exponents and thresholds."""
-        return strategies_text(table)
+        """What came out; agreement of the posterior, its parameters, exponents and thresholds."""
+        return strategies_text(config, table)
 
 
 def _sizes(config: StrategiesConfig) -> tuple[int, int, float, float]:

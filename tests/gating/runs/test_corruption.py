@@ -29,7 +29,7 @@ DAMAGE = {
 }
 
 
-def _page(page, table, settings, environment):
+def _page(page, table, settings, environment, command):
     return {
         "report.html": f"{page.figures[1]}{table.to_csv()}{settings}{environment}",
         "plots/rows.svg": str(len(table)),

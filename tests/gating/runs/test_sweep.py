@@ -1,6 +1,7 @@
 """Sweeps: one table of runs that are as each alone, trained together where they may be, stopped, refused and shown."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,9 @@ from gating.runs.engine import parts_of, run
 from gating.runs.errors import FolderError
 from gating.runs.executor import Resources
 from gating.runs.folder import TABLE, RunFolder
+from gating.runs.options import RunOptions
 from gating.runs.store import Place
-from gating.runs.sweep import Sweep, SweepConfig
+from gating.runs.sweep import Sweep, SweepConfig, _points
 from gating.settings import read_flags
 from gating.settings.text import as_plain, print_config
 from gating.studies.bounds.config import BoundsConfig
@@ -70,8 +72,8 @@ def equal(one, other, tolerance=0.0):
 
 @pytest.fixture(autouse=True)
 def _quick_figures(monkeypatch):
-    """Figures are not drawn by matplotlib."""
-    monkeypatch.setattr("gating.page.page.draw", lambda spec, shown, settings: f'<svg width="72pt">{spec.name}</svg>')
+    """Figures are not drawn."""
+    monkeypatch.setattr("gating.page.page.svg", lambda figure: f"<svg>{figure.name}</svg>")
 
 
 # Columns and rows.
@@ -403,3 +405,16 @@ def test_values_are_no_markup_and_a_study_without_answers_is_shown(here, monkeyp
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "<b>.txt" not in page
     assert "&lt;b&gt;.txt" in page
+
+
+@pytest.mark.parametrize("over", [
+    {"distribution.label_noise": [0.0, 1e-05], "beta": [0.5, 1.0]},
+    {"groups": [["low"], ["low", "high"]], "distribution.zipf": [None, 1.0]},
+])  # fmt: skip
+def test_the_command_on_the_page_makes_the_same_sweep(over):
+    config = swept(BOUNDS, over)
+    program, name, *flags = shlex.split(Sweep().command(config))
+    assert (program, name) == ("gating", "sweep")
+    found, _ = Sweep().from_flags(flags, RunOptions)
+    assert found.over == config.over
+    assert [point.config for point in _points(found)] == [point.config for point in _points(config)]

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gating.page.figures import Drawing, Facet, FigureSpec, Page, Row, Trace, YAxis
+from gating.page.figures import Axis, Figure, Layer, Page, Panel
+from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
+from gating.page.names import System
 from gating.results.columns import Column, Measure, declare
 from gating.results.intervals import mean_interval
 from gating.results.table import make_table
@@ -90,17 +92,18 @@ class Visitor(Study[VisitorConfig]):
         return {"lines.jsonl": "\n".join(lines) + "\n"}
 
     def page(self, config, table, beside):
-        axis = YAxis("distance")
-        rows = (Row("walks", {"kind": "measured"}, (Trace("walked"),), axis),)
+        axis = Axis("distance")
+        rows = (Row("walks", {"kind": "measured"}, (Trace("walked"),), YAxis(axis)),)
         facets = tuple(Facet(f"pull {pull:g}", {"pull": pull}) for pull in sorted(table["pull"].dropna().unique()))
-        drawn = f'<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="9pt"><text>{len(table)}</text></svg>'
+        held = pd.DataFrame({"x": [1.0], "value": [float(len(table))]})
+        panel = Panel("", "", axis, (Layer(System("rows", "", "#000000", "circle"), held, "points"),))
         return Page(
             title="Walks",
             question=self.question(),
             systems=("walk",),
             figures=(
-                FigureSpec("walks", "Walks", "Look at the ends.", "n", rows, lambda summary: facets),
-                Drawing("rows", "How many rows", drawn, [beside["lines.jsonl"]]),
+                Multiples("walks", "Walks", "Look at the ends.", "n", rows, lambda summary: facets),
+                Figure("rows", "How many rows", (beside["lines.jsonl"],), Axis("table"), (panel,), 1),
             ),
             terms=(("walk", "what goes on"),),
             blocks=(),

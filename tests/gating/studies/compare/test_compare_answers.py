@@ -10,15 +10,14 @@ import pandas as pd
 import pytest
 from compare_table import synthetic_table
 
-from gating.page.captions import caption
-from gating.page.draw import panels
-from gating.page.figures import FigureSpec
+from gating.page.multiples import DOTTED, Multiples, drawn
 from gating.results.query import select
 from gating.results.table import make_table, summarise
 from gating.studies.compare.answers import CROSSINGS, crossing_rows, phase_rows, predicted_rows, theory_rows
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.page import compare_page, predicted_marks
 from gating.studies.compare.page_tables import crossing_tables, phase_table
+from gating.studies.vocabulary import GROUPS
 from theory.crossovers import crossover
 from theory.distribution import ClassMixture
 from theory.phases import Comparison, risk_bounds
@@ -262,7 +261,7 @@ def test_a_crossover_that_is_not_exact_is_marked_by_its_bounds() -> None:
     assert math.isnan(wanted.exact)
     marks = [mark for mark in marked(config, "error") if mark.where["group"] == "low"]
     assert {mark.name for mark in marks} == {"bounds of the risk crossing N*, error"}
-    assert [(mark.at, mark.line) for mark in marks] == [(wanted.earliest, ":"), (wanted.latest, ":")]
+    assert [(mark.at, mark.dash) for mark in marks] == [(wanted.earliest, DOTTED), (wanted.latest, DOTTED)]
 
 
 def test_lines_are_drawn_where_risks_are_and_none_on_gates() -> None:
@@ -272,19 +271,22 @@ def test_lines_are_drawn_where_risks_are_and_none_on_gates() -> None:
     )
     summary = summarise(table[~table["answer"]])
     for spec in compare_page("", CONFIG, table).figures:
-        assert isinstance(spec, FigureSpec)
-        shown = panels(spec, summary)
-        assert shown is not None
-        text = " ".join(caption(spec, (), shown, {}))
+        assert isinstance(spec, Multiples)
+        figure = drawn(spec, (), summary, {})
+        assert figure is not None
+        text = " ".join(figure.sentences)
+        lines = [panel for panel in figure.panels if any(layer.mark == "upright" for layer in panel.layers)]
         if spec.name in ("error-by-n", "log-loss-by-n"):
             loss = spec.name.removesuffix("-by-n").replace("-", "_")
             exact = crossover(DATA, "low", Comparison(loss, "as_trained")).exact
-            words = f"predicted risk crossing N*, {loss.replace('_', ' ')}:"
-            assert re.search(f"{re.escape(words)} .*rare classes {exact:,.0f}[.]", text)
-            column = [facet.label for facet in shown.columns].index("IBD, as trained")
-            assert {place for mark in spec.marks for place in shown.places(mark)} == {(0, column), (1, column)}
+            name = f"predicted risk crossing N*, {loss.replace('_', ' ')}:"
+            assert re.search(f"{re.escape(name)} .*rare classes {exact:,.0f}[.]", text)
+            assert [panel.row for panel in lines] == [
+                GROUPS[mark.where["group"]] for mark in spec.marks if 64 <= mark.at <= 4096
+            ]
+            assert {panel.column for panel in lines} <= {"IBD, as trained"}
         else:
-            assert spec.marks == ()
+            assert lines == []
             assert "N*" not in text
     [gates] = [spec for spec in compare_page("", CONFIG, table).figures if spec.name == "gate-by-n"]
     assert "Theory predicts at which N the risks of both predictors cross, not" in gates.note

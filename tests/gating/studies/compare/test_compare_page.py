@@ -2,7 +2,6 @@
 
 import re
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -38,28 +37,6 @@ def files(table: pd.DataFrame) -> dict[str, str]:
     return written(table)
 
 
-class References(HTMLParser):
-    """Collects ids, and every address that the page refers to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            elif name in ("src", "href", "xlink:href", "srcset", "action", "data"):
-                self.addresses.append(value or "")
-
-
-def references(page: str) -> References:
-    parser = References()
-    parser.feed(page)
-    return parser
-
-
 def test_there_are_the_page_and_every_plot(files: dict[str, str]) -> None:
     assert set(files) == {"report.html", *(f"plots/{name}.svg" for name in FIGURES)}
 
@@ -69,18 +46,6 @@ def test_plots_are_xml_and_undated(files: dict[str, str]) -> None:
         text = files[f"plots/{name}.svg"]
         assert ET.fromstring(text).tag.endswith("svg")
         assert "dc:date" not in text
-
-
-def test_page_refers_to_nothing_outside_itself(files: dict[str, str]) -> None:
-    page = files["report.html"]
-    found = references(page)
-    assert found.addresses
-    assert {address for address in found.addresses if not address.startswith("#")} == set()
-    assert {address[1:] for address in found.addresses} <= set(found.ids)
-    assert len(found.ids) == len(set(found.ids))
-    assert re.search(r"@import|url\((?!#)|<script|<link", page) is None
-    outside = re.findall(r"https?://[^\"' <]+", re.sub(r'xmlns(:\w+)?="[^"]*"', "", page))
-    assert outside == []
 
 
 def test_page_holds_every_figure_setting_and_system(files: dict[str, str]) -> None:
@@ -110,7 +75,7 @@ def test_one_seed_one_size_and_no_settings() -> None:
     page = written(table, settings={})["report.html"]
     assert "One seed: an interval, where there is one, is over its test sequences alone." in page
     assert "do not give the number of classes" in page
-    assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+    assert "nan" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
 def test_figures_without_rows_are_named_and_not_written() -> None:
@@ -145,10 +110,10 @@ def test_theory_is_named_after_the_predictors_it_is_about(table: pd.DataFrame) -
     names = [row[0] for row in condition_table(summarise(table), ["error"], 512).rows]
     assert names[: len(SYSTEMS)] == [LOOKS[system].name for system in in_order(SYSTEMS, LOOKS)]
     assert names[len(SYSTEMS) :] == [
-        "Theory, tabular in-weight (exact)",
-        "Theory, softmax copying (exact)",
-        "Theory, tabular in-weight (upper bound)",
-        "Theory, any in-weight (lower bound)",
+        "Theory, label counts (exact)",
+        "Theory, copying (exact)",
+        "Theory, label counts (upper bound)",
+        "Theory, any in-weight predictor (lower bound)",
     ]
 
 

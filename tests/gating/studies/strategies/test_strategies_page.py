@@ -2,20 +2,21 @@
 
 import json
 import math
-import xml.etree.ElementTree as ET
 
 import numpy as np
 import pandas as pd
 import pytest
 from strategies_table import CONFIG, DRIFT, STEPS, strategies_table, transition_step, weight_of
 
+from gating.page.chart import legend_of
+from gating.page.figures import Figure
 from gating.page.page import write_page
+from gating.page.said import in_lines
 from gating.results.query import select
 from gating.results.table import json_rows, summarise
 from gating.runs.engine import as_json
 from gating.settings.text import as_plain
-from gating.studies.strategies.drawings import draw_maps, draw_paths
-from gating.studies.strategies.page import strategy_cells
+from gating.studies.strategies.page import strategies_page, strategy_cells
 from gating.studies.strategies.page_tables import (
     GATES,
     agreement_table,
@@ -43,9 +44,16 @@ def page(table) -> dict[str, str]:
     return written(table)
 
 
-def test_every_figure_is_an_svg_with_its_title_on_the_page(page):
+def figures(table) -> dict[str, Figure]:
+    return {figure.name: figure for figure in strategies_page("", CONFIG, table).figures}
+
+
+def layers(figure: Figure, mark: str, place: int = 0) -> dict[str, pd.DataFrame]:
+    return {layer.look.name: layer.rows for layer in figure.panels[place].layers if layer.mark == mark}
+
+
+def test_every_figure_is_drawn_with_its_title_on_the_page(page):
     assert list(page) == [*(f"plots/{name}.svg" for name in NAMES), "report.html"]
-    assert all(ET.fromstring(page[f"plots/{name}.svg"]).tag.endswith("svg") for name in NAMES)
     text = page["report.html"]
     assert all(f'id="figure-{name}"' in text for name in NAMES)
     assert "Task urns, dimension 8, length 128; seeds 0, 1." in text
@@ -53,7 +61,7 @@ def test_every_figure_is_an_svg_with_its_title_on_the_page(page):
 
 
 def test_every_gate_is_on_the_page_and_none_is_missed(page):
-    assert all(f"</span>{gate.name}</th>" in page["report.html"] for gate in GATES.values())
+    assert all(f">{gate.name}</th>" in page["report.html"] for gate in GATES.values())
     assert "Not in the table" not in page["report.html"]
 
 
@@ -82,22 +90,67 @@ def test_a_seed_that_is_not_described_is_not_averaged(table):
     assert cells["low"].isna().all()
 
 
-def test_held_out_tasks_and_steps_are_marked(table):
+def test_maps_show_described_cells_measured_beside_predicted(table):
+    figure = figures(table)["strategy-maps"]
+    assert [panel.column for panel in figure.panels] == ["measured", "predicted"]
+    cells = strategy_cells(table, "ibd").dropna(subset="weight")
+    for place, column in enumerate(("value", "weight")):
+        (shown,) = layers(figure, "cells", place).values()
+        assert shown["value"].tolist() == cells[column].tolist()
+        inside = (shown["x"] < cells["step"]) & (cells["step"] < shown["x2"])
+        assert inside.all()
+        assert ((shown["low"] < cells["n_tasks"]) & (cells["n_tasks"] < shown["high"])).all()
+    assert shown["said"].iloc[-1].startswith("D = 256, step 20,000: ")
+
+
+def test_neighbouring_cells_share_their_border(table):
+    (shown,) = layers(figures(table)["strategy-maps"], "cells").values()
+    first = shown[shown["n_tasks"] == 4]
+    assert first["x2"].tolist()[:-1] == first["x"].tolist()[1:]
+    assert sorted(set(shown["high"]))[:-1] == sorted(set(shown["low"]))[1:] == [8, 32, 128]
+
+
+def test_frames_are_round_held_out_cells_and_one_round_neighbours_with_the_same_steps(table):
     cells = strategy_cells(table, "ibd")
-    held = cells[cells["held"]]
-    assert set(held["n_tasks"]) == {4, 16, 64, 256}
-    assert held.loc[held["n_tasks"] != 16, "step"].min() > 0.8 * STEPS
     assert cells.loc[cells["n_tasks"] == 16, "held"].all()
-    assert "not seen by the fit" not in draw_maps("t", cells.assign(held=False))
-    with_marks, without = (draw_maps("t", cells.assign(held=held)).count("<pattern") for held in (True, False))
-    assert with_marks > without == 0
+    assert cells.loc[cells["held"] & (cells["n_tasks"] != 16), "step"].min() > 0.8 * STEPS
+    (frames,) = layers(figures(table)["strategy-maps"], "frame").values()
+    assert frames[["low", "high"]].to_numpy().tolist() == [[2, 8], [8, 32], [32, 512]]
+    assert frames["x"].tolist()[1] < frames["x"].tolist()[0] == frames["x"].tolist()[2]
+    seen = figures(table.assign(group=table["group"].replace({"held_out_steps": "in_fit", "held_out_tasks": "in_fit"})))
+    assert all(rows.empty for rows in layers(seen["strategy-maps"], "frame").values())
 
 
 def test_each_width_has_a_row_of_maps_and_a_panel_of_paths():
-    cells = strategy_cells(strategies_table(factors=(2.0, 4.0, 8.0)), "ibd")
-    maps, paths = (ET.fromstring(draw("t", cells)) for draw in (draw_maps, draw_paths))
-    groups = [[g.get("id") for g in svg.iter() if (g.get("id") or "").startswith("axes_")] for svg in (maps, paths)]
-    assert [len(ids) for ids in groups] == [3 * 2 + 1, 3]
+    found = figures(strategies_table(factors=(2.0, 4.0, 8.0)))
+    headings = [f"MLP factor {factor}" for factor in (2, 4, 8)]
+    assert [panel.row for panel in found["strategy-maps"].panels] == [name for name in headings for _ in range(2)]
+    assert [panel.row for panel in found["strategy-paths-ibd"].panels] == headings
+
+
+def test_paths_have_one_entry_for_each_d_with_points_measured_and_a_line_predicted(table):
+    figure = figures(table)["strategy-paths-ibd"]
+    names = ["D = 4", "D = 16, held out", "D = 64", "D = 256"]
+    assert list(layers(figure, "points")) == list(layers(figure, "line")) == names
+    looks = {layer.look.name: layer.look for layer in figure.panels[0].layers if layer.mark == "points"}
+    assert [look.filled for look in looks.values()] == [True, False, True, True]
+    assert len({look.colour for look in looks.values()}) == len({look.shape for look in looks.values()}) == 4
+    cells = strategy_cells(table, "ibd").query("n_tasks == 64").dropna(subset="weight")
+    assert layers(figure, "line")["D = 64"]["value"].tolist() == cells["weight"].tolist()
+    assert layers(figure, "points")["D = 64"]["value"].tolist() == cells["value"].tolist()
+    assert layers(figure, "upright")["from here on not seen by the fit"]["x"].iloc[0] > 0.8 * STEPS
+    entries = {entry["name"]: entry["mark"] for entry in legend_of(figure)}
+    assert {entries[name] for name in names} == {"curve"}
+
+
+def test_times_that_are_not_seen_have_no_point_and_endless_intervals_are_said(table):
+    figure = figures(table)["transition-times"]
+    assert layers(figure, "points")["Transformer, measured"]["x"].tolist() == [16, 64]
+    predicted = layers(figure, "curve")["Posterior, predicted"]
+    assert predicted["x"].tolist() == [4, 16, 64, 256]
+    assert predicted["said"].iloc[-1].endswith("never]")
+    assert np.isfinite(predicted["high"]).all()
+    assert layers(figure, "across")["end of training"]["value"].tolist() == [STEPS]
 
 
 def test_transition_times_are_geometric_means_where_a_seed_goes_over(table):
@@ -131,7 +184,7 @@ def test_page_text_and_json_print_the_same_exponents(table, page):
     for row in found:
         printed = f"{row['value']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
         assert printed in text
-        assert f"{row['kind']}: {printed}." in page["report.html"]
+        assert printed in page["report.html"]
         assert printed in {line[-1] for line in exponent_table(table).rows}
 
 
@@ -175,8 +228,10 @@ def test_the_terminal_gets_the_posterior_and_json_no_cells(table):
     assert "held-out D" in text
     assert "1.21 [1.11, 1.41]" in text
     assert "too few" in text
-    assert max(map(len, text.splitlines())) <= 130
-    assert len(text.splitlines()) < 30
+    verdict = strategies_page("", CONFIG, table).verdict
+    assert text.startswith(in_lines(verdict))
+    assert max(map(len, text.splitlines()[len(verdict) :])) <= 130
+    assert len(text.splitlines()) < 35
     assert len(json.dumps(json_rows(table))) < 100_000
 
 
