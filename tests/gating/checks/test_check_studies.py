@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -237,18 +238,6 @@ class SharesItsTossesOut(Sound):
         toss(build(CoinConfig, {"tosses": config.tosses + resources.workers}), seed, place, resources)
 
 
-@fault("workers_change_nothing", "with three workers, `value` of row 0 is ")
-class SharesWideTossesOut(Sound):
-    """How fair is a coin?"""
-
-    @staticmethod
-    def work(config, seed, place, resources):
-        toss(build(CoinConfig, {"tosses": config.tosses + resources.workers}), seed, place, resources)
-
-    def parts(self, config):
-        return (replace(part, wide=True) for part in super().parts(config))
-
-
 @fault("workers_change_nothing", "with .*, `seed` of row 0 is 1 in place of 0")
 class ReadsPartsAsTheyEnded(Sound):
     """How fair is a coin?"""
@@ -430,6 +419,32 @@ def test_the_study_of_language_models_keeps_it(tmp_path):
     few = {"mixtures": ["memory=0.5 reading=0.5"], "n_seeds": 1}
     given = {"study": "finetune", **next(iter(CASES["finetune"].values())), **few}
     check_study(study, build(study.config, given | {"model": str(save_model(tmp_path / "model"))}))
+
+
+@pytest.mark.parametrize(("share", "kept"), [(1e-5, True), (1e-3, False)])
+def test_a_wide_part_may_round_by_the_number_of_workers_and_no_more(share, kept):
+    class Rounds(Sound):
+        """How fair is a coin?"""
+
+        @staticmethod
+        def work(config, seed, place, resources):
+            toss(config, seed, place, resources)
+            rows = place.table("rows")
+            place.save_table("rows", rows.assign(value=rows["value"] * (1 - share * (resources.workers - 1) / 2)))
+
+        def parts(self, config):
+            return (replace(part, wide=True) for part in super().parts(config))
+
+    class Narrow(Rounds):
+        """How fair is a coin?"""
+
+        def parts(self, config):
+            return (replace(part, wide=False) for part in super().parts(config))
+
+    with nullcontext() if kept else pytest.raises(ContractBroken, match="with three workers, `value`"):
+        check_study(Rounds)
+    with pytest.raises(ContractBroken, match="with three workers, `value`"):
+        check_study(Narrow)
 
 
 def test_a_sweep_keeps_it():
