@@ -70,9 +70,11 @@ def run(
     inputs = study.inputs(config, how.say)
     if out is None:
         study.check(config, how)
-        with tempfile.TemporaryDirectory() as place, (short := RunFolder(Path(place) / "run")).locked():
-            short.begin("none", {})
-            return _of(config, _table(study, config, short, how))
+        with tempfile.TemporaryDirectory() as place:
+            folder = RunFolder(Path(place) / "run")
+            with folder.locked():
+                folder.begin("none", {})
+                return _of(config, _table(study, config, folder, how))
     folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
     _require_same(study, folder, identity, again, force)
     if again or not (folder.is_run and folder.finished):

@@ -2,91 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import AfterValidator
 
-from gating.results.columns import Column, Kind, declare
 from gating.results.table import make_table
 from gating.runs.catalogue import find_study
 from gating.runs.executor import Part, Resources
+from gating.runs.grid import Point, SweepConfig, declare_over, over_of, point_at, points, study_of
 from gating.runs.store import Place
 from gating.runs.study import Estimate, Study
-from gating.settings import near, read_call
+from gating.settings import read_call
 from gating.settings.text import as_plain, command_of, flow, help_text
-from gating.settings.yaml_files import parse_value
-from theory.fields import parted, section_of
-from theory.settings import SpecError, build, field_types, settings
+from theory.settings import SpecError
 
 if TYPE_CHECKING:
     from gating.page.figures import Page
     from gating.runs.ensemble import Ensemble
 
-__all__ = ["Sweep", "SweepConfig", "sweep"]
+__all__ = ["Sweep", "sweep"]
 
 ROWS = "rows"
-MOST_SETTINGS = 10_000
-
-
-def _flat(over: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted name, also where a file nests them."""
-    found: dict[str, Any] = {}
-    for name, values in over.items():
-        found |= _flat(values, f"{prefix}{name}.") if isinstance(values, Mapping) else {f"{prefix}{name}": values}
-    return found
-
-
-def _in_order(over: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted name, in one order: runs of the same settings number their combinations alike."""
-    return dict(sorted(_flat(over).items()))
-
-
-@settings
-class SweepConfig:
-    """Settings of a sweep.
-
-    Args:
-        study: that it is a sweep.
-        of: name of the study that is run.
-        base: settings of that study, which all runs share.
-        over: values of each setting that differs, by its dotted name; runs are all combinations, in the order of the
-            names, the last the fastest.
-    """
-
-    of: str
-    base: dict[str, Any]
-    over: Annotated[dict[str, Any], AfterValidator(_in_order)]
-    study: Literal["sweep"] = "sweep"
-
-    def problems(self) -> Iterator[str]:
-        """What is wrong with the fields together, one sentence each."""
-        yield from _over_problems(self)
-
-
-@dataclass(frozen=True)
-class _Point:
-    """One combination of values: its number, its values by column, and the settings that they make."""
-
-    number: int
-    values: dict[str, Any]
-    config: Any
-
-    @property
-    def scope(self) -> str:
-        return f"setting-{self.number}/"
-
-    @property
-    def label(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in self.values.items())
 
 
 class Sweep(Study[SweepConfig]):
@@ -99,7 +41,7 @@ class Sweep(Study[SweepConfig]):
 
     def from_flags(self, arguments: Sequence[str], options: type[Any]) -> tuple[SweepConfig, Any]:
         """Settings and options from ``STUDY --over name=[...] ...`` and the flags of that study."""
-        name, *rest = [*arguments, ""][:1] + list(arguments[1:])
+        name, rest = next(iter(arguments), ""), list(arguments[1:])
         if not name or name.startswith("-") or name == self.name():
             if "--config" in arguments or any(token.startswith("--config=") for token in arguments):
                 return super().from_flags(arguments, options)
@@ -109,7 +51,7 @@ class Sweep(Study[SweepConfig]):
             token = rest.pop(0)
             if token == "--over" or token.startswith("--over="):
                 given = token.partition("=")[2] if "=" in token else rest.pop(0) if rest else ""
-                over |= _parsed(given)
+                over |= over_of(given)
             else:
                 flags.append(token)
         base, chosen = study.from_flags(flags, options)
@@ -124,22 +66,22 @@ class Sweep(Study[SweepConfig]):
 
     def command(self, config: SweepConfig) -> str:
         """That of the study at the first setting, and the values of what differs."""
-        _, _, flags = command_of(_points(config)[0].config).partition(" ")
+        _, _, flags = command_of(points(config)[0].config).partition(" ")
         over = [shlex.quote(f"{name}={flow(values)}") for name, values in config.over.items()]
         return " --over ".join([f"gating sweep {flags}", *over])
 
     def inputs(self, config: SweepConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """Inputs of all settings; those that differ between them go by their setting."""
-        study, found = _study(config), dict[str, Path | bytes]()
-        for point in _points(config):
+        study, found = study_of(config), dict[str, Path | bytes]()
+        for point in points(config):
             for name, given in study.inputs(point.config, say).items():
                 found[name if found.get(name, given) == given else f"{name} of {point.label}"] = given
         return found
 
     def check(self, config: SweepConfig, resources: Resources) -> None:
         """Every setting, as the study checks it."""
-        study, problems = _study(config), list[str]()
-        for point in _points(config):
+        study, problems = study_of(config), list[str]()
+        for point in points(config):
             try:
                 study.check(point.config, resources)
             except SpecError as error:
@@ -149,19 +91,19 @@ class Sweep(Study[SweepConfig]):
 
     def memory(self, config: SweepConfig) -> float:
         """That of the largest setting: groups that train together are no larger."""
-        return max(_study(config).memory(point.config) for point in _points(config))
+        return max(study_of(config).memory(point.config) for point in points(config))
 
     def estimate(self, config: SweepConfig, resources: Resources) -> Estimate:
         """The sum over settings; those that train together take less."""
-        found = [_study(config).estimate(point.config, resources) for point in _points(config)]
+        found = [study_of(config).estimate(point.config, resources) for point in points(config)]
         disk, seconds = sum(each.disk for each in found), sum(each.seconds for each in found)
         return Estimate(seconds, max(each.memory for each in found), disk)
 
     def ensembles(self, config: SweepConfig) -> Iterator[Ensemble[Any]]:
         """Those of all settings; of one name that share the same, one with the models of all, each once."""
         together: dict[tuple[str, str], list[Ensemble[Any]]] = {}
-        for point in _points(config):
-            for ensemble in _study(config).ensembles(point.config):
+        for point in points(config):
+            for ensemble in study_of(config).ensembles(point.config):
                 key = ensemble.name, json.dumps(ensemble.shared, sort_keys=True)
                 together.setdefault(key, []).append(ensemble)
         for alike in together.values():
@@ -170,8 +112,8 @@ class Sweep(Study[SweepConfig]):
 
     def parts(self, config: SweepConfig) -> Iterator[Part]:
         """The parts of every setting in a folder of their own, and one more that keeps the setting's rows."""
-        study = _study(config)
-        for point in _points(config):
+        study = study_of(config)
+        for point in points(config):
             own = list(study.parts(point.config))
             names = {part.name for part in own}
             inside = names | {str(above) for name in names for above in Path(name).parents}
@@ -184,15 +126,15 @@ class Sweep(Study[SweepConfig]):
 
     def rows(self, config: SweepConfig, work: Place) -> pd.DataFrame:
         """Rows and answers of every setting, with the values of what differs."""
-        _declare(config)
-        return pd.concat([work.of(point.scope + ROWS).table(ROWS) for point in _points(config)], ignore_index=True)
+        declare_over(config)
+        return pd.concat([work.of(point.scope + ROWS).table(ROWS) for point in points(config)], ignore_index=True)
 
     def beside(self, config: SweepConfig, work: Place) -> Mapping[str, str]:
         """Files of every setting, by its number."""
-        study = _study(config)
+        study = study_of(config)
         return {
             f"setting-{point.number}-{name}": text
-            for point in _points(config)
+            for point in points(config)
             for name, text in study.beside(point.config, Place(work.folder, "", point.scope)).items()
         }
 
@@ -201,13 +143,13 @@ class Sweep(Study[SweepConfig]):
         from gating.page.multiples import figures_of
         from gating.page.sweep import sweep_page
 
-        _declare(config)
+        declare_over(config)
         pages = []
-        for point in _points(config):
+        for point in points(config):
             own = {name.removeprefix(f"setting-{point.number}-"): text for name, text in beside.items()
                    if name.startswith(f"setting-{point.number}-")}  # fmt: skip
             mine = self._of(table, point)
-            page = _study(config).page(point.config, mine, own)
+            page = study_of(config).page(point.config, mine, own)
             pages.append((point.values, page, figures_of(page, mine, as_plain(point.config))[0][:1]))
         return sweep_page(self._question(config), pages, table)
 
@@ -215,14 +157,14 @@ class Sweep(Study[SweepConfig]):
         """Answers of all settings side by side."""
         from gating.page.sweep import answer_blocks
 
-        blocks = answer_blocks([point.values for point in _points(config)], table)
+        blocks = answer_blocks([point.values for point in points(config)], table)
         if not blocks:
-            study = _study(config)
-            texts = ((point.label, study.text(point.config, self._of(table, point))) for point in _points(config))
+            study = study_of(config)
+            texts = ((point.label, study.text(point.config, self._of(table, point))) for point in points(config))
             return "\n\n".join(f"{label}\n\n{text}" for label, text in texts)
         return "\n\n".join(f"{block.title}\n\n{found}" for block in blocks for _, found in block.tables)
 
-    def _of(self, table: pd.DataFrame, point: _Point) -> pd.DataFrame:
+    def _of(self, table: pd.DataFrame, point: Point) -> pd.DataFrame:
         """Rows of a setting, as its study knows them."""
         mine = pd.Series(True, index=table.index)
         for name, value in point.values.items():
@@ -231,7 +173,7 @@ class Sweep(Study[SweepConfig]):
 
     def _question(self, config: SweepConfig) -> str:
         over = " and ".join(f"`{name}`" for name in config.over)
-        return f"{_study(config).question()} Asked of every combination of {over}."
+        return f"{study_of(config).question()} Asked of every combination of {over}."
 
 
 def sweep(config: Any, over: Mapping[str, Sequence[Any]], *, preset: str | None = None, **how: Any) -> pd.DataFrame:
@@ -270,102 +212,7 @@ def _keep_rows(config: SweepConfig, number: int, place: Place, resources: Resour
     """Keeps the rows and the answers of a setting."""
     from gating.runs.engine import table_of
 
-    values = next(islice(product(*config.over.values()), number, None))
-    point = _point(config, number, values)
-    table = table_of(_study(config), point.config, Place(place.folder, "", place.scope))
-    _declare(config)
+    point = point_at(config, number)
+    table = table_of(study_of(config), point.config, Place(place.folder, "", place.scope))
+    declare_over(config)
     place.save_table(ROWS, make_table(table.assign(**point.values)))
-
-
-def _study(config: SweepConfig) -> Study[Any]:
-    return find_study(config.of)
-
-
-def _points(config: SweepConfig) -> list[_Point]:
-    """Every combination of values, with the settings that it makes.
-
-    Raises:
-        SpecError: some of them make none.
-    """
-    found, problems = [], list[str]()
-    for number, values in enumerate(product(*config.over.values())):
-        try:
-            found.append(_point(config, number, values))
-        except SpecError as error:
-            problems += [
-                f"{problem} (with {dict(zip(config.over, values, strict=True))})" for problem in error.problems
-            ]
-    if problems:
-        raise SpecError(problems)
-    return found
-
-
-def _point(config: SweepConfig, number: int, values: Sequence[Any]) -> _Point:
-    nested = copy.deepcopy(config.base)
-    for path, value in zip(config.over, values, strict=True):
-        *sections, name = path.split(".")
-        inside = nested
-        for section in sections:
-            inside = inside[section]
-        inside[name] = value
-    columns = {column.name: _cell(value, column) for column, value in zip(_columns(config), values, strict=True)}
-    return _Point(number, columns, build(_study(config).config, nested))
-
-
-def _over_problems(config: SweepConfig) -> Iterator[str]:
-    if config.of == config.study:
-        yield f"`of` must be a study that is no sweep; got '{config.of}'"
-        return
-    types = field_types(_study(config).config)
-    for path, values in config.over.items():
-        known = [name for name, hint in types.items() if not section_of(hint) and name != "study"]
-        if path not in known:
-            yield f"`over` must name a setting of `{config.of}`; got '{path}'{near(path, known)}"
-        elif (
-            not isinstance(values, list | tuple)
-            or not values
-            or len({_as_json(float(value) if type(value) is int else value) for value in values}) < len(values)
-        ):
-            yield f"`over` must give `{path}` a list of different values, such as [1, 2]; got {values!r}"
-    if not config.over:
-        yield "`over` must name one or more settings with their values; got none"
-    size = 1
-    for values in config.over.values():
-        size *= max(1, len(values)) if isinstance(values, list | tuple) else 1
-    if size > MOST_SETTINGS:
-        yield f"`over` must make at most {MOST_SETTINGS:,} combinations; got {size:,}"
-
-
-def _as_json(value: Any) -> str:
-    return json.dumps(as_plain(value), sort_keys=True, default=str)
-
-
-def _columns(config: SweepConfig) -> list[Column]:
-    """A column for each setting that differs: by its dotted name, or after its study's where it has no dot."""
-    types = field_types(_study(config).config)
-    names = {path: path if "." in path else f"{config.of}.{path}" for path in config.over}
-    return [Column(name, _kind(types[path]), f"setting `{path}`") for path, name in names.items()]
-
-
-def _declare(config: SweepConfig) -> None:
-    declare(*_columns(config))
-
-
-def _kind(hint: Any) -> Kind:
-    kinds: dict[Any, Kind] = {bool: "boolean", int: "Int64", float: "float64"}
-    return kinds.get(parted(hint)[0], "string")
-
-
-def _cell(value: Any, column: Column) -> Any:
-    """A value as a cell of its column; in one of text, what is no text as JSON."""
-    return value if column.kind != "string" or isinstance(value, str) else _as_json(value)
-
-
-def _parsed(given: str) -> dict[str, Any]:
-    """What ``NAME=[VALUE, ...]`` says."""
-    path, equals, text = given.partition("=")
-    entries, problems = parse_value(path, text, set())
-    if not equals or problems or len(entries) != 1:
-        said = problems or [f"`over` must look like NAME=[VALUE, ...]; got {given!r}"]
-        raise SpecError(said)
-    return {path.replace("-", "_"): entries[0].value}
