@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy and scipy are imported, also by child processes
 
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,13 @@ torch.set_num_threads(1)  # the arithmetic of every test is that of one core, ho
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs so; some tests press Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the runs of `tests.golden.settings`: the first test that needs one, on any worker, runs it."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_runs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,7 +21,8 @@ from gating.runs.engine import texts_beside
 from gating.runs.folder import TABLE, RunFolder
 from theory.settings import build
 
-__all__ = ["NAMES", "PLAIN", "Naming", "generic_files", "harmless", "in_turn", "parts", "study_files", "sweep_files"]
+__all__ = ["NAMES", "PLAIN", "Naming", "generic_figure", "generic_page", "harmless", "in_turn", "parts", "study_page",
+           "sweep_page_of"]  # fmt: skip
 
 NAMES = (
     "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "<svg onload=alert(1)>",
@@ -109,8 +110,8 @@ def _beside(texts: dict[str, str], name: Naming) -> dict[str, str]:
     return changed
 
 
-def study_files(folder: Path, name: Naming) -> dict[str, str]:
-    """Page and plots of a run, with other names in its table, settings, machine, command and files beside it."""
+def study_page(folder: Path, name: Naming) -> str:
+    """Page of a run, with other names in its table, settings, machine, command and files beside it."""
     held = RunFolder(folder)
     plain, study = held.manifest["identity"]["config"], find_study(held.manifest["study"])
     table = _renamed(study.name(), held.read(TABLE, read_table), name)
@@ -119,8 +120,8 @@ def study_files(folder: Path, name: Naming) -> dict[str, str]:
     return write_page(page, table, _texts(plain, name), environment, name(92))
 
 
-def sweep_files(folder: Path, name: Naming) -> dict[str, str]:
-    """Page and plots of a sweep over a setting whose values are texts, of a run's table at each."""
+def sweep_page_of(folder: Path, name: Naming) -> str:
+    """Page of a sweep over a setting whose values are texts, of a run's table at each."""
     held = RunFolder(folder)
     plain, study = held.manifest["identity"]["config"], find_study(held.manifest["study"])
     table, settings = held.read(TABLE, read_table), []
@@ -132,8 +133,8 @@ def sweep_files(folder: Path, name: Naming) -> dict[str, str]:
     return write_page(sweep_page(name(80), settings, tables), tables, {"over": {name(81): [name(82)]}}, {})
 
 
-def generic_files(name: Naming) -> dict[str, str]:
-    """Page and plots of a study of somebody else, all of whose texts are given."""
+def generic_figure(name: Naming) -> Figure:
+    """A figure with every mark, all of whose texts are given."""
     ends = {"x": [1.0, 2.0, 3.0], "value": [0.2, 0.4, 0.3], "low": [0.1, 0.3, 0.2], "high": [0.3, 0.5, 0.4]}
     rows = pd.DataFrame({**ends, "said": [name(1), name(2), name(3)], "line": [name(4)] * 3, "step": [1, 1, 2]})
     look = System(name(5), name(6), "#0072b2", "circle")
@@ -142,8 +143,14 @@ def generic_files(name: Naming) -> dict[str, str]:
         for place, mark in enumerate(("curve", "line", "points", "across", "upright", "cells", "frame", "words"))
     )
     panels = tuple(Panel(name(20 + k), name(22 + k), Axis(name(24 + k)), layers) for k in range(2))
-    drawn = Figure("drawn", name(26), (name(27), name(28)), Axis(name(29)), panels, 2, steps=(1, 2), legend=name(30))
-    words = layers[2]._replace(rows=rows.assign(x=[name(31), name(32), name(33)]))
+    return Figure("drawn", name(26), (name(27), name(28)), Axis(name(29)), panels, 2, steps=(1, 2), legend=name(30))
+
+
+def generic_page(name: Naming) -> str:
+    """Page of a study of somebody else, all of whose texts are given."""
+    drawn = generic_figure(name)
+    points = drawn.panels[0].layers[2]
+    words = points._replace(rows=points.rows.assign(x=[name(31), name(32), name(33)]))
     worded = Figure("worded", name(34), (name(35),), Axis(name(36), scale="words"),
                     (Panel(name(37), name(38), Axis(name(39)), (words,)),), 1)  # fmt: skip
     keys = {"kind": "measured", "seed": 0, "step": 1, "measure": name(40)}

@@ -93,7 +93,8 @@ def test_it_has_command_function_page_and_report(tmp_path, capsys):
     table = study_function(find_study("temperature"))(preset="quick", workers=1, say=lambda line: None)
     _same(table, read_results(tmp_path / "run"))
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "Temperature 0.1" in (tmp_path / "run" / "plots" / "gate.svg").read_text(encoding="utf-8")
+    assert cli.main(["plot", "run", "gate", "gate.svg"]) == 0
+    assert "Temperature 0.1" in Path("gate.svg").read_text(encoding="utf-8")
     (tmp_path / "run" / "report.html").unlink()
     assert cli.main(["report", "run"]) == 0
     assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8") == page

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gating.checks.contract import Contract
 from gating.checks.trial import Stopped, StoppingFolder, Trial, chance, differing, quiet
-from gating.page.page import PAGE, write_page
+from gating.page.page import write_page
 from gating.results.table import key_names, make_table
 from gating.runs.catalogue import study_names
 from gating.runs.errors import FolderError
@@ -253,7 +253,7 @@ def page_and_text_are_of_the_table(trial: Trial) -> Iterator[str]:
     if not texts[0].strip() or texts[0] != texts[1]:
         yield f"the text {texts[1]!r} in place of {texts[0]!r}"
     drawn = write_page(page, held, as_plain(trial.config), {})
-    lacking = [text for text in (page.title, page.question) if not text or escape(text) not in drawn[PAGE]]
+    lacking = [text for text in (page.title, page.question) if not text or escape(text) not in drawn]
     if lacking:
         yield f"a page without {lacking}"
 

@@ -1,1 +1,1 @@
-"""From the result table to plots and one page; nothing here needs a model, torch, or the name of a study."""
+"""From the result table to charts and one page; nothing here needs a model, torch, or the name of a study."""

@@ -1,4 +1,4 @@
-"""One HTML page and its plots, from a `Page` and the result table alone."""
+"""One HTML page, from a `Page` and the result table alone."""
 
 import base64
 import gzip
@@ -51,8 +51,8 @@ def _script() -> str:
 
 def write_page(
     page: Page, table: pd.DataFrame, settings: Settings, environment: Mapping[str, Any], command: str = ""
-) -> dict[str, str]:
-    """``report.html``, which needs no other file and no network, and ``plots/*.svg``, as text by file name.
+) -> str:
+    """A page as HTML text, which needs no other file and no network.
 
     Args:
         page: what is shown.
@@ -77,9 +77,9 @@ def write_page(
     made = " ".join(
         f"{name} {environment[name]}," for name in ("icl-gating", "commit", "date") if environment.get(name)
     )
-    html = engine.from_string((files / "page.html.j2").read_text(encoding="utf-8")).render(
+    return engine.from_string((files / "page.html.j2").read_text(encoding="utf-8")).render(
         study=page,
-        plots=figures,
+        figures=figures,
         undrawn=undrawn,
         systems=[(system_of(key).name, system_of(key).role) for key in known],
         missing=missing_systems(page.systems, table),
@@ -95,7 +95,6 @@ def write_page(
         script_hash=Markup(f"'sha256-{digest}'"),
         data=Markup(_held(figures, summary)),
     )
-    return {**{f"plots/{figure.name}.svg": svg(figure) for figure in figures}, PAGE: html}
 
 
 def _held(figures: tuple[Figure, ...], summary: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from gating.page.page import write_page
+from gating.page.page import PAGE, write_page
 from gating.results.parquet import read_table, write_table
 from gating.results.table import json_rows, make_table
 from gating.runs.errors import FolderError
@@ -215,9 +215,8 @@ def _draw(study: Study[Any], config: Any, table: pd.DataFrame, folder: RunFolder
     beside = texts_beside(folder)
     held = folder.manifest["identity"]["environment"]
     page = study.page(config, table, beside)
-    for name, text in write_page(page, table, as_plain(config), held, study.command(config)).items():
-        folder.write_text(name, text)
-    say(f"report: {folder.path / 'report.html'}")
+    folder.write_text(PAGE, write_page(page, table, as_plain(config), held, study.command(config)))
+    say(f"report: {folder.path / PAGE}")
 
 
 def redraw(study_of: Callable[[str], Study[Any]], path: str | Path, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""The commands of the theory: from flags to table, plots, page and JSON, and what they say of bad input."""
+"""The commands of the theory: from flags to table, page and JSON, and what they say of bad input."""
 
 import json
 import re
@@ -10,6 +10,7 @@ import yaml
 
 from gating.cli import main
 from gating.results.columns import BASE
+from gating.runs.plot import figures_in
 
 TINY = {
     "bounds": ["--n_sequences", "[10, 100]", "--distribution.label_noise", "0.05"],
@@ -26,7 +27,7 @@ TINY = {
         "[log_loss]",
     ],
 }
-PLOTS = {
+FIGURES = {
     "bounds": {"error-by-n", "log-loss-by-n"},
     "phases": {"phases"},
     "regret": {"regret-by-round", "gate-by-round"},
@@ -39,7 +40,7 @@ def test_a_study_from_flags_to_report_and_back(study, tmp_path, capsys):
     out = tmp_path / "a run"
     assert main([study, *TINY[study], "--out", str(out)]) == 0
     assert IN_TEXT[study] in capsys.readouterr().out
-    assert {file.stem for file in (out / "plots").iterdir()} == PLOTS[study]
+    assert {figure.name for figure in figures_in(out)} == FIGURES[study]
     table = pd.read_parquet(out / "results.parquet")
     assert list(table.columns[: len(BASE)]) == [column.name for column in BASE]
     assert table["answer"].any()

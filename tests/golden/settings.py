@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from filelock import FileLock
 
 __all__ = ["CASES", "description_lengths", "run", "save_model", "study_table", "tensors"]
 
@@ -176,11 +177,14 @@ def study_table(study: str, root: Path) -> pd.DataFrame:
 
 
 def run(study: str, case: str, root: Path) -> Path:
-    """Folder of a case, run by the command unless it is there."""
+    """Folder of a case, run by the command unless it is there; one process at a time runs cases of a study."""
     from gating.cli import main
 
     folder = root / f"{study} {list(CASES[study]).index(case)}"
-    if not folder.exists():
+    root.mkdir(exist_ok=True)
+    with FileLock(root / f"{study}.lock"):
+        if (folder / "report.html").exists():
+            return folder
         settings = {"study": study, **CASES[study][case]}
         if study == "finetune":
             settings["model"] = str(save_model(root / "model"))

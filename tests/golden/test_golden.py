@@ -21,18 +21,12 @@ TENSORS = json.loads((HERE / "tensors.json").read_text())
 elsewhere = pytest.mark.skipif(not EXACT, reason="frozen on another processor, or with other versions")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """Folder of the runs; each case is run once."""
-    return tmp_path_factory.mktemp("golden")
-
-
 @pytest.mark.filterwarnings("ignore")  # of drawings, made on the way to the table, whose ends overflow
 @pytest.mark.parametrize("study", CASES)
-def test_the_table_is_the_frozen_one(study, root):
+def test_the_table_is_the_frozen_one(study, small_runs):
     if study == "finetune" and OTHER_MODEL:
         pytest.skip("old versions of transformers draw other weights for the model that is fine-tuned")
-    table = study_table(study, root)
+    table = study_table(study, small_runs)
     assert set(table.columns) >= set(NEW_COLUMNS)
     new = NEW_ROWS[study](table) if study in NEW_ROWS else None
     frozen, today = pd.read_parquet(HERE / f"{study}.parquet"), as_frozen(table, study)

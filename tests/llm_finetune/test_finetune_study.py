@@ -25,6 +25,7 @@ from gating.runs.engine import as_json, run
 from gating.runs.errors import FolderError
 from gating.runs.executor import Resources
 from gating.runs.folder import TABLE, RunFolder
+from gating.runs.plot import plot
 from gating.settings.text import as_plain
 from llm_finetune import bench, study
 from llm_finetune.adapters import reopened
@@ -200,7 +201,7 @@ def test_a_stopped_run_does_not_repeat_what_is_done(local, tmp_path, monkeypatch
         "fine-tuning on reading=1, exposure given, pairing seed 0"
     ]
     assert sorted(file.name for file in (tmp_path / "run").iterdir() if file.name != ".gating") == [
-        "config.yaml", "environment.json", "manifest.json", "plots", "report.html", "results.parquet", "samples.jsonl",
+        "config.yaml", "environment.json", "manifest.json", "report.html", "results.parquet", "samples.jsonl",
     ]  # fmt: skip
     with pytest.raises(FolderError, match="holds a run with other settings"):
         run(FINETUNE, people(local, seed=5), tmp_path / "run", quiet())
@@ -430,6 +431,4 @@ def test_gates_of_a_run_stand_beside_those_of_the_model(local, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert 'id="figure-gate-by-exposure"' in page
     assert "No run of `gating compare` was given" not in page
-    assert "Transformer: rare classes" in (tmp_path / "run" / "plots" / "gate-by-exposure.svg").read_text(
-        encoding="utf-8"
-    )
+    assert "Transformer: rare classes" in json.dumps(plot(tmp_path / "run", "gate-by-exposure").to_dict())

@@ -95,12 +95,12 @@ def alike(entries: list[dict], mode: str) -> list[tuple]:
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory):
+def figures(small_runs):
     """Every figure of small runs, by study, case and name; the second cases of two studies have the longest legends."""
-    root, found = tmp_path_factory.mktemp("runs"), {}
+    found = {}
     for study, cases in CASES.items():
         for case in list(cases)[: 2 if study in ("compare", "finetune") else 1]:
-            for figure in figures_in(run(study, case, root)):
+            for figure in figures_in(run(study, case, small_runs)):
                 found[study, case, figure.name] = figure
     return found
 

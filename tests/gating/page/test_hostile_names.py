@@ -11,8 +11,19 @@ from html.parser import HTMLParser
 import pytest
 
 from gating.page import page as page_module
+from gating.page.page import svg
 from tests.golden.settings import CASES, run
-from tests.hostile import NAMES, PLAIN, Naming, generic_files, harmless, in_turn, parts, study_files, sweep_files
+from tests.hostile import (
+    NAMES,
+    PLAIN,
+    generic_figure,
+    generic_page,
+    harmless,
+    in_turn,
+    parts,
+    study_page,
+    sweep_page_of,
+)
 
 READ = {"aria-label", "data-title"}
 """Attributes that hold a text for readers."""
@@ -75,57 +86,56 @@ def code(spec: dict) -> set[str]:
     return {re.sub(r"\d+", "#", text) for path, text in parts(spec) if path[-1] not in SHOWN}
 
 
-def check(files: dict[str, str], wanted: dict[str, str], names: list[str]) -> None:
-    """Files with hostile names are made as those with harmless ones are, and names are text in them."""
-    assert files.keys() == wanted.keys()
-    found, other = Elements(files["report.html"]), Elements(wanted["report.html"])
+def check(page: str, wanted: str) -> None:
+    """A page with hostile names is made as one with harmless ones is, and names are text in it."""
+    found, other = Elements(page), Elements(wanted)
     assert Counter(found.structure) == Counter(other.structure)  # tables are in the order of names
     style, _, script = found.scripts
     assert (style, script) == (other.scripts[0], page_module._script())
     assert not {name for element in found.structure for name, *_ in element[1:] if name.startswith("on")}
-    held, like = packed(files["report.html"]), packed(wanted["report.html"])
+    held, like = packed(page), packed(wanted)
     assert len(held["figures"]) == len(like["figures"])
     for figure, same in zip(held["figures"], like["figures"], strict=True):
         assert {path for path, _ in parts(figure["spec"])} == {path for path, _ in parts(same["spec"])}
         assert code(figure["spec"]) == code(same["spec"])
         assert figure["points"].keys() == same["points"].keys()
-    for name, text in files.items():
-        if name.endswith(".svg"):
-            assert drawing(text) == drawing(wanted[name])
-    visible = re.sub(r"<(script|style).*?</\1>", "", files["report.html"], flags=re.DOTALL)
-    for name in names:
+    visible = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    for name in NAMES:
         if re.search(r"<|\"", name):
             assert name not in visible
 
 
+@pytest.mark.parametrize("start", range(0, len(NAMES), 8))
+def test_a_figure_takes_any_text_anywhere(start):
+    assert drawing(svg(generic_figure(in_turn(start)))) == drawing(svg(generic_figure(harmless)))
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    return tmp_path_factory.mktemp("hostile")
+def plain_page():
+    return generic_page(harmless)
 
 
 @pytest.mark.parametrize("start", range(len(NAMES)), ids=lambda start: repr(NAMES[start])[:30])
-def test_a_page_takes_any_text_anywhere(start):
-    naming: Naming = lambda number: f"{NAMES[start]}{number}"  # noqa: E731
-    check(generic_files(naming), generic_files(harmless), [NAMES[start]])
+def test_a_page_takes_any_text_anywhere(start, plain_page):
+    check(generic_page(lambda number: f"{NAMES[start]}{number}"), plain_page)
 
 
-def test_a_page_takes_all_of_them_together():
-    wanted = generic_files(harmless)
-    for start in range(0, len(NAMES), 4):
-        check(generic_files(in_turn(start)), wanted, list(NAMES))
+def test_a_page_takes_all_of_them_together(plain_page):
+    for start in range(0, len(NAMES), 8):
+        check(generic_page(in_turn(start)), plain_page)
 
 
 @pytest.mark.parametrize("study", CASES)
-def test_the_page_of_a_study_takes_any_name_of_its_table_its_settings_and_its_machine(study, runs):
-    folder = run(study, next(iter(CASES[study])), runs)
-    wanted = study_files(folder, harmless)
-    assert re.search(r"[nN]ame \d", str(Elements(wanted["report.html"]).texts))
-    for start in (0, 13, 26):
-        check(study_files(folder, in_turn(start)), wanted, list(NAMES))
+def test_the_page_of_a_study_takes_any_name_of_its_table_its_settings_and_its_machine(study, small_runs):
+    folder = run(study, next(iter(CASES[study])), small_runs)
+    wanted = study_page(folder, harmless)
+    assert re.search(r"[nN]ame \d", str(Elements(wanted).texts))
+    for start in (0, 20):
+        check(study_page(folder, in_turn(start)), wanted)
 
 
-def test_the_page_of_a_sweep_takes_any_value(runs):
-    folder = run("bounds", next(iter(CASES["bounds"])), runs)
-    wanted = sweep_files(folder, harmless)
-    for start in (0, 13, 26):
-        check(sweep_files(folder, in_turn(start)), wanted, list(NAMES))
+def test_the_page_of_a_sweep_takes_any_value(small_runs):
+    folder = run("bounds", next(iter(CASES["bounds"])), small_runs)
+    wanted = sweep_page_of(folder, harmless)
+    for start in (0, 20):
+        check(sweep_page_of(folder, in_turn(start)), wanted)

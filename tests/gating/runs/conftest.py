@@ -58,8 +58,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def here(site, numbers, tmp_path, monkeypatch):
-    """Where commands run; beside the input there is nothing, and figures are not drawn."""
-    monkeypatch.setattr("gating.page.page.svg", lambda figure: f"<svg>{figure.name}</svg>")
+    """Where commands run; beside the input there is nothing."""
     (tmp_path / "here").mkdir()
     shutil.move(numbers, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")

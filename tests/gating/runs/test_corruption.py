@@ -30,10 +30,7 @@ DAMAGE = {
 
 
 def _page(page, table, settings, environment, command):
-    return {
-        "report.html": f"{page.figures[1]}{table.to_csv()}{settings}{environment}",
-        "plots/rows.svg": str(len(table)),
-    }
+    return f"{page.figures[1]}{table.to_csv()}{settings}{environment}"
 
 
 class _Stop(Exception):
@@ -97,7 +94,7 @@ def _run(arguments, capsys):
 def test_no_damage_is_used_silently(stages, tmp_path, capsys):
     """The same command, and for a finished run the report alone, over every damage."""
     rng, place, whole = random.Random(SEED), tmp_path / "damaged", contents(stages["finished"])
-    results = {"results.parquet", "lines.jsonl", "report.html", "plots/rows.svg", "config.yaml"}
+    results = {"results.parquet", "lines.jsonl", "report.html", "config.yaml"}
     assert results < whole.keys()
     cases, refused, silent = 0, set(), set()
     for stage, name, damage, bad in _damaged(stages, rng):
@@ -116,7 +113,7 @@ def test_no_damage_is_used_silently(stages, tmp_path, capsys):
                 assert {**contents(stages[stage]), name: bad} == after | {name: bad}, case
                 refused.add((stage, name, arguments[0]))
             else:
-                read = results if arguments[0] == "visitor" else {"report.html", "plots/rows.svg"}
+                read = results if arguments[0] == "visitor" else {"report.html"}
                 assert {key: after[key] for key in read} == {key: whole[key] for key in read}, case
                 if str(place / name) not in out:
                     silent.add((stage, name, arguments[0]))
@@ -132,12 +129,11 @@ def test_no_damage_is_used_silently(stages, tmp_path, capsys):
         ("finished", "lines.jsonl", "visitor"),
         *(("finished", name, "report") for name in used),
     }
-    drawn = {"report.html", "plots/rows.svg"}
     unread = {name for name in whole if name.startswith("parts/")} | {"config.yaml", "environment.json"}
     assert silent == {
         *((stage, f".gating/{name}", "visitor") for stage in STAGES for name in ("lock", "holder")),
-        *(("finished", name, "report") for name in unread | drawn | {".gating/lock", ".gating/holder"}),
-    } - {("finished", "report.html", "report")}
+        *(("finished", name, "report") for name in unread | {".gating/lock", ".gating/holder"}),
+    }
 
 
 def test_a_file_of_another_run_in_place_of_its_own_is_not_used(stages, tmp_path, capsys):

@@ -18,7 +18,7 @@ def test_a_study_of_its_own_distribution_has_a_run(here, capsys):
     assert cli.main(RUN) == 0
     out = capsys.readouterr().out
     files = contents(here / "run")
-    assert {"results.parquet", "report.html", "plots/walks.svg", "plots/rows.svg", "lines.jsonl"} < files.keys()
+    assert {"results.parquet", "report.html", "lines.jsonl"} < files.keys()
     assert {name.split("/")[1] for name in files if name.startswith("parts/")} == {"train"}
     page = files["report.html"].decode()
     for text in (
@@ -77,7 +77,7 @@ def test_lists_validation_and_report_come_with_it(here, capsys):
     assert cli.main(["ls", "."]) == 0
     assert capsys.readouterr().out == "run\tvisitor\tfinished\n"
     before = contents(here / "run")
-    for name in ("report.html", "plots/rows.svg", "config.yaml"):
+    for name in ("report.html", "config.yaml"):
         Path("run", name).unlink()
     assert cli.main(["report", "run"]) == 0
     assert {**contents(here / "run"), "manifest.json": b""} == {**before, "manifest.json": b""}

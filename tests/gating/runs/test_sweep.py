@@ -70,12 +70,6 @@ def equal(one, other, tolerance=0.0):
     pd.testing.assert_frame_equal(one[other.columns], other, **exact)
 
 
-@pytest.fixture(autouse=True)
-def _quick_figures(monkeypatch):
-    """Figures are not drawn."""
-    monkeypatch.setattr("gating.page.page.svg", lambda figure: f"<svg>{figure.name}</svg>")
-
-
 # Columns and rows.
 
 
