@@ -15,7 +15,7 @@ from gating.runs.calls import study_function
 from gating.runs.executor import Part, Resources
 from gating.runs.folder import TABLE
 from gating.runs.store import Place
-from gating.runs.study import Estimate, Study
+from gating.runs.study import PAGE_BYTES, Estimate, Study
 from llm_finetune.advice import advice_rows
 from llm_finetune.config import FinetuneConfig, step_name
 from llm_finetune.matched import exposure_rows, gates_beside
@@ -97,7 +97,7 @@ class Finetune(Study[FinetuneConfig]):
 
         size = model_shape(_folder(config, resources.say))[0]
         kept = 4.0 * size * len(config.runs) if resources.keep and not config.training.lora_rank else 0.0
-        return Estimate(bench.seconds(config, resources), self.memory(config), kept + 1e6)
+        return Estimate(bench.seconds(config, resources), self.memory(config), kept + PAGE_BYTES)
 
     def page(self, config: FinetuneConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
         """Curves over steps, the advice, outcomes and sample answers."""

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from gating.page.figures import Page
     from gating.runs.ensemble import Ensemble
 
-__all__ = ["Estimate", "Study"]
+__all__ = ["PAGE_BYTES", "Estimate", "Study"]
+
+PAGE_BYTES = 1e6
+"""Of a run's page, most of which is what draws its charts."""
 
 Config = TypeVar("Config")
 Options = TypeVar("Options")

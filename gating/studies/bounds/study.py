@@ -13,7 +13,7 @@ from gating.results.query import select
 from gating.results.table import make_table
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.runs.study import Estimate, Study
+from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.studies.bounds.config import BoundsConfig
 from gating.studies.bounds.page import bounds_page, bounds_text
 from gating.studies.vocabulary import refusals
@@ -52,7 +52,7 @@ class Bounds(Study[BoundsConfig]):
     def estimate(self, config: BoundsConfig, resources: Resources) -> Estimate:
         """A few milliseconds for each N and loss."""
         cells = len(config.n_sequences) * len(config.measures) * len(config.contexts)
-        return Estimate(0.02 * cells, self.memory(config), 2e5)
+        return Estimate(0.02 * cells, self.memory(config), PAGE_BYTES)
 
     def memory(self, config: BoundsConfig) -> float:
         """Laws of label counts: eight bytes for each N, class and label."""

@@ -13,7 +13,7 @@ from gating.results.table import make_table
 from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.runs.study import Estimate, Study
+from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.studies.compare import systems
 from gating.studies.compare.answers import crossing_rows, phase_rows, predicted_rows, theory_rows
 from gating.studies.compare.config import CompareConfig
@@ -81,7 +81,7 @@ class Compare(Study[CompareConfig]):
             answered = 2 * tests * checkpoints / settings.batch_size / 3
             seconds += models * step * len(trained.replicas) * (settings.steps + answered)
             disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
-        return Estimate(seconds / resources.workers, self.memory(config), disk + 1e4 * base * checkpoints + 2e6)
+        return Estimate(seconds / resources.workers, self.memory(config), disk + 1e4 * base * checkpoints + PAGE_BYTES)
 
     def page(self, config: CompareConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Errors, losses and gates against N and over steps, phases and crossings."""

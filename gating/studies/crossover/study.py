@@ -12,7 +12,7 @@ from gating.results.table import make_table
 from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.runs.study import Estimate, Study
+from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.studies.crossover import run
 from gating.studies.crossover.answers import answer_rows
 from gating.studies.crossover.config import CrossoverConfig
@@ -75,7 +75,7 @@ class Crossover(Study[CrossoverConfig]):
         training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
         labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)
         counting = 2e-4 * config.tabular_seeds * len(counted) + 3e-7 * labels
-        disk = parameters * (checkpoints + 3) + 40.0 * config.tabular_seeds * len(counted)
+        disk = PAGE_BYTES + parameters * (checkpoints + 3) + 40.0 * config.tabular_seeds * len(counted)
         return Estimate((training + counting) / resources.workers, self.memory(config), disk)
 
     def page(self, config: CrossoverConfig, table: pd.DataFrame, beside: Any) -> Page:

@@ -12,7 +12,7 @@ from gating.results.columns import declare_from
 from gating.results.table import make_table
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.runs.study import Estimate, Study
+from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.studies.phases.config import PhasesConfig, Value
 from gating.studies.phases.page import SHARES, phases_page, phases_text
 from gating.studies.vocabulary import refusals
@@ -60,7 +60,7 @@ class Phases(Study[PhasesConfig]):
     def estimate(self, config: PhasesConfig, resources: Resources) -> Estimate:
         """About a millisecond for each point."""
         points = len(config.x.points) * len(config.y.points)
-        return Estimate(1e-3 * points, self.memory(config), 60.0 * points)
+        return Estimate(1e-3 * points, self.memory(config), PAGE_BYTES + 60.0 * points)
 
     def page(self, config: PhasesConfig, table: pd.DataFrame, beside: Any) -> Page:
         """The map of phases, and the shares."""

@@ -13,7 +13,7 @@ from gating.results.table import make_table
 from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.runs.study import Estimate, Study
+from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.studies.replicas import seconds_per_step
 from gating.studies.strategies.config import StrategiesConfig, StrategyReplica
 from gating.studies.strategies.ensemble import TRAINED, ensemble
@@ -69,7 +69,8 @@ class Strategies(Study[StrategiesConfig]):
     def estimate(self, config: StrategiesConfig, resources: Resources) -> Estimate:
         """What a run will take, from the time of a few steps of the widest model with the most tasks."""
         models, checkpoints, parameters, answers = _sizes(config)
-        memory, disk, settings = self.memory(config), 4 * models * parameters * (checkpoints + 3), config.training
+        memory, settings = self.memory(config), config.training
+        disk = PAGE_BYTES + 4 * models * parameters * (checkpoints + 3)
         if memory > psutil.virtual_memory().total:
             return Estimate(float("nan"), memory, disk)  # a step might not fit
         step = seconds_per_step(ensemble(config), resources)

@@ -179,7 +179,7 @@ def test_what_is_kept_on_request_stays(here):
 
 def test_again_removes_what_the_manifest_lists_and_only_after_everything_was_checked(here, capsys):
     assert cli.main(RUN) == 0
-    foreign = {"run/notes.txt": b"mine", "run/parts/train/mine.bin": b"mine", "run/plots/mine.svg": b"mine"}
+    foreign = {"run/notes.txt": b"mine", "run/parts/train/mine.bin": b"mine"}
     for name, content in foreign.items():
         Path(name).write_bytes(content)
     before = contents(here)

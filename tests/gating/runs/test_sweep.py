@@ -14,9 +14,10 @@ from gating.runs.engine import parts_of, run
 from gating.runs.errors import FolderError
 from gating.runs.executor import Resources
 from gating.runs.folder import TABLE, RunFolder
+from gating.runs.grid import SweepConfig, points
 from gating.runs.options import RunOptions
 from gating.runs.store import Place
-from gating.runs.sweep import Sweep, SweepConfig, _points
+from gating.runs.sweep import Sweep
 from gating.settings import read_flags
 from gating.settings.text import as_plain, print_config
 from gating.studies.bounds.config import BoundsConfig
@@ -411,4 +412,4 @@ def test_the_command_on_the_page_makes_the_same_sweep(over):
     assert (program, name) == ("gating", "sweep")
     found, _ = Sweep().from_flags(flags, RunOptions)
     assert found.over == config.over
-    assert [point.config for point in _points(found)] == [point.config for point in _points(config)]
+    assert [point.config for point in points(found)] == [point.config for point in points(config)]
