@@ -375,8 +375,8 @@ def test_what_a_run_will_take_is_estimated_before_it_starts(small):
     config, out, _ = small
     found = Strategies().estimate(config, Resources(say=lambda line: None))
     assert 0.1 < found.seconds < 100
-    on_disk = sum(file.stat().st_size for file in (out / "parts").rglob("*.safetensors"))
-    assert on_disk / 5 < found.disk < 5 * on_disk
+    on_disk = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    assert on_disk / 2 < found.disk < 2 * on_disk
     assert 1e5 < found.memory < 2**30
     huge = StrategiesConfig(evaluation_sequences=2**32, evaluation_rows=2**20)
     assert Strategies().memory(huge) > 2**40
