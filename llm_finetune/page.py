@@ -3,18 +3,18 @@
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from gating.page.figures import Axis, Block, Figure, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
 from gating.page.said import in_lines
-from gating.page.text_table import TextTable, number
+from gating.page.text_table import TextTable, cross_table, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import seeds_phrase, select
+from gating.results.query import ordered, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.vocabulary import group_of
 from llm_finetune.config import FinetuneConfig
@@ -47,20 +47,19 @@ def labels_of(config: FinetuneConfig) -> dict[tuple[str, str], str]:
 
 def outcome_table(summary: pd.DataFrame) -> TextTable:
     """Outcomes of one mixture, exposure and group by condition, before and after training, with their intervals."""
-    steps = sorted({int(step) for step in summary["step"].dropna()})
-    lines = []
-    for context in in_order(summary["context"], CONTEXTS):
-        for step in dict.fromkeys((steps[0], steps[-1])):
-            here = select(summary, {"context": context, "step": step})
-            cells = (_cell(select(here, {"measure": measure})) for measure in OUTCOMES)
-            lines.append((f"{CONTEXTS[context].name}, step {step}", *cells))
-    header = (textwrap.fill(measure_of(name).meaning, 18) for name in OUTCOMES)
-    return TextTable(("condition", *header), tuple(lines))
+    ends = int(summary["step"].min()), int(summary["step"].max())
+    rows = ordered(select(summary, {"step": ends}).sort_values("step"), ["context"], CONTEXTS)
+    headings = {name: textwrap.fill(measure_of(name).meaning, 18) for name in OUTCOMES}
+    return cross_table(rows, ("condition",), lambda row: (f"{_condition(row.context)}, step {row.step}",),
+                       lambda row: headings.get(row.measure, ""), _cell, headings.values())  # fmt: skip
 
 
-def _cell(rows: pd.DataFrame) -> str:
-    found = rows[["value", "low", "high"]].to_numpy(np.float64)
-    return number(*found[0]) if len(found) else ""
+def _condition(context: str) -> str:
+    return CONTEXTS[context].name if context in CONTEXTS else context
+
+
+def _cell(row: Any) -> str:
+    return number(row.value, row.low, row.high)
 
 
 def _figures(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Figure | Multiples]:
@@ -93,7 +92,7 @@ def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
     for (mixture, exposure), label in labels_of(config).items():
         here = select(llm, {"mixture": mixture, "exposure": exposure})
         groups = in_order(here["group"], FACTS)
-        yield Block(label, tuple((FACTS[g], outcome_table(select(here, {"group": g}))) for g in groups))
+        yield Block(label, tuple((FACTS.get(g, g), outcome_table(select(here, {"group": g}))) for g in groups))
 
 
 def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
@@ -107,7 +106,7 @@ def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
         said = here.pivot_table("said", keys, "step", aggfunc="first", sort=False)
         said = said.groupby("condition", sort=False).head(SAMPLES_SHOWN)
         rows = [
-            (CONTEXTS[condition].name, *facts, *map(_short, texts))
+            (_condition(condition), *facts, *map(_short, texts))
             for (condition, *facts, _), texts in zip(said.index, said.to_numpy(), strict=True)
         ]
         header = ("condition", "subject", "memorised", "context's", *(f"says at step {step}" for step in said.columns))
@@ -123,12 +122,12 @@ def finetune_text(config: FinetuneConfig, table: pd.DataFrame) -> str:
     """What came out, then the main outcomes after training, for a terminal."""
     last = select(table, {"system": "llm", "kind": "measured", "answer": False, "step": config.training.steps})
     found = summarise(select(last, {"group": "all"}))
-    lines = []
-    for (mixture, exposure), label in labels_of(config).items():
-        here = select(found, {"mixture": mixture, "exposure": exposure})
-        lines.append((label, *(_cell(select(here, where)) for where in MAIN.values())))
+    labels = labels_of(config)
+    rows = ordered(found, ["mixture", "exposure"], [part for run in labels for part in run])
+    headings = {(where["context"], where["measure"]): heading for heading, where in MAIN.items()}
+    outcomes = cross_table(rows, ("mixture",), lambda row: (labels.get((row.mixture, row.exposure), row.mixture),),
+                           lambda row: headings.get((row.context, row.measure), ""), _cell, MAIN)  # fmt: skip
     said = in_lines(finetune_verdict(config, table))
-    outcomes = TextTable(("mixture", *MAIN), tuple(lines))
     return f"{said}\n\nAfter {config.training.steps} steps. {seeds_phrase(found)}\n\n{outcomes}"
 
 

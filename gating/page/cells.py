@@ -1,7 +1,7 @@
 """Cells of a map: rectangles around the points of a grid."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,11 @@ from gating.page.text_table import whole
 from theory.validation import Floats
 
 __all__ = ["borders", "map_axis", "map_cells"]
+
+SCALES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
+    "linear": (np.asarray, np.asarray), "log": (np.log2, np.exp2), "sqrt": (np.sqrt, np.square)
+}  # fmt: skip
+"""Scales on which numbers stand, and their inverses."""
 
 
 def map_axis(label: str, values: Sequence[Any]) -> Axis:
@@ -24,23 +29,25 @@ def map_axis(label: str, values: Sequence[Any]) -> Axis:
         return Axis(label, scale="words")
     at = np.asarray(values, np.float64)
     log = len(at) > 2 and (at > 0).all() and at[-1] / at[0] > 30 and at[-1] - at[-2] > 5 * (at[1] - at[0])
-    ends = borders(at, log=bool(log))
-    return Axis(label, float(ends[0]), float(ends[-1]), "log" if log else "linear")
+    scale: Literal["log", "linear"] = "log" if log else "linear"
+    ends = borders(at, scale)
+    return Axis(label, float(ends[0]), float(ends[-1]), scale)
 
 
-def borders(at: Floats, *, log: bool) -> Floats:
-    """Borders of cells around ascending places, half way between them.
+def borders(at: Floats, scale: str) -> Floats:
+    """Borders of cells around ascending places, half way between them on a scale.
 
     Example:
-        >>> borders(np.array([1.0, 2.0, 4.0]), log=False).tolist()
+        >>> borders(np.array([1.0, 2.0, 4.0]), "linear").tolist()
         [0.5, 1.5, 3.0, 5.0]
     """
     if len(at) == 1:
         return at + np.array([-0.5, 0.5]) * (abs(at[0]) or 1.0)
-    at = np.log(at) if log else at
+    to, back = SCALES[scale]
+    at = to(at)
     between = (at[1:] + at[:-1]) / 2
     edges = np.concatenate([[2 * at[0] - between[0]], between, [2 * at[-1] - between[-1]]])
-    return np.exp(edges) if log else edges
+    return back(np.maximum(edges, 0.0) if scale == "sqrt" else edges)
 
 
 def map_cells(grid: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
@@ -52,13 +59,7 @@ def map_cells(grid: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
         y: axis of the lines.
     """
     values = grid.to_numpy(np.float64)
-    words = x.scale == "words"
-    places = list(grid.columns) if words else borders(grid.columns.to_numpy(np.float64), log=x.scale == "log").tolist()
-    lines = (
-        list(grid.index)
-        if y.scale == "words"
-        else borders(grid.index.to_numpy(np.float64), log=y.scale == "log").tolist()
-    )
+    words, places, lines = x.scale == "words", _places(grid.columns, x), _places(grid.index, y)
     rows = []
     for line, row in enumerate(values):
         changes = np.flatnonzero((row[1:] != row[:-1]) | words) + 1
@@ -70,6 +71,11 @@ def map_cells(grid: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
                 said = f"{x.label} {' to '.join(ends)}; {y.label} {_said(grid.index[line])}"
                 rows.append({**across, **up, "value": row[start], "said": said})
     return pd.DataFrame(rows)
+
+
+def _places(values: pd.Index, axis: Axis) -> list[Any]:
+    """Words, or the borders around numbers."""
+    return list(values) if axis.scale == "words" else list(borders(values.to_numpy(np.float64), axis.scale))
 
 
 def _said(value: Any) -> str:

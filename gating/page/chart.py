@@ -21,14 +21,8 @@ __all__ = ["COLOURS", "Spec", "columns_of", "legend_of", "specification"]
 
 Target = Literal["page", "notebook", "paper"]
 
-COLOURS = {
-    INK: "--ink",
-    PAPER: "--paper",
-    GREY: "--grey",
-    "#dcdce0": "--grid",
-    "#0b2f5e": "--deep-blue",
-    "#d5d5da": "--undecided",
-}
+COLOURS = {INK: "--ink", PAPER: "--paper", GREY: "--grey", "#dcdce0": "--grid", "#0b2f5e": "--deep-blue",
+           "#d5d5da": "--undecided"}  # fmt: skip
 """Colours that follow the reader's light or dark mode on the page, and the names of their variables there."""
 
 PANEL_WIDTH, PANEL_HEIGHT = 215, 150  # pixels
@@ -38,17 +32,8 @@ MOST_MARKERS = 30  # points of a curve, beyond which it is drawn without markers
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no SVG file may hold, and on which the program that draws one ends without a word."""
 
-FIELDS = {
-    "x": "x",
-    "x2": "x2",
-    "value": "y",
-    "low": "l",
-    "high": "h",
-    "line": "g",
-    "step": "s",
-    "seeds": "n",
-    "said": "t",
-}
+FIELDS = {"x": "x", "x2": "x2", "value": "y", "low": "l", "high": "h", "line": "g", "step": "s", "seeds": "n",
+          "said": "t"}  # fmt: skip
 """Columns of the rows of a layer, and their short names in a chart; ``p``, ``m`` and ``k`` are the panel, the mark and
 the entry of the legend."""
 
@@ -229,6 +214,7 @@ def _scales(figure: Figure, target: Target) -> Scales:
 def _config(target: Target) -> Spec:
     ink, grid = _colour(INK, target), _colour("#dcdce0", target)
     axis = {"labelColor": ink, "titleColor": ink, "domainColor": ink, "tickColor": ink, "gridColor": grid}
+    symbol = {"symbolStrokeWidth": 1.6, "symbolOpacity": 1}
     return {
         "background": "transparent" if target == "page" else PAPER,
         "font": "system-ui, sans-serif" if target == "page" else "sans-serif",
@@ -236,13 +222,7 @@ def _config(target: Target) -> Spec:
         "mark": {"aria": False},  # what it would say of a mark is names of fields
         "axis": {**axis, "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11.5, "labelOverlap": True},
         "title": {"color": ink, "subtitleColor": ink, "anchor": "start", "fontSize": 12, "fontWeight": 600},
-        "legend": {
-            "labelColor": ink,
-            "titleColor": ink,
-            "labelFontSize": 11,
-            "symbolStrokeWidth": 1.6,
-            "symbolOpacity": 1,
-        },
+        "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, **symbol},
         "concat": {"spacing": 18},
     }
 

@@ -13,20 +13,8 @@ from gating.page.names import GREY, INK, System, in_order, known_systems, system
 from gating.results.query import last_step, select
 from gating.results.table import summarise
 
-__all__ = [
-    "DASHED",
-    "DOTTED",
-    "Columns",
-    "Facet",
-    "Mark",
-    "Multiples",
-    "Row",
-    "Trace",
-    "YAxis",
-    "drawn",
-    "figures_of",
-    "points",
-]
+__all__ = ["DASHED", "DOTTED", "Columns", "Facet", "Mark", "Multiples", "Row", "Trace", "YAxis", "drawn", "figures_of",
+           "points"]  # fmt: skip
 
 DASHED, DOTTED, DASH_DOTTED, LONG_DASHED = (6, 4), (1.5, 3), (6, 3, 1.5, 3), (13, 4)
 """Strokes and gaps of lines."""

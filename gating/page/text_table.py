@@ -1,13 +1,14 @@
 """Tables of ready-made text, for a terminal and for a page."""
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-__all__ = ["Block", "TextTable", "number", "whole", "with_ends"]
+__all__ = ["Block", "TextTable", "cross_table", "number", "whole", "with_ends"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,41 @@ class Block(NamedTuple):
 
     title: str
     tables: tuple[tuple[str, TextTable], ...]
+
+
+def cross_table(
+    rows: pd.DataFrame,
+    first: tuple[str, ...],
+    line: Callable[[Any], tuple[str, ...]],
+    column: Callable[[Any], str],
+    cell: Callable[[Any], str],
+    columns: Iterable[str] = (),
+) -> TextTable:
+    """A table with a cell for each row of a result table; lines whose cells are all empty are left out.
+
+    Args:
+        rows: rows in the order of the lines.
+        first: headings of what names a line.
+        line: what names the line of a row, whose columns are attributes.
+        column: heading of a row's column.
+        cell: text of a row.
+        columns: headings in order, rows of others being left out; where there are none, all as they come.
+
+    Example:
+        >>> rows = pd.DataFrame({"of": ["rare", "rare", "frequent"], "n": [1, 2, 2], "value": [0.5, 0.25, 0.125]})
+        >>> print(cross_table(rows, ("of",), lambda row: (row.of,), lambda row: str(row.n), lambda row: str(row.value)))
+        of          1      2
+        rare      0.5   0.25
+        frequent       0.125
+    """
+    cells = [(line(row), column(row), cell(row)) for row in rows.itertuples(index=False)]
+    headings = dict.fromkeys([*columns] or [heading for _, heading, _ in cells], "")
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for names, heading, text in cells:
+        if heading in headings:
+            lines.setdefault(names, {})[heading] = text
+    body = ((*names, *(headings | held).values()) for names, held in lines.items() if any(held.values()))
+    return TextTable((*first, *headings), tuple(body))
 
 
 def number(value: float, low: float, high: float, digits: int = 3) -> str:

@@ -1,11 +1,11 @@
 """Questions to the result table: which rows, at which step, for which N, over how many seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["few_sizes", "find_setting", "last_step", "seeds_phrase", "select", "sizes", "steps_phrase"]
+__all__ = ["few_sizes", "find_setting", "last_step", "ordered", "seeds_phrase", "select", "sizes", "steps_phrase"]
 
 
 def select(summary: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
@@ -21,6 +21,17 @@ def select(summary: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
         values = wanted if isinstance(wanted, tuple) else (wanted,)
         keep &= summary[column].isin(values)
     return summary[keep]
+
+
+def ordered(rows: pd.DataFrame, columns: list[str], order: Iterable[str]) -> pd.DataFrame:
+    """Rows sorted by columns of words, the first of which counts most; words that are not in `order` stand last.
+
+    Example:
+        >>> ordered(pd.DataFrame({"group": ["low", "high"]}), ["group"], ["high", "low"])["group"].tolist()
+        ['high', 'low']
+    """
+    rank = {word: place for place, word in enumerate(order)}
+    return rows.sort_values(columns, key=lambda words: words.map(lambda word: rank.get(word, len(rank))), kind="stable")
 
 
 def last_step(summary: pd.DataFrame) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def test_a_run_that_is_killed_anywhere_ends_with_the_same_bits(local, tmp_path, 
 
     def killed(*arguments):
         moves.append(arguments)
-        if len(moves) % 29 == 0:
+        if len(moves) % 13 == 0:
             raise Killed
         move(*arguments)
 
@@ -145,7 +145,7 @@ def test_a_run_that_is_killed_anywhere_ends_with_the_same_bits(local, tmp_path, 
             break
         except Killed:
             continue
-    assert len(moves) > 50
+    assert len(moves) > 40
     assert len([line for line in said if "goes on from step 2" in line]) >= 1
     assert not [line for line in said if "made again" in line]
     found, wanted = contents(tmp_path / "run"), contents(tmp_path / "whole")
@@ -160,9 +160,8 @@ def test_a_process_that_is_killed_goes_on_with_the_same_result(local, tmp_path, 
     arguments = command(config, tmp_path / "run")
     for kill in range(request.config.getoption("--kills")):
         process = subprocess.Popen([sys.executable, "-m", "gating", *arguments], stdout=subprocess.DEVNULL)
-        manifest = tmp_path / "run" / "manifest.json"
-        wanted = ["base/0/step-0.parquet", "memory=1-given-seed-0/state", "reading=1-given-seed-0/step-3.parquet"]
-        while process.poll() is None and not (manifest.exists() and wanted[kill % 3] in manifest.read_text()):
+        wanted = ["base/0/step-0.parquet", "*/memory=1-given-seed-0/state*", "*/reading=1-given-seed-0/step-*.parquet"]
+        while process.poll() is None and not list(tmp_path.glob(f"run/parts/{wanted[kill % 3]}")):
             time.sleep(0.002)
         time.sleep(0.01 * kill)
         process.send_signal(KILL)

@@ -10,10 +10,10 @@ from gating.page.figures import Axis, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order
 from gating.page.said import in_lines, listed
-from gating.page.text_table import Block, TextTable, whole
+from gating.page.text_table import Block, TextTable, cross_table, whole
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import select
+from gating.results.query import ordered, select
 from gating.studies.bounds.config import BoundsConfig
 from gating.studies.vocabulary import CONDITIONS, ERROR, GROUPS, LOG_LOSS, THEORY, condition_name, conditions
 
@@ -34,18 +34,14 @@ def by_condition(summary: pd.DataFrame) -> tuple[Facet, ...]:
 
 def risk_table(rows: pd.DataFrame, most: int) -> TextTable:
     """Risks of one loss and condition: a row for each predictor, group and kind, a column for each N, or `most`."""
-    risks = rows.pivot(index=["system", "group", "kind"], columns="n", values="value")
-    shown = np.linspace(0, risks.shape[1] - 1, min(most, risks.shape[1])).round().astype(int)
-    risks = risks.iloc[:, shown]
-    cells = dict(zip(risks.index, risks.to_numpy(), strict=True))
-    body = [
-        (predictor, GROUPS[group], name, *map(_risk, cells[system, group, kind]))
-        for system, predictor in THEORY.items()
-        for group in in_order(rows["group"], GROUPS)
-        for kind, name in KINDS.items()
-        if (system, group, kind) in cells
-    ]
-    return TextTable(("predictor", "group", "kind", *(f"N={whole(int(n))}" for n in risks.columns)), tuple(body))
+    sizes = sorted(rows["n"].unique())
+    shown = np.linspace(0, len(sizes) - 1, min(most, len(sizes))).round().astype(int)
+    known = select(rows, {"system": tuple(THEORY), "group": tuple(GROUPS), "kind": tuple(KINDS)})
+    return cross_table(ordered(known, ["system", "group", "kind"], [*THEORY, *GROUPS, *KINDS]),
+                       ("predictor", "group", "kind"),
+                       lambda row: (THEORY[row.system], GROUPS[row.group], KINDS[row.kind]),
+                       lambda row: f"N={whole(row.n)}", lambda row: _risk(row.value),
+                       [f"N={whole(int(sizes[place]))}" for place in shown])  # fmt: skip
 
 
 def _risk(value: float) -> str:
@@ -55,14 +51,14 @@ def _risk(value: float) -> str:
 
 def crossover_table(rows: pd.DataFrame) -> TextTable:
     """N from which in-weight is at least as good: a row for each loss, context and group."""
-    found = rows[rows["measure"].str.startswith("crossover_", na=False)]
-    body = []
-    for (measure, context, group), ends in found.groupby(["measure", "context", "group"], sort=False):
-        cells = ends.set_index("kind")["value"].map(whole)
-        loss = measure_of(str(measure).removeprefix("crossover_")).meaning
-        place = (str(context).replace("_", " "), GROUPS[str(group)])
-        body.append((loss, *place, *(cells.get(kind, "") for kind in KINDS)))
-    return TextTable(("loss", "context", "group", "earliest", "exact N*", "latest"), tuple(body))
+    kinds = {"lower": "earliest", "exact": "exact N*", "upper": "latest"}
+
+    def line(row: Any) -> tuple[str, ...]:
+        loss = measure_of(row.measure.removeprefix("crossover_")).meaning
+        return loss, row.context.replace("_", " "), GROUPS.get(row.group, row.group)
+
+    return cross_table(rows[rows["measure"].str.startswith("crossover_", na=False)], ("loss", "context", "group"), line,
+                       lambda row: kinds.get(row.kind, ""), lambda row: whole(row.value), kinds.values())  # fmt: skip
 
 
 def _risk_tables(rows: pd.DataFrame, most: int = 1000) -> list[tuple[str, TextTable]]:

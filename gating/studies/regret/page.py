@@ -9,11 +9,11 @@ from gating.page.figures import Axis, Page
 from gating.page.multiples import Facet, Multiples, Row, Trace, YAxis
 from gating.page.names import in_order, system_of
 from gating.page.said import few_seeds, in_lines, interval, listed, sized
-from gating.page.text_table import Block, TextTable, number
+from gating.page.text_table import Block, TextTable, cross_table, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.intervals import Interval, mean_interval
-from gating.results.query import last_step, seeds_phrase, select
+from gating.results.query import last_step, ordered, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.regret.config import LOSSES
 from gating.studies.vocabulary import GROUPS, group_of
@@ -41,32 +41,27 @@ def by_gate(summary: pd.DataFrame) -> tuple[Facet, ...]:
 def regret_table(summary: pd.DataFrame, loss: str, group: str) -> TextTable:
     """Measured regret, bound and their ratio at the last round: a row for each gate learner."""
     rows = select(last_step(summary), {"group": group, "context": "as_trained"})
-    regret, ratio = f"regret_{loss}", f"regret_ratio_{loss}"
-    gates = in_order(select(rows, {"measure": ratio})["system"], LEARNERS)
-    header = ("gate learner", "measured regret", "bound", "regret / bound")
-    return _table(rows, gates, header, (regret, "measured", 2), (regret, "upper", 2), (ratio, "measured", 4))
+    headings = {(f"regret_{loss}", "measured"): "measured regret", (f"regret_{loss}", "upper"): "bound",
+                (f"regret_ratio_{loss}", "measured"): "regret / bound"}  # fmt: skip
+    gates = set(select(rows, {"measure": f"regret_ratio_{loss}"})["system"])
+    return _table(rows[rows["system"].isin(gates)], LEARNERS, "gate learner", headings)
 
 
 def total_table(summary: pd.DataFrame, loss: str) -> TextTable:
     """Total loss of the mixed predictions beside its bound, and of the predictors."""
     total = f"total_{loss}"
-    rows = select(last_step(summary), {"measure": total})
-    header = ("", "total loss", "bound of the composition")
-    return _table(rows, in_order(rows["system"], TOTALS), header, (total, "measured", 2), (total, "upper", 2))
+    headings = {(total, "measured"): "total loss", (total, "upper"): "bound of the composition"}
+    return _table(select(last_step(summary), {"measure": total}), TOTALS, "", headings)
 
 
 def _table(
-    rows: pd.DataFrame, systems: list[str], header: tuple[str, ...], *columns: tuple[str, str, int]
+    rows: pd.DataFrame, order: tuple[str, ...], first: str, headings: Mapping[tuple[str, str], str]
 ) -> TextTable:
-    """A row for each system, a column for each measure and kind, with its number of digits."""
-    body = ((system_of(key).name, *(_cell(rows, key, *column) for column in columns)) for key in systems)
-    return TextTable(header, tuple(body))
-
-
-def _cell(rows: pd.DataFrame, system: str, measure: str, kind: str, digits: int) -> str:
-    found = select(rows, {"system": system, "measure": measure, "kind": kind})
-    value, low, high = found[["value", "low", "high"]].to_numpy(np.float64)[0] if len(found) else [np.nan] * 3
-    return number(value, low, high, digits)
+    """A row for each system, a column for each measure and kind; ratios have more digits."""
+    return cross_table(ordered(rows.sort_values("system"), ["system"], order), (first,),
+                       lambda row: (system_of(row.system).name,), lambda row: headings.get((row.measure, row.kind), ""),
+                       lambda row: number(row.value, row.low, row.high, 4 if "_ratio_" in row.measure else 2),
+                       headings.values())  # fmt: skip
 
 
 def _losses(rows: pd.DataFrame) -> dict[str, str]:

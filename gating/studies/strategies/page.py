@@ -1,11 +1,12 @@
 """Page of the study `strategies`: memorizing or generalizing, through training, and how well gates predict it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gating.page.cells import borders
 from gating.page.figures import Axis, Figure, Layer, Page, Panel
 from gating.page.multiples import DASHED, DOTTED, points
 from gating.page.names import GREY, INK, SHAPES, System, declare_systems, in_order, system_of
@@ -110,8 +111,8 @@ def _rule(name: str, mark: Any, dash: tuple[float, ...], at: float) -> Layer:
 def _maps(cells: pd.DataFrame, diversity: Axis) -> Iterator[Panel]:
     """Measured relative distance beside the predicted weight of M over step and D, a row of panels for each width."""
     for heading, mine in widths(cells):
-        x, x2 = _borders(mine["step"], np.sqrt, np.square)
-        low, high = _borders(mine["n_tasks"], np.log2, np.exp2)
+        x, x2 = _ends(mine["step"], "sqrt")
+        low, high = _ends(mine["n_tasks"], "log")
         y, shared = diversity._replace(low=low.min(), high=high.max()), mine[["n_tasks"]]
         shared = shared.assign(x=x, x2=x2, low=low, high=high)
         frames = Layer(System("frame", "", GREY), _frames(shared[mine["held"] & mine["weight"].notna()]), "frame")
@@ -122,14 +123,11 @@ def _maps(cells: pd.DataFrame, diversity: Axis) -> Iterator[Panel]:
             yield Panel(heading, name, y, (Layer(System(name, "", GREY), shown, "cells"), frames))
 
 
-def _borders(at: pd.Series, to: Callable[[Floats], Floats], back: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
-    """Lower and upper borders of cells around places, half way between neighbours on a scale."""
+def _ends(at: pd.Series, scale: str) -> tuple[Floats, Floats]:
+    """Lower and upper borders of the cells of rows."""
     places, index = np.unique(at.to_numpy(np.float64), return_inverse=True)
-    scaled = to(places)
-    gaps = np.diff(scaled) if len(places) > 1 else np.ones(1)
-    padded = np.concatenate([[scaled[0] - gaps[0]], scaled, [scaled[-1] + gaps[-1]]])
-    borders = back(np.maximum((padded[1:] + padded[:-1]) / 2, 0.0))
-    return borders[index], borders[index + 1]
+    edges = borders(places, scale)
+    return edges[index], edges[index + 1]
 
 
 def _frames(held: pd.DataFrame) -> pd.DataFrame:

@@ -1,17 +1,16 @@
 """Tables of the study `strategies`: agreement of gates, their parameters, transitions, losses and lengths."""
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
 
 from gating.page.names import in_order, system_of
-from gating.page.text_table import Block, TextTable, number, whole, with_ends
+from gating.page.text_table import Block, TextTable, cross_table, number, whole, with_ends
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import select
+from gating.results.query import ordered, select
 from gating.results.table import summarise
 from gating.studies.strategies.config import PARAMETERS
 
@@ -48,10 +47,9 @@ def widths(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def agreement_table(table: pd.DataFrame, distribution: str, group: str) -> TextTable:
     """Agreement of every gate with the Transformers in the cells of one group: a column for each measure."""
     rows = select(table, {"distribution": distribution, "group": group, "measure": AGREEMENT, "kind": "measured"})
-    measures = in_order(rows["measure"], AGREEMENT)
-    gates = in_order(rows["system"], GATES)
-    lines = [(system_of(gate).name, *_cells(select(rows, {"system": gate}), measures)) for gate in gates]
-    return TextTable(("gate", *(measure_of(name).meaning for name in measures)), tuple(lines))
+    measures = {name: measure_of(name).meaning for name in in_order(rows["measure"], AGREEMENT)}
+    return cross_table(ordered(rows, ["system"], GATES), ("gate",), lambda row: (system_of(row.system).name,),
+                       lambda row: measures[row.measure], _ends, measures.values())  # fmt: skip
 
 
 def agreement_blocks(table: pd.DataFrame) -> Iterator[Block]:
@@ -65,44 +63,40 @@ def agreement_blocks(table: pd.DataFrame) -> Iterator[Block]:
 def posterior_table(table: pd.DataFrame) -> TextTable:
     """Agreement of the posterior alone, a row for each kind of test sequences and group of cells."""
     rows = select(table, {"system": "posterior", "measure": AGREEMENT[:-1], "kind": "measured"})
-    measures = in_order(rows["measure"], AGREEMENT)
-    cells = {place: _cells(held, measures) for place, held in rows.groupby(["distribution", "group"])}
-    places = [place for place in itertools.product(KINDS, SEEN) if place in cells]
-    lines = [(f"{KINDS[kind]}, {SEEN[group]}", *cells[kind, group]) for kind, group in places]
-    header = ("posterior on", *(measure_of(name).meaning.replace(" ", "\n", 1) for name in measures))
-    return TextTable(header, tuple(lines))
+    measures = {name: measure_of(name).meaning.replace(" ", "\n", 1) for name in in_order(rows["measure"], AGREEMENT)}
+    return cross_table(ordered(rows, ["distribution", "group"], [*KINDS, *SEEN]), ("posterior on",),
+                       lambda row: (f"{KINDS[row.distribution]}, {SEEN[row.group]}",),
+                       lambda row: measures[row.measure], _ends, measures.values())  # fmt: skip
 
 
 def parameter_table(table: pd.DataFrame) -> TextTable:
     """Fitted parameters of the posterior, of its ablations, and of the posterior of each seed and width alone; those
     that ended at the edge of their range say so."""
     fitted = select(table, {"kind": "fitted"})
-    places: list[Any] = [*fitted.groupby(["fitted_to", "seed", "mlp_factor"], dropna=False)]
-    lines = []
-    for (_, seed, factor), rows in places:
-        alone = "" if pd.isna(seed) else f", seed {seed} alone"
-        alone += "" if pd.isna(factor) else f", MLP factor {factor:g} alone"
-        for gate in in_order(rows["system"], GATES):
-            mine = select(rows, {"system": gate})
-            held = zip(FITTED, _cells(mine, FITTED), strict=True)
-            marks = [text + " (edge)" * (f"{name}_at_edge" in set(mine["measure"])) for name, text in held]
-            lines.append((system_of(gate).name + alone, *marks))
-    return TextTable(("gate", *(measure_of(name).meaning for name in FITTED)), tuple(lines))
+    edges = _rows(fitted[fitted["measure"].str.endswith("_at_edge")])
+    at_edge = {(_fitted_to(row), row.measure.removesuffix("_at_edge")) for row in edges}
+    rows = ordered(select(fitted, {"measure": FITTED}), ["system"], GATES)
+    return cross_table(rows.sort_values(["fitted_to", "seed", "mlp_factor"], kind="stable"), ("gate",),
+                       lambda row: (_fitted_to(row),), lambda row: measure_of(row.measure).meaning,
+                       lambda row: _ends(row) + " (edge)" * ((_fitted_to(row), row.measure) in at_edge),
+                       [measure_of(name).meaning for name in FITTED])  # fmt: skip
+
+
+def _fitted_to(row: Any) -> str:
+    """A gate, and the seed and the width that its parameters are fitted to where they are not fitted to all."""
+    alone = "" if pd.isna(row.seed) else f", seed {row.seed} alone"
+    alone += "" if pd.isna(row.mlp_factor) else f", MLP factor {row.mlp_factor:g} alone"
+    return system_of(row.system).name + alone
 
 
 def transition_table(table: pd.DataFrame) -> TextTable:
     """Transition times over seeds by width and D, measured and predicted, and how many seeds make the transition."""
-    counts = ("seeds_over", "seeds_over_at_once")
-    found: dict[tuple[float, float], dict[str, str]] = {}
-    for row in _rows(select(table, {"measure": ("transition_time", *counts), "answer": True})):
-        name = row.kind if row.measure == "transition_time" else row.measure
-        found.setdefault((row.mlp_factor, row.n_tasks), {})[name] = steps_of(row)
-    names = (*counts, "measured", "predicted")
-    lines = [(f"{n_tasks:,.0f}", f"{factor:g}", *(text.get(name, "") for name in names))
-             for (factor, n_tasks), text in sorted(found.items())]  # fmt: skip
-    header = ("training tasks D", "MLP factor", *(measure_of(name).meaning for name in counts), "measured steps",
-              "predicted steps")  # fmt: skip
-    return TextTable(header, tuple(lines))
+    counts = {name: measure_of(name).meaning for name in ("seeds_over", "seeds_over_at_once")}
+    rows = select(table, {"measure": ("transition_time", *counts), "answer": True})
+    return cross_table(rows.sort_values(["mlp_factor", "n_tasks"]), ("training tasks D", "MLP factor"),
+                       lambda row: (f"{row.n_tasks:,.0f}", f"{row.mlp_factor:g}"),
+                       lambda row: counts.get(row.measure, f"{row.kind} steps"), steps_of,
+                       (*counts.values(), "measured steps", "predicted steps"))  # fmt: skip
 
 
 def exponent_table(table: pd.DataFrame) -> TextTable:
@@ -119,15 +113,14 @@ def exponent_table(table: pd.DataFrame) -> TextTable:
 
 def predictor_table(table: pd.DataFrame) -> TextTable:
     """Losses and description lengths of M and G by D, means over seeds."""
-    header, lines = ["training tasks D"], dict[str, list[str]]()
-    for measure, name in (("log_loss", "log loss of {} (nats)"), ("description_bits", "length of {} (bits)")):
-        means = summarise(select(table, {"measure": measure, "answer": False})).sort_values("n_tasks")
-        for system in ("memorizing", "generalizing"):
-            header.append(name.format(system_of(system).name[-1]))
-            for row in _rows(select(means, {"system": system})):
-                text = steps_of(row) if measure == "description_bits" else number(row.value, row.low, row.high, 4)
-                lines.setdefault(f"{row.n_tasks:,.0f}", []).append(text)
-    return TextTable(tuple(header), tuple((n_tasks, *cells) for n_tasks, cells in lines.items()))
+    names = {"log_loss": "log loss of {} (nats)", "description_bits": "length of {} (bits)"}
+    systems = ("memorizing", "generalizing")
+    rows = summarise(select(table, {"measure": tuple(names), "system": systems, "answer": False}))
+    rows = ordered(rows.sort_values("n_tasks"), ["measure", "system"], [*names, *systems])
+    return cross_table(rows, ("training tasks D",), lambda row: (f"{row.n_tasks:,.0f}",),
+                       lambda row: names[row.measure].format(system_of(row.system).name[-1]),
+                       lambda row: number(row.value, row.low, row.high, 4) if row.measure == "log_loss"
+                       else steps_of(row))  # fmt: skip
 
 
 def strategies_blocks(table: pd.DataFrame) -> Iterator[Block]:
@@ -139,15 +132,13 @@ def strategies_blocks(table: pd.DataFrame) -> Iterator[Block]:
     yield Block("Losses and description lengths of M and G", (("Means over seeds", predictor_table(table)),))
 
 
-def _cells(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
-    """Values with the ends of their intervals, empty where the table has none."""
-    held = {row.measure: with_ends(row.value, row.low, row.high) for row in _rows(rows)}
-    return [held.get(measure, "") for measure in measures]
-
-
 def _rows(rows: pd.DataFrame) -> Iterable[Any]:
     """Rows whose columns are attributes."""
     return rows.itertuples()
+
+
+def _ends(row: Any) -> str:
+    return with_ends(row.value, row.low, row.high)
 
 
 def steps_of(row: Any, never: str = "never") -> str:
