@@ -44,12 +44,12 @@ THEORY = {key: WORDS.systems[key].name.partition(" (")[0].lower() for key in ("t
 """Systems that theory is about, in words; on clean inputs, with the query's class known."""
 
 CONDITIONS: dict[tuple[str, str], str] = {
-    ("ibd", "relevant"): "IBD, relevant",
-    ("ibd", "irrelevant"): "IBD, irrelevant",
-    ("oobd", "relevant"): "OOBD, relevant",
-    ("ibd", "as_trained"): "IBD, as trained",
-    ("oobd", "irrelevant"): "OOBD, irrelevant",
-    ("oobd", "as_trained"): "OOBD, as trained",
+    ("ibd", "relevant"): "in base, relevant",
+    ("ibd", "irrelevant"): "in base, irrelevant",
+    ("oobd", "relevant"): "out of base, relevant",
+    ("ibd", "as_trained"): "in base, as trained",
+    ("oobd", "irrelevant"): "out of base, irrelevant",
+    ("oobd", "as_trained"): "out of base, as trained",
 }
 """Test conditions, (distribution, context), in the order of columns."""
 
@@ -75,7 +75,7 @@ def condition_name(distribution: str, context: str) -> str:
 
     Example:
         >>> condition_name("oobd", "relevant")
-        'OOBD, relevant'
+        'out of base, relevant'
     """
     return CONDITIONS.get((distribution, context), f"{distribution}, {context}".replace("_", " "))
 
@@ -124,7 +124,7 @@ def conditions(*keys: tuple[str, str]) -> Columns:
 
     Example:
         >>> [facet.label for facet in conditions(("ibd", "relevant"), ("oobd", "relevant"))(pd.DataFrame())]
-        ['IBD, relevant', 'OOBD, relevant']
+        ['in base, relevant', 'out of base, relevant']
     """
     facets = tuple(Facet(CONDITIONS[key], {"distribution": key[0], "context": key[1]}) for key in keys)
     return lambda summary: facets

@@ -151,7 +151,7 @@ def error_text(table: pd.DataFrame) -> str:
         >>> print(error_text(make_table(rows)))
         Error (0-1) after training. Mean over 3 seeds, with its 95% interval.
         <BLANKLINE>
-        N = 64                   IBD, relevant
+        N = 64               in base, relevant
         low, transformer  0.200 [0.057, 0.510]
     """
     summary = summarise(table[table["measure"] == "error"])

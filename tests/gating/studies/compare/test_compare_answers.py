@@ -284,7 +284,7 @@ def test_lines_are_drawn_where_risks_are_and_none_on_gates() -> None:
             assert [panel.row for panel in lines] == [
                 GROUPS[mark.where["group"]] for mark in spec.marks if 64 <= mark.at <= 4096
             ]
-            assert {panel.column for panel in lines} <= {"IBD, as trained"}
+            assert {panel.column for panel in lines} <= {"in base, as trained"}
         else:
             assert lines == []
             assert "N*" not in text
