@@ -15,7 +15,7 @@ from gating.page.page import write_page
 from gating.page.sweep import sweep_page
 from gating.page.text_table import TextTable
 from gating.results.parquet import read_table
-from gating.results.table import make_table
+from gating.results.table import make_table, summarise
 from gating.runs.catalogue import find_study
 from gating.runs.engine import texts_beside
 from gating.runs.folder import TABLE, RunFolder
@@ -126,7 +126,7 @@ def sweep_page_of(folder: Path, name: Naming) -> str:
     plain, study = held.manifest["identity"]["config"], find_study(held.manifest["study"])
     table, settings = held.read(TABLE, read_table), []
     page = study.page(build(study.config, plain), table, {})
-    figures = figures_of(page, table, plain)[0][:1]
+    figures = figures_of(page, summarise(table[~table["answer"]]), plain)[0][:1]
     values = [{"setting": name(number)} for number in range(3)]
     settings = [(value, page, figures) for value in values]
     tables = pd.concat([table.assign(**value) for value in values], ignore_index=True)

@@ -1,34 +1,47 @@
 """Axes of a panel: where they end, how they are scaled, and which values are labelled."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from gating.page.figures import Axis, Figure, Panel
+from gating.page.figures import Axis, Figure
 
-__all__ = ["NUMBERS", "channel"]
+__all__ = ["NUMBERS", "horizontal", "vertical"]
 
 NUMBERS = ",.6~r"  # 65536 is 65,536 and 0.001 is 0.001; without the 6 an axis rounds to its steps, 25 to 30
 
 
-def _ends(figure: Figure, panel: Panel, of: Literal["x", "y"]) -> tuple[float, float] | None:
-    """Least and largest value of an axis: its own, or where the points are, every panel's for the horizontal one."""
-    axis = figure.x if of == "x" else panel.y
-    if axis.scale == "words":
-        return None
-    panels = figure.panels if of == "x" else tuple(other for other in figure.panels if other.y is panel.y)
-    names = ("x", "x2") if of == "x" else ("value", "low", "high") if figure.shades else ("value",)
+def horizontal(figure: Figure) -> dict[str, Any]:
+    """The horizontal channel of every panel, around the points of all."""
     found = [
-        np.asarray(layer.rows[name], np.float64)
-        for other in panels
-        for layer in other.layers
-        for name in (("low", "high") if of == "y" and layer.mark in ("cells", "frame") else names)
-        if name in layer.rows
-        and not (of == "x" and layer.mark == "across")
-        and not (of == "y" and layer.mark == "upright")
+        layer.rows[name]
+        for panel in figure.panels
+        for layer in panel.layers
+        for name in ("x", "x2")
+        if name in layer.rows and layer.mark != "across"
     ]
-    values = np.concatenate(found) if found else np.zeros(0)
+    return _channel(figure.x, "x", found)
+
+
+def vertical(figure: Figure, axis: Axis) -> dict[str, Any]:
+    """The vertical channel of the panels that have this very axis, around their points."""
+    values = ("value", "low", "high") if figure.shades else ("value",)
+    found = [
+        layer.rows[name]
+        for panel in figure.panels
+        if panel.y is axis
+        for layer in panel.layers
+        for name in (("low", "high") if layer.mark in ("cells", "frame") else values)
+        if name in layer.rows and layer.mark != "upright"
+    ]
+    return _channel(axis, "y", found)
+
+
+def _ends(axis: Axis, found: list[pd.Series]) -> tuple[float, float]:
+    """Least and largest value of an axis: its own, or where the points are."""
+    values = np.concatenate([np.asarray(each, np.float64) for each in found]) if found else np.zeros(0)
     values = values[np.isfinite(values) & ((values > 0) | (axis.scale != "log"))]
     empty = (0.1, 1.0) if axis.scale == "log" else (0.0, 1.0)
     low = axis.low if axis.low is not None else float(values.min()) if len(values) else empty[0]
@@ -49,11 +62,11 @@ def _widened(axis: Axis, low: float, high: float) -> tuple[float, float]:
     return low - down, high + up
 
 
-def channel(figure: Figure, panel: Panel, of: Literal["x", "y"]) -> dict[str, Any]:
-    """The horizontal or vertical channel of a panel: field, scale with its ends, and axis."""
-    axis, ends = figure.x if of == "x" else panel.y, _ends(figure, panel, of)
-    if ends is None:
-        return {"field": of, "type": "ordinal", "title": axis.label, "sort": None, "axis": {"labelAngle": 0}}
+def _channel(axis: Axis, field: str, found: list[pd.Series]) -> dict[str, Any]:
+    """A channel: field, scale with its ends, and axis."""
+    if axis.scale == "words":
+        return {"field": field, "type": "ordinal", "title": axis.label, "sort": None, "axis": {"labelAngle": 0}}
+    ends = _ends(axis, found)
     scale: dict[str, Any] = {"type": axis.scale, "domain": list(ends), "nice": False}
     if axis.scale == "symlog":
         scale["constant"] = axis.linear_below
@@ -62,7 +75,7 @@ def channel(figure: Figure, panel: Panel, of: Literal["x", "y"]) -> dict[str, An
     ticks = axis.ticks or _decades(axis, *ends)
     chosen: dict[str, Any] = {"values": list(ticks)} if ticks else {"tickCount": 5}
     return {
-        "field": of,
+        "field": field,
         "type": "quantitative",
         "title": axis.label,
         "scale": scale,

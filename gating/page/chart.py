@@ -5,14 +5,14 @@ Text of the data is data in it: never a name of a field, a part of an expression
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from gating.page.axes import NUMBERS, channel
-from gating.page.figures import Figure, Layer, Panel
+from gating.page.axes import NUMBERS, horizontal, vertical
+from gating.page.figures import Figure, Layer
 from gating.page.marks import MARKS, Ground, Scales, Spec
 from gating.page.names import GREY, INK, PAPER, SHAPES, System, in_places
 from gating.page.text_table import with_ends
@@ -43,15 +43,13 @@ def columns_of(figure: Figure, target: Target = "page") -> dict[str, list[Any]]:
 
     A paper shows the last step alone. On the page values are put into words by the reader's browser.
     """
-    parts = []
-    for place, panel in enumerate(figure.panels):
-        for layer in panel.layers:
-            kept = layer.rows
-            if target == "paper" and figure.steps and "step" in kept:
-                kept = kept[kept["step"].isna() | (kept["step"] == figure.steps[-1])]
-            part = kept[[name for name in FIELDS if name in kept]].rename(columns=FIELDS)
-            parts.append(part.assign(p=place, m=_mark(layer), k=layer.look.name))
-    rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=[*FIELDS.values(), "p", "m", "k"])
+    layers = [(place, layer) for place, panel in enumerate(figure.panels) for layer in panel.layers]
+    parts = [layer.rows.reindex(columns=[name for name in FIELDS if name in layer.rows]) for _, layer in layers]
+    rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=[*FIELDS]).rename(columns=FIELDS)
+    looks = pd.DataFrame([(place, _mark(layer), layer.look.name) for place, layer in layers], columns=["p", "m", "k"])
+    rows = rows.join(looks.loc[looks.index.repeat([len(part) for part in parts])].reset_index(drop=True))
+    if target == "paper" and figure.steps:
+        rows = rows[rows["s"].isna() | (rows["s"] == figure.steps[-1])].reset_index(drop=True)
     if target != "page":
         said = [_said(*map(float, ends)) for ends in rows[["y", "l", "h", "n"]].to_numpy(np.float64, na_value=np.nan)]
         rows["t"] = rows["t"].where(rows["t"].notna(), pd.Series(said, rows.index, dtype=object))
@@ -128,7 +126,7 @@ def specification(figure: Figure, target: Target) -> Spec:
         "spacing": 18,
         "data": {"name": "points"},
         "params": [],
-        "concat": [_panel(figure, place, scales, target) for place in range(len(figure.panels))],
+        "concat": list(_panels(figure, scales, target)),
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
         "config": _config(target),
     }
@@ -198,17 +196,16 @@ def _scales(figure: Figure, target: Target) -> Scales:
         title = figure.legend or None
         legend = {"title": title, "orient": "bottom", "columns": max(1, figure.columns), "labelLimit": 400}
 
-    def channel(values: list[Any]) -> Spec:
-        scale = {"domain": list(looks), "range": values}
+    def channel(of: Callable[[System], Any]) -> Spec:
+        scale = {"domain": list(looks), "range": [of(look) for look in looks.values()]}
         return {"field": "k", "type": "nominal", "scale": scale, "legend": legend}
 
-    colours = [_colour(look.colour, target) for look in looks.values()]
-    fills = [
-        colour if look.filled else _colour(PAPER, target) for colour, look in zip(colours, looks.values(), strict=True)
-    ]
-    dashes = [list(look.dash) or [1, 0] for look in looks.values()]
-    shapes = [SHAPES[look.shape or "circle"] for look in looks.values()]
-    return Scales(channel(colours), channel(fills), channel(shapes), channel(dashes))
+    return Scales(
+        colour=channel(lambda look: _colour(look.colour, target)),
+        fill=channel(lambda look: _colour(look.colour if look.filled else PAPER, target)),
+        shape=channel(lambda look: SHAPES[look.shape or "circle"]),
+        dash=channel(lambda look: list(look.dash) or [1, 0]),
+    )
 
 
 def _config(target: Target) -> Spec:
@@ -227,11 +224,19 @@ def _config(target: Target) -> Spec:
     }
 
 
-def _panel(figure: Figure, place: int, scales: Scales, target: Target) -> Spec:
+def _panels(figure: Figure, scales: Scales, target: Target) -> Iterator[Spec]:
+    """All panels; those with one vertical axis have one channel for it."""
+    x, channels = horizontal(figure), dict[int, Spec]()
+    for place, panel in enumerate(figure.panels):
+        if id(panel.y) not in channels:
+            channels[id(panel.y)] = vertical(figure, panel.y)
+        yield _panel(figure, place, _ground(figure, x, channels[id(panel.y)], scales, target), target)
+
+
+def _panel(figure: Figure, place: int, on: Ground, target: Target) -> Spec:
     """One panel: its layers from the ground up, each of the points of one mark."""
     panel = figure.panels[place]
     present = dict.fromkeys(_mark(layer) for layer in panel.layers)
-    on = _ground(figure, panel, scales, target)
     layers = [layer for mark in MARKS if mark in present for layer in MARKS[mark](on)]
     layers = [{"transform": [*_filters(place, layer.pop("of"), figure, target)], **layer} for layer in layers]
     if target != "paper" and layers and figure.x.scale != "words" and panel.y.scale != "words":
@@ -253,8 +258,7 @@ def _panel(figure: Figure, place: int, scales: Scales, target: Target) -> Spec:
     }
 
 
-def _ground(figure: Figure, panel: Panel, scales: Scales, target: Target) -> Ground:
-    x, y = channel(figure, panel, "x"), channel(figure, panel, "y")
+def _ground(figure: Figure, x: Spec, y: Spec, scales: Scales, target: Target) -> Ground:
     hover = [
         {"field": "k", "type": "nominal", "title": figure.legend.translate(SAFE) or "of"},
         {"field": "x", "type": x["type"], "title": figure.x.label.translate(SAFE), "format": NUMBERS},

@@ -11,7 +11,6 @@ from gating.page.captions import Shown, caption
 from gating.page.figures import Axis, Figure, Layer, Page, Panel, Settings
 from gating.page.names import GREY, INK, System, in_order, known_systems, system_of
 from gating.results.query import last_step, select
-from gating.results.table import summarise
 
 __all__ = ["DASHED", "DOTTED", "Columns", "Facet", "Mark", "Multiples", "Row", "Trace", "YAxis", "drawn", "figures_of",
            "points"]  # fmt: skip
@@ -160,15 +159,14 @@ def _entries(panels: list[Panel]) -> list[str]:
     return list(dict.fromkeys(layer.look.name for panel in panels for layer in panel.layers))
 
 
-def figures_of(page: Page, table: pd.DataFrame, settings: Settings) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+def figures_of(page: Page, summary: pd.DataFrame, settings: Settings) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
     """The figures of a page, and titles of those that the table has no rows for.
 
     Args:
         page: the page.
-        table: rows of the schema of `gating.results`, answers included.
+        summary: rows as `gating.results.table.summarise` returns them, without answers.
         settings: resolved settings of the run.
     """
-    summary = summarise(table[~table["answer"]])
     found = [
         figure if isinstance(figure, Figure) else drawn(figure, page.systems, summary, settings)
         for figure in page.figures

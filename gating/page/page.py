@@ -67,7 +67,7 @@ def write_page(
     if table.empty or (page.systems and not (table["kind"] == "measured").any()):
         raise ValueError("`table` must have at least one measured row; got none")
     summary = summarise(table[~table["answer"]])
-    figures, undrawn = figures_of(page, table, settings)
+    figures, undrawn = figures_of(page, summary, settings)
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -180,5 +180,6 @@ def _merged(held: list[_Groups], keys: list[str]) -> _Groups:
 
 def _ranges(rows: pd.DataFrame) -> tuple[Floats, Floats]:
     """Least and largest values of the measures of rows."""
-    ranges = [measure(str(name)) for name in rows["measure"]]
-    return np.array([entry.low for entry in ranges], np.float64), np.array([entry.high for entry in ranges], np.float64)
+    places, names = pd.factorize(rows["measure"])
+    ranges = np.array([(entry.low, entry.high) for entry in map(measure, map(str, names))], np.float64).reshape(-1, 2)
+    return ranges[places, 0], ranges[places, 1]

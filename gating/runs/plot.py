@@ -15,6 +15,7 @@ from gating.page.figures import Figure
 from gating.page.multiples import figures_of
 from gating.page.page import svg
 from gating.results.parquet import read_table
+from gating.results.table import summarise
 from gating.runs.catalogue import find_study
 from gating.runs.engine import texts_beside
 from gating.runs.errors import FolderError
@@ -131,4 +132,4 @@ def figures_in(results: Any) -> tuple[Figure, ...]:
         study, plain = find_study(folder.manifest["study"]), folder.manifest["identity"]["config"]
         table, beside = folder.read(TABLE, read_table), texts_beside(folder)
     page = study.page(build(study.config, plain), table, beside)
-    return figures_of(page, table, plain)[0]
+    return figures_of(page, summarise(table[~table["answer"]]), plain)[0]

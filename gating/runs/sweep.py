@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gating.results.table import make_table
+from gating.results.table import make_table, summarise
 from gating.runs.catalogue import find_study
 from gating.runs.executor import Part, Resources
 from gating.runs.grid import Point, SweepConfig, declare_over, over_of, point_at, points, study_of
@@ -150,7 +150,8 @@ class Sweep(Study[SweepConfig]):
                    if name.startswith(f"setting-{point.number}-")}  # fmt: skip
             mine = self._of(table, point)
             page = study_of(config).page(point.config, mine, own)
-            pages.append((point.values, page, figures_of(page, mine, as_plain(point.config))[0][:1]))
+            figures, _ = figures_of(page, summarise(mine[~mine["answer"]]), as_plain(point.config))
+            pages.append((point.values, page, figures[:1]))
         return sweep_page(self._question(config), pages, table)
 
     def text(self, config: SweepConfig, table: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from gating.page.chart import specification
 from gating.page.figures import Figure
 from gating.page.multiples import figures_of
 from gating.page.said import in_lines
+from gating.results.table import summarise
 from llm_finetune.page import finetune_page, finetune_text
 
 SHARES = {f"memory={1 - x:g} reading={x:g}" if x else MEMORY: {**AFTER[MIXED], "reads": 0.5 + x}
@@ -14,7 +15,7 @@ SHARES = {f"memory={1 - x:g} reading={x:g}" if x else MEMORY: {**AFTER[MIXED], "
 
 
 def figures(config, table) -> dict[str, Figure]:
-    found, _ = figures_of(finetune_page("?", config, table, {}), table, {})
+    found, _ = figures_of(finetune_page("?", config, table, {}), summarise(table[~table["answer"]]), {})
     return {figure.name: figure for figure in found}
 
 

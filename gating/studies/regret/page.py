@@ -156,15 +156,10 @@ CONTEXTS = {"as_trained": "", "relevant": "class in context", "irrelevant": "cla
 
 def _rows(measure: str, axis: YAxis, column: str, words: Mapping[str, str]) -> tuple[Row, ...]:
     """A row for each loss and each value of a column, given with its words."""
+    names = {loss: measure_of(loss).meaning for loss in LOSSES}
     return tuple(
-        Row(
-            f"{measure_of(loss).meaning}\n{text}".rstrip(),
-            {column: value},
-            (Trace(f"{measure}_{loss}"),),
-            axis,
-            optional=True,
-        )
-        for loss in LOSSES
+        Row(f"{name}\n{text}".rstrip(), {column: value}, (Trace(f"{measure}_{loss}"),), axis, optional=True)
+        for loss, name in names.items()
         for value, text in words.items()
     )
 

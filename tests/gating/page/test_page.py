@@ -141,7 +141,7 @@ def test_answers_are_not_averaged_into_curves() -> None:
 
 def test_figures_without_rows_are_named_and_not_drawn() -> None:
     other = replace(SPEC, name="others", title="Others", rows=(Row("", {}, (Trace("log_loss"),), AXIS),))
-    shown, missing = figures_of(replace(PAGE, figures=(SPEC, BY_HAND, other)), table(), {})
+    shown, missing = figures_of(replace(PAGE, figures=(SPEC, BY_HAND, other)), summarise(table()), {})
     assert [each.name for each in shown] == ["errors", "drawn"]
     assert missing == ("Others",)
     assert "Not drawn, because the table has no rows for it: Others." in html(replace(PAGE, figures=(other,)), table())

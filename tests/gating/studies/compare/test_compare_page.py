@@ -120,7 +120,7 @@ def test_tables_show_mean_and_interval(table: pd.DataFrame) -> None:
         where = {"system": system, "n": 512, "distribution": condition[0], "context": condition[1], "group": group}
         [row] = select(summary, {**where, "step": 2000, "measure": "error"}).to_dict("records")
         text = number(row["value"], row["low"], row["high"])
-        column = f"{condition[0].upper()}, {condition[1]}"
+        column = f"{'out of base' if condition[0] == 'oobd' else 'in base'}, {condition[1]}"
         found = condition_table(summary, ["error"], 512)
         words = {"high": "frequent", "low": "rare"}
         [line] = [line for line in found.rows if line[0] == LOOKS[system].name]
