@@ -1,6 +1,7 @@
 """Page of the study `regret`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,8 @@ def regret_verdict(table: pd.DataFrame) -> tuple[str, ...]:
         gates = [key for key in learners(table) if key in paid]
         if gates and "best_partition" in paid:
             rounds = f" after {int(totals['step'].max()):,} rounds" if totals["step"].notna().any() else ""
-            said.append(f"By {name}, {_least(paid, gates)}{rounds}: {_beside_best(paid, gates)}.")
+            sums = {row["system"]: _sum(row) for row in summarise(totals).to_dict("records")}
+            said.append(f"By {name}, {_least(paid, gates, sums)}{rounds}: {_beside_best(paid, gates, sums)}.")
             said += _of_losses(select(rows, {"measure": f"regret_{loss}", "system": tuple(gates)}), paid, loss)
     ratios = table[table["measure"].str.startswith("regret_ratio_")].dropna(subset="value")
     if len(ratios):  # a table refuses a ratio above 1
@@ -94,22 +96,22 @@ def regret_verdict(table: pd.DataFrame) -> tuple[str, ...]:
     return (*(said or ["The table has no total losses: nothing can be said of the gates."]), *few_seeds(table, ""))
 
 
-def _least(paid: pd.DataFrame, gates: list[str]) -> str:
+def _least(paid: pd.DataFrame, gates: list[str], sums: Mapping[str, str]) -> str:
     """Which gate paid least, how much, and which others cannot be told apart from it."""
     least = str(paid[gates].mean().idxmin())
     near = [system_of(key).name for key in gates if key != least and not _beyond(paid, key, least).low > 0]
     tied = f" ({listed(near)} cannot be told apart from it)" if near else ""
     how = "paid least of the gates" if len(gates) > 1 else "paid"
-    return f"{system_of(least).name} {how}, {_sum(paid[least])}{tied},"
+    return f"{system_of(least).name} {how}, {sums[least]}{tied},"
 
 
-def _beside_best(paid: pd.DataFrame, gates: list[str]) -> str:
+def _beside_best(paid: pd.DataFrame, gates: list[str], sums: Mapping[str, str]) -> str:
     """What that gate paid beside the better predictor of each cell."""
     beyond = _beyond(paid, str(paid[gates].mean().idxmin()), "best_partition")
     how = (
         "less than" if beyond.high < 0 else "more than" if beyond.low > 0 else "no more, and no less for certain, than"
     )
-    return f"{how} the better predictor of each cell, chosen in hindsight ({_sum(paid['best_partition'])})"
+    return f"{how} the better predictor of each cell, chosen in hindsight ({sums['best_partition']})"
 
 
 def _beyond(paid: pd.DataFrame, system: str, other: str) -> Interval:
@@ -117,10 +119,9 @@ def _beyond(paid: pd.DataFrame, system: str, other: str) -> Interval:
     return mean_interval(paid[system].to_numpy(np.float64) - paid[other].to_numpy(np.float64))
 
 
-def _sum(values: pd.Series) -> str:
+def _sum(row: Mapping[Hashable, Any]) -> str:
     """A total over rounds, with its interval over seeds."""
-    found = mean_interval(values.to_numpy(np.float64))._asdict()
-    return sized(found) if found["value"] >= 100 else interval(found)
+    return sized(row) if row["value"] >= 100 else interval(row)
 
 
 def _of_losses(regrets: pd.DataFrame, paid: pd.DataFrame, loss: str) -> Iterator[str]:
