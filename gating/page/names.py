@@ -59,7 +59,7 @@ class System(NamedTuple):
 
 _SYSTEMS: dict[str, System] = {}
 
-OTHER_COLOURS = ("#66421e", "#424b66", "#ccb266", "#e5164a", "#6435b2", "#8172e5")
+OTHER_COLOURS = ("#7f6746", "#59667f", "#ccb266", "#e5004c", "#6551cc", "#7e86e5")
 OTHER_SHAPES = ("saltire", "pentagon", "hexagon", "star", "triangle-left", "triangle-right")
 
 

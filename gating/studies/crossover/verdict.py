@@ -85,9 +85,12 @@ def _crossed(rows: pd.DataFrame) -> str:
     """How many of the seeds' curves cross, and on which side the others stay."""
     reached, already, seeds = (int(rows[name].fillna(0).sum()) for name in ("reached", "already", "seeds"))
     never = seeds - reached - already
+    if reached == seeds:
+        return f"all {seeds} curves over N cross"
     others = [f"{already} past it at every N"] * bool(already) + [f"{never} at none"] * bool(never)
-    aside = f" ({listed(others)}{'; N* is the mean of the others' if reached else ''})" if others else ""
-    return f"{reached if others else 'all'}{' of' if others else ''} {seeds} curves over N cross{aside}"
+    if reached:
+        return f"{reached} of {seeds} curves over N cross ({listed(others)}; N* is the mean of those that cross)"
+    return f"none of {seeds} curves over N crosses" + (f" ({listed(others)})" if already else "")
 
 
 def _slope(parts: Parts) -> str:
@@ -112,12 +115,8 @@ def _slope(parts: Parts) -> str:
 def _gate(parts: Parts | None) -> Iterator[str]:
     if parts is not None:
         sizes = _reached(parts["measured"])
-        at = (
-            "The gate crosses 1/2 at no N measured"
-            if sizes.empty
-            else f"The gate rises past 1/2 at N* = {_span(sizes, sized)}"
-        )
-        yield f"{at}, of which theory predicts none; {_crossed(parts['measured'])}."
+        at = "at no N measured" if sizes.empty else f"at N* = {_span(sizes, sized)}"
+        yield f"The gate rises past 1/2 {at}: {_crossed(parts['measured'])}. Theory predicts nothing of a gate."
 
 
 def _counts(ratios: list[pd.DataFrame]) -> Iterator[str]:

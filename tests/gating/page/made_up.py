@@ -14,7 +14,7 @@ MARKS: tuple[str, ...] = get_args(Layer.__annotations__["mark"]) or (
     "curve", "line", "points", "across", "upright", "cells", "frame", "words",
 )  # fmt: skip
 SCALES = ("linear", "log", "sqrt", "symlog", "words")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8f00e5", "#66421e", "#56b4e9", "#e69f00")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#9f19ff", "#7f6746", "#56b4e9", "#e69f00")
 X, Y = Axis("x"), Axis("y")
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 

@@ -60,13 +60,13 @@ CASES = {
     "nothing reached": (
         answered("error_level", "gate", reached=(0, 0, 0), slope=(NAN,) * 3),
         ["At no size N measured do a Transformer's weights alone answer a rare class",
-         "The gate crosses 1/2 at no N measured",
-         "0 of 9 curves over N cross (3 past it at every N and 6 at none)"],
+         "The gate rises past 1/2 at no N measured",
+         "none of 9 curves over N crosses (3 past it at every N and 6 at none)"],
         ["times the predicted", "power", "nan", "mean of the others"],
     ),
     "some reached": (
         answered("error_level", reached=(0, 2, 3), slope=(NAN,) * 3),
-        ["5 of 9 curves over N cross (1 past it at every N and 3 at none; N* is the mean of the others)",
+        ["5 of 9 curves over N cross (1 past it at every N and 3 at none; N* is the mean of those that cross)",
          "Fewer than three frequencies have an N*"],
         ["power", "All", "nan"],
     ),
@@ -79,7 +79,7 @@ CASES = {
         ["times the predicted"],
     ),
     "gate alone": (
-        with_seeds(answered("gate"), 3), ["of which theory predicts none; all 9 curves over N cross"],
+        with_seeds(answered("gate"), 3), ["all 9 curves over N cross. Theory predicts nothing of a gate"],
         ["times the predicted", "weights alone", "power"],
     ),
     "label counts alone": (
