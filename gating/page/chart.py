@@ -43,8 +43,9 @@ def columns_of(figure: Figure, target: Target = "page") -> dict[str, list[Any]]:
 
     A paper shows the last step alone. On the page values are put into words by the reader's browser.
     """
-    layers = [(place, layer) for place, panel in enumerate(figure.panels) for layer in panel.layers]
-    parts = [layer.rows.reindex(columns=[name for name in FIELDS if name in layer.rows]) for _, layer in layers]
+    layers = [(place, layer) for place, panel in enumerate(figure.panels) for layer in panel.layers if len(layer.rows)]
+    parts = [layer.rows[[name for name in FIELDS if name in layer.rows and layer.rows[name].notna().any()]]
+             for _, layer in layers]  # fmt: skip
     rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=[*FIELDS]).rename(columns=FIELDS)
     looks = pd.DataFrame([(place, _mark(layer), layer.look.name) for place, layer in layers], columns=["p", "m", "k"])
     rows = rows.join(looks.loc[looks.index.repeat([len(part) for part in parts])].reset_index(drop=True))
