@@ -10,6 +10,7 @@ from theory.curves import in_context_risk as in_context_risk, in_weight_risk as 
 from theory.in_context_bounds import squared_distance_bounds as squared_distance_bounds
 from theory.in_weight import exact_missing_mass as exact_missing_mass, tabular_risk as tabular_risk
 from theory.phases import RiskBounds as RiskBounds, risk_bounds as risk_bounds
+from theory.noisy_inputs import noisy_input_crossover as noisy_input_crossover, noisy_input_error as noisy_input_error
 
 # where weights overtake the context: certified phases, crossovers
 from theory.crossovers import (
@@ -23,6 +24,7 @@ from theory.phases import Comparison as Comparison, PhaseDiagram as PhaseDiagram
 
 # the best gate in hindsight
 from theory.gate_cells import GateCells as GateCells
+from theory.handover import handover_error as handover_error, optimal_handover as optimal_handover
 from theory.oracle import OracleGate as OracleGate, SolverError as SolverError, oracle_gate as oracle_gate
 
 # regret of online gates, and what it says of risks

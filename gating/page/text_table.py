@@ -61,11 +61,11 @@ def cross_table(
         columns: headings in order, rows of others being left out; where there are none, all as they come.
 
     Example:
-        >>> rows = pd.DataFrame({"of": ["rare", "rare", "frequent"], "n": [1, 2, 2], "value": [0.5, 0.25, 0.125]})
-        >>> print(cross_table(rows, ("of",), lambda row: (row.of,), lambda row: str(row.n), lambda row: str(row.value)))
-        of          1      2
-        rare      0.5   0.25
-        frequent       0.125
+        >>> rows = pd.DataFrame({"of": ["rare", "rare", "frequent", "all"], "n": [1, 2, 2, 2], "value": [4, 5, 6, 0]})
+        >>> print(cross_table(rows, ("of",), lambda row: (row.of,), lambda row: str(row.n), lambda row: "x" * row.value))
+        of           1       2
+        rare      xxxx   xxxxx
+        frequent        xxxxxx
     """
     cells = [(line(row), column(row), cell(row)) for row in rows.itertuples(index=False)]
     headings = dict.fromkeys([*columns] or [heading for _, heading, _ in cells], "")

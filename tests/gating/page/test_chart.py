@@ -172,6 +172,18 @@ def test_points_outside_an_axis_do_not_stretch_it():
     assert json.loads(scale) == [0, 1]
 
 
+def test_panels_with_axes_of_their_own_are_drawn_around_their_own_points():
+    rows = pd.DataFrame({"x": [1.0, 2.0], "value": [70.0, 90.0]})
+    other = Panel("row", "other", Axis("y"), (Layer(System("look", "", "#0072b2", "circle"), rows, "curve"),))
+    one = figure("curve")
+    ends = []
+    for panel in specification(replace(one, panels=(*one.panels, other), columns=2), "page")["concat"]:
+        channels = (layer["encoding"].get("y", {}) for layer in panel["layer"])
+        ends.append(next(channel["scale"]["domain"] for channel in channels if "scale" in channel))
+    assert ends[0][1] < 2
+    assert ends[1][0] > 60
+
+
 def test_an_empty_panel_says_that_nothing_was_measured():
     one = figure("curve")
     held = replace(one, panels=(*one.panels, Panel("row", "empty", Axis("y"), ())), columns=2)
