@@ -62,7 +62,7 @@ def cross_table(
 
     Example:
         >>> rows = pd.DataFrame({"of": ["rare", "rare", "frequent", "all"], "n": [1, 2, 2, 2], "value": [4, 5, 6, 0]})
-        >>> print(cross_table(rows, ("of",), lambda row: (row.of,), lambda row: str(row.n), lambda row: "x" * row.value))
+        >>> print(cross_table(rows, ("of",), lambda r: (r.of,), lambda r: str(r.n), lambda r: "x" * r.value))
         of           1       2
         rare      xxxx   xxxxx
         frequent        xxxxxx
