@@ -46,6 +46,9 @@ from theory.regret import (
     two_expert_lower_bound as two_expert_lower_bound,
 )
 
+# regression in context by linear attention
+from theory.linear_attention import icl_error as icl_error, memory_free_error as memory_free_error
+
 # when training goes from generalizing to memorizing
 from theory.strategies import (
     TransitionExponent as TransitionExponent,
