@@ -78,8 +78,16 @@ _UPPER = Change(
     lambda table: (table["system"] == "in_weight") & (table["kind"] == "upper"),
 )
 
+_ROUNDED = Change(
+    "bounds for noisy inputs carry their integration error on the safe side: lower ones fell and upper ones rose, by"
+    " 1e-11 of their value",
+    ("value",),
+    lambda table: (table["system"] == "in_context") & table["kind"].isin(["lower", "upper"]),
+)
+
 CHANGED: dict[str, tuple[Change, ...]] = {
-    "bounds": (_UPPER,),
+    "bounds": (_UPPER, _ROUNDED),
+    "phases": (_ROUNDED,),
     "compare": (_UPPER,),
     "crossover": (
         Change(
