@@ -8,11 +8,15 @@ import torch
 from numpy.typing import NDArray
 from scipy import integrate
 
+from gating.evaluation.measures import answer_measures
+from gating.predictors.in_context import SoftmaxSimilarity
 from gating.tasks.class_mixture import ClassMixtureSampler
+from gating.tasks.sequences import Sequences
 from tests.claims.monte_carlo import assert_mean, assert_mean_between, assert_rate_at_most
 from theory import in_context, in_context_bounds, token_distances
 from theory.distribution import LABEL_NOISE_KINDS, ClassMixture
 from theory.in_context_noise import MEASURES, risk_bounds
+from theory.label_votes import TIE
 from theory.phases import ICL, UNDECIDED, Comparison
 from theory.phases import risk_bounds as risk_phases
 from theory.token_distances import (
@@ -66,7 +70,7 @@ def losses(squared_distances: Floats, y: NDArray[np.int64], n_labels: int, tempe
     weights /= weights.sum(axis=1, keepdims=True)
     h = (weights[:, :, None] * (y[:, :-1, None] == np.arange(n_labels))).sum(axis=1)
     rows = np.arange(len(y))
-    top = h >= h.max(axis=1, keepdims=True) - 1e-13
+    top = h >= h.max(axis=1, keepdims=True) * (1 - TIE)
     right = h[rows, y[:, -1]]
     return {
         "linear_loss": 1 - right,
@@ -93,6 +97,21 @@ def test_2_1_to_2_3_exact_risks_agree_with_simulation() -> None:
         draws = losses(np.where(classes[:, :-1] == label, 0.0, 2.0), y, spec.n_classes, temperature)
         for measure, exact in exact_risks(spec, context, temperature).items():
             assert_mean(draws[measure], exact[label])
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.1, 0.125, 0.135, 0.15, 0.5])
+def test_2_3_the_predictor_and_the_exact_risk_tie_the_same_votes(temperature: float) -> None:
+    """An irrelevant token weighs from 4e-18 to 0.02 beside a relevant one; single precision cannot tell the least."""
+    generator = np.random.default_rng(23)
+    spec = ClassMixture(context_length=10, n_relevant=2, label_noise=0.3)
+    classes, y = sampled_tokens(spec, 9, "relevant", generator, 40_000)
+    x, labels = torch.eye(spec.n_classes)[torch.from_numpy(classes)][None], torch.from_numpy(y)[None]
+    predictor = SoftmaxSimilarity(spec.n_classes, 1, temperature=temperature)
+    with torch.no_grad():
+        log_p = predictor(Sequences(x, labels, torch.from_numpy(classes)[None])).double()
+    target = torch.from_numpy(y[None, :, -1])
+    error = answer_measures(log_p, target, torch.zeros_like(log_p))["error"][0].numpy()
+    assert_mean(error, in_context.exact_error(spec, temperature=temperature)[9])
 
 
 def test_2_1_to_2_3_as_trained_mixes_the_two_contexts() -> None:

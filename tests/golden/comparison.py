@@ -88,7 +88,7 @@ _ROUNDED = Change(
 CHANGED: dict[str, tuple[Change, ...]] = {
     "bounds": (_UPPER, _ROUNDED),
     "phases": (_ROUNDED,),
-    "compare": (_UPPER,),
+    "compare": (_UPPER, _ROUNDED),
     "crossover": (
         Change(
             "the exact N* is on clean inputs, as the counts beside it are; with noise in long contexts there was none",
