@@ -34,6 +34,14 @@ def test_5_1_crossover_is_the_smallest_n_whose_risk_is_no_larger(measure: str, c
     assert found.earliest <= found.exact <= found.latest
 
 
+@pytest.mark.parametrize("measure", [*MEASURES, "linear_loss"])
+@pytest.mark.parametrize("context", ["relevant", "irrelevant", "as_trained"])
+def test_5_1_equal_distances_have_an_exact_crossover_under_shift_noise(measure: str, context: str) -> None:
+    spec = replace(BASE, context_length=3, label_noise=0.3, label_noise_kind="shift")
+    found = crossover(spec, "low", Comparison(measure=measure, context=context, temperature=0.7))
+    assert found.earliest <= found.exact == found.latest
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 def test_5_2_rare_classes_cross_later_in_proportion_to_one_over_q(measure: str) -> None:
     p_rare = np.geomspace(1e-5, 1e-2, 7)

@@ -208,6 +208,20 @@ def test_2_6_log_loss_is_not_monotone_in_the_distance() -> None:
     assert middle < min(near, far)
 
 
+@pytest.mark.parametrize("kind", LABEL_NOISE_KINDS)
+@pytest.mark.parametrize("context", ["relevant", "irrelevant", "as_trained"])
+@pytest.mark.parametrize("length", [1, 4])
+def test_2_6_bounds_at_equal_distances_are_the_exact_values(kind: str, context: str, length: int) -> None:
+    spec = ClassMixture(label_noise=0.2, label_noise_kind=kind, context_length=length, input_noise=0.0)
+    exact = exact_risks(spec, context, 0.5)
+    for distance in (2.0, (2.0, 2.0), *([(1.0, 3.0), None] if length == 1 else [])):
+        for measure in MEASURES:
+            how = {"temperature": 0.5, "context": context, "clip": CLIP, "squared_distance": distance}
+            lower, upper = risk_bounds(spec, measure, **how)
+            assert lower == pytest.approx(exact[measure], rel=1e-12)
+            assert (lower == upper).all()
+
+
 def test_2_7_random_centres_keep_their_distance() -> None:
     generator = np.random.default_rng(29)
     for k, d, delta in ((10, 64, 0.1), (5, 4, 0.05), (20, 16, 0.3)):
