@@ -137,6 +137,21 @@ def test_5_6_a_diagram_is_its_points_whatever_the_axes() -> None:
     assert by_size.phases[2, 1] == risk_bounds([replace(BASE, p_high=0.9)], [1000], compare)["low"].phases[0, 0]
 
 
+@pytest.mark.parametrize("n_classes", [3, 6, 10])
+@pytest.mark.parametrize("measure", ["error", "log_loss", "linear_loss"])
+def test_5_6_critical_label_noise_is_a_point_like_others(n_classes: int, measure: str) -> None:
+    spec = replace(BASE, n_high=n_classes // 2, n_low=n_classes - n_classes // 2)
+    critical, sizes = 1 - 1 / n_classes, [0, 10, 10**6, 2**53]
+    compare = Comparison(measure=measure)
+    diagram = phase_diagram(spec, "n_sequences", sizes, "label_noise", [0.05, critical], compare=compare)["low"]
+    guessing = np.log(n_classes) if measure == "log_loss" else critical
+    assert diagram.bounds.in_weight_lower[1] == pytest.approx(guessing, rel=1e-12)
+    if measure == "error":
+        assert diagram.bounds.in_weight_upper[1] == pytest.approx(critical, rel=1e-12)
+    assert (diagram.phases[1] != ICL).all()
+    assert measure == "log_loss" or (diagram.phases[1] == UNDECIDED).all()
+
+
 def test_5_7_inverse_questions_stop_at_the_edge_of_a_phase() -> None:
     compare = Comparison()
     n = smallest_sample(BASE, "low", IWL, compare)
