@@ -52,19 +52,18 @@ def wrong_vote(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratio: float
     levels, level = np.unique(votes, return_inverse=True)
     level = level.reshape(votes.shape)
     least = np.searchsorted(levels, levels * (1 - TIE))  # the least level that ties with each, were it the most
-    cells, least_tied, most, signs = [], [], [], []
+    rows = []  # a winner's counts, the least and the largest level that may tie, and a sign
     for cell, own in enumerate(level.ravel()):
         terms: Counter[tuple[int, int]] = Counter()
         for top in range(own, int(np.searchsorted(least, own, side="right"))):
             terms[least[top], top] += 1
             if top > own:
                 terms[least[top], top - 1] -= 1
-        for (low, high), sign in terms.items():
-            if cell and sign:
-                cells, least_tied, most, signs = [*cells, cell], [*least_tied, low], [*most, high], [*signs, sign]
-    below = level < np.reshape(least_tied, (-1, 1, 1))
-    tied = ~below & (level <= np.reshape(most, (-1, 1, 1)))
-    return _wrong(law, n_relevant, n_irrelevant, np.array(cells), below, tied, np.array(signs))
+        rows += [(cell, low, high, sign) for (low, high), sign in terms.items() if cell and sign]
+    cells, least_tied, most, signs = np.array(rows).T
+    below = level < least_tied[:, None, None]
+    tied = ~below & (level <= most[:, None, None])
+    return _wrong(law, n_relevant, n_irrelevant, cells, below, tied, signs.astype(np.float64))
 
 
 def wrong_vote_bounds(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratios: Interval) -> Interval:

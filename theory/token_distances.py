@@ -213,7 +213,7 @@ class _Law(NamedTuple):
         s = c + 1j * t
         z = ((-1 if self.mirrored else 1) * s - _BEND * s**2) / (1 - s**2) / self.unit
         size = 1 - c**2 + t**2
-        log_mass = self.log_over_distances(z.real + 0j).real
+        log_mass = self.log_over_distances(z.real.astype(np.complex128)).real
         return np.asarray(log_mass - (self.dim / 2 - 1) * np.log(size) - np.log(2) - 2 * np.log(t))
 
 
@@ -239,18 +239,18 @@ def _integral(law: _Law, line: _Line, *, least: bool = False) -> float:
     """The integral, rounded up (or down) by all that it may be wrong by."""
 
     def log_peak(c: Floats) -> Floats:
-        return law.log_transform(c + 0j).real + c * line.margin
+        return law.log_transform(c.astype(np.complex128)).real + c * line.margin
 
     longest = 1e9 + abs(line.margin) + (law.distance or 0.0) / law.unit
     grid = min(_FARTHEST, line.farthest) * np.geomspace(1e-3 / longest, 1, 241)
-    c = float(grid[np.argmin(log_peak(grid) + np.log(np.abs(line.kernel(grid + 0j))))])
+    c = float(grid[np.argmin(log_peak(grid) + np.log(np.abs(line.kernel(grid.astype(np.complex128)))))])
     period = (_ALIAS + max(0.0, float(log_peak(np.array([2 * c]))[0]))) / c
     step = 2 * np.pi / period
     reach = step * np.geomspace(1, _MOST_NODES, 120)
     with np.errstate(over="ignore"):
         rest = np.exp(c * line.margin + law.log_left_out(c, reach)) * line.size(reach) / np.pi
     stop = int(np.argmax(rest <= _NEGLIGIBLE)) if (rest <= _NEGLIGIBLE).any() else -1
-    s = c + 1j * step * np.arange(np.ceil(reach[stop] / step) + 1, dtype=np.float64)
+    s = np.asarray(c + 1j * step * np.arange(np.ceil(reach[stop] / step) + 1), np.complex128)
     values = np.exp(law.log_transform(s) + s * line.margin) * line.kernel(s)
     values[1:] *= 2
     total = max(0.0, float(values.real.sum()) * step / (2 * np.pi))
