@@ -188,7 +188,7 @@ def error_bounds(
     Example:
         >>> spec = ClassMixture(context_length=4, label_noise=0.1)
         >>> [b[9].round(4).item() for b in error_bounds(spec, temperature=0.1, squared_distance=(1.5, 2.5))]
-        [0.1893, 0.1893]
+        [0.1889, 0.1889]
 
     Source: bivariate generating functions of label counts.
     """
