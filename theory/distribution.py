@@ -192,15 +192,25 @@ class ClassMixture:
 
         Row c is Bin(L, q_c) given at least one, or a point mass at ``n_relevant``.
         """
+        pmf = self.relevant_counts(self.group("all"))
+        pmf.flags.writeable = False
+        return pmf
+
+    def relevant_counts(self, classes: NDArray[np.int64]) -> Floats:
+        """Rows of `n_relevant_pmf` for some classes, shape (n, L + 1), without the table of all K.
+
+        Example:
+            >>> ClassMixture(context_length=2).relevant_counts(np.array([9])).round(3).tolist()
+            [[0.0, 0.99, 0.01]]
+        """
         length = self.context_length
-        pmf = np.zeros((self.n_classes, length + 1))
+        pmf = np.zeros((len(classes), length + 1))
         if self.n_relevant is not None:
             pmf[:, self.n_relevant] = 1.0
         else:
             r = np.arange(1, length + 1)
-            q = self.frequencies[:, None]
+            q = self.frequencies[classes, None]
             log_choose = special.gammaln(length + 1) - special.gammaln(r + 1) - special.gammaln(length - r + 1)
             log_pmf = log_choose + r * np.log(q) + special.xlog1py(length - r, -q)
             pmf[:, 1:] = np.exp(log_pmf - special.logsumexp(log_pmf, axis=1, keepdims=True))
-        pmf.flags.writeable = False
         return pmf

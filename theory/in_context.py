@@ -184,14 +184,17 @@ def similarity_ratio(temperature: float, squared_distance: float) -> float:
 
 
 def mean_by_class(spec: ClassMixture, context: str, risk: Callable[[ContextLaw, int, int], ArrayLike]) -> Floats:
-    """Mean of ``risk(law, r, L - r)`` over the number r of relevant tokens: shape (..., K) for risks of shape (...)."""
+    """Mean of ``risk(law, r, L - r)`` over the number r of relevant tokens: shape (..., K) for risks of shape (...).
+
+    Worked out once for classes that are alike.
+    """
     require_choice("context", context, CONTEXTS)
     length = spec.context_length
     first, place = classes_alike(spec)
     values = []
     for label in first:
         law = context_law(spec, int(label))
-        pmf = np.eye(1, length + 1)[0] if context == "irrelevant" else spec.n_relevant_pmf[label]
+        pmf = np.eye(1, length + 1)[0] if context == "irrelevant" else spec.relevant_counts(np.array([label]))[0]
         if context == "as_trained":
             pmf = spec.p_relevant * pmf
             pmf[0] = 1 - spec.p_relevant

@@ -12,7 +12,7 @@ from scipy import special
 
 from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
-from theory.in_context import exact_relevant_weight, likely_binomial, mean_by_class, similarity_ratio
+from theory.in_context import exact_linear_loss, exact_relevant_weight, likely_binomial, mean_by_class, similarity_ratio
 from theory.label_votes import LONGEST_EXACT_CONTEXT, Interval, wrong_vote, wrong_vote_bounds
 from theory.validation import Floats, require_count, require_nonnegative, require_probability
 
@@ -67,7 +67,8 @@ def linear_loss_bounds(
     r"""Bounds on the linear loss of h for each query class.
 
     :math:`1 - [W S + (1 - W) X]` with W between its values at the two ends, S the chance that two labels of the class
-    agree, and X between the least and the largest chance that a label of another class agrees.
+    agree, and X between the least and the largest chance that a label of another class agrees. At equal distances, and
+    for contexts of one token, both are the exact value.
 
     Lower and upper bound, always. Holds without input noise.
 
@@ -91,6 +92,10 @@ def linear_loss_bounds(
     Source: linearity of expectation.
     """
     large, small = _ratios(temperature, squared_distance)
+    if large == small or spec.context_length == 1:
+        near, _ = distance_interval(squared_distance)
+        exact = exact_linear_loss(spec, temperature=temperature, context=context, squared_distance=near)
+        return exact, exact
     collisions = foreign_collisions(spec)
 
     def risk(law: ContextLaw, r: int, k: int, ratio: float, foreign: float) -> float:
@@ -183,7 +188,7 @@ def error_bounds(
     Example:
         >>> spec = ClassMixture(context_length=4, label_noise=0.1)
         >>> [b[9].round(4).item() for b in error_bounds(spec, temperature=0.1, squared_distance=(1.5, 2.5))]
-        [0.1893, 0.1893]
+        [0.1889, 0.1889]
 
     Source: bivariate generating functions of label counts.
     """

@@ -9,11 +9,13 @@ relevant tokens and Q as in `theory.token_distances`, for k irrelevant tokens
 - a relevant token has mean log weight at least :math:`-k E\ln(1 + e^{-Q/\tau}) - (r-1) E\ln(1 + e^{-Q_0/\tau})`, where
   :math:`Q_0` is Q for D = 0.
 
-Centres at distances of at least :math:`D_{min}` only help, up to :math:`\Phi(-\sqrt{D_{min}}/\sigma)` for each
-irrelevant token (couple the token's noise; more distance hurts only where the query is more than
-:math:`\sqrt{D_{min}}` past its centre). For centres drawn independently and uniformly, the same bounds hold for
-the risk averaged over centres, each pair term averaged over the distance of two of them: upper bounds are concave and
-lower ones convex in those terms.
+The first two terms do not rise with the distance of the centres, so that of the least distance :math:`D_{min}` bounds
+them; the third may, by at most :math:`\Phi(-\sqrt{D_{min}}/\sigma)` times the largest loss for each irrelevant token
+(couple the token's noise; more distance hurts only where the query is :math:`\sqrt{D_{min}}` past its centre).
+
+For centres drawn independently and uniformly, the same bounds hold for the risk averaged over centres, each pair term
+averaged over the distance of two of them: upper bounds are concave and lower ones convex in those terms. Pair terms are
+rounded up by all that their integration may be wrong by, which makes upper bounds larger and lower bounds smaller.
 """
 
 from collections.abc import Callable
@@ -37,7 +39,7 @@ __all__ = ["MEASURES", "risk_bounds"]
 
 MEASURES = ("error", "log_loss", "linear_loss")
 
-_RARE_CENTRES = 1e-6  # probability of centres at distances that the bounds for clean inputs leave out
+_RARE_CENTRES = 1e-6  # probability of centres at distances that bounds at distances in an interval leave out
 
 
 def risk_bounds(
@@ -83,15 +85,18 @@ def risk_bounds(
     require_choice("measure", measure, MEASURES)
     if spec.context_length == 1 and squared_distance is None:
         return _clean(spec, measure, temperature, 2.0, context, clip)
-    if spec.input_noise == 0 and squared_distance is None:
+    if squared_distance is None and (spec.input_noise == 0 or spec.dim > token_distances.LARGEST_RANDOM_DIM):
+        how: dict[str, Any] = {"temperature": temperature, "context": context, "clip": clip}
         ends = squared_distance_bounds(spec.n_classes, spec.dim, _RARE_CENTRES)
-        lower, upper = _clean(spec, measure, temperature, ends, context, clip)
+        lower, upper = risk_bounds(spec, measure, squared_distance=ends, **how)
         worst = -np.log(clip) if measure == "log_loss" else 1.0
         return lower * (1 - _RARE_CENTRES), upper + _RARE_CENTRES * worst
     if squared_distance is not None and (spec.input_noise == 0 or spec.context_length == 1):
         return _clean(spec, measure, temperature, squared_distance, context, clip)
     least = float(require_probability("clip", clip, above_zero=True, below_one=True))
-    noise = _pair_noise_of(spec, float(require_positive("temperature", temperature)), squared_distance)
+    tau = float(require_positive("temperature", temperature))
+    near, far = (None, None) if squared_distance is None else distance_interval(squared_distance)
+    noise = _pair_noise(near, spec.input_noise, spec.dim, tau, unequal=near != far)
     if measure == "log_loss":
         entropy = noise_entropy(spec.n_classes, spec.label_noise, spec.label_noise_kind)
         risk = partial(_log_loss, noise=noise, cap=-np.log(least), entropy=entropy)
@@ -122,53 +127,40 @@ def _clean(
 
 
 class _PairNoise(NamedTuple):
-    """What two noisy tokens do to each other, averaged over the distance of their centres."""
+    """What two noisy tokens do to each other, at the least distance of their centres or averaged over it."""
 
     irrelevant_weight: float
     irrelevant_log: float
     relevant_log: float
-    slip: float  # probability that a larger distance between centres could hurt
+    slip: float  # probability that a larger distance between centres could hurt the log loss
     outweighed: Callable[[int], float]  # bounds how likely k irrelevant tokens outweigh one given relevant token
-
-
-def _pair_noise_of(spec: ClassMixture, temperature: float, squared_distance: float | Interval | None) -> _PairNoise:
-    if squared_distance is None:  # Gauss nodes and weights for the squared distance of two random unit vectors
-        cosines, weights = special.roots_jacobi(16, (spec.dim - 3) / 2, (spec.dim - 3) / 2)
-        distances, shares = tuple((2 - 2 * cosines).tolist()), tuple((weights / weights.sum()).tolist())
-        return _pair_noise(distances, shares, False, spec.input_noise, spec.dim, temperature)
-    nearest, farthest = distance_interval(squared_distance)
-    return _pair_noise((nearest,), (1.0,), farthest > nearest, spec.input_noise, spec.dim, temperature)
 
 
 @lru_cache(maxsize=256)
 def _pair_noise(
-    distances: tuple[float, ...], shares: tuple[float, ...], unequal: bool, noise: float, dim: int, temperature: float
+    distance: float | None, noise: float, dim: int, temperature: float, *, unequal: bool = False
 ) -> _PairNoise:
-    slip = float(special.ndtr(-np.sqrt(distances[0]) / noise)) if unequal else 0.0
-
-    def mean(of_distance: Callable[[float], float | Floats]) -> float:
-        return float(np.dot(shares, [float(of_distance(distance)) for distance in distances]))
-
-    def log(distance: float) -> float:
-        return token_distances.exact_mean_log_overtaking(distance, noise, dim, temperature)
-
     @lru_cache
     def outweighed(k: int) -> float:
         if k == 0:
             return 0.0
         margin = temperature * np.log(k)
-        nearer = mean(lambda d: token_distances.exact_nearer_probability(d, noise, dim, margin=margin))
-        return min(1.0, k * (nearer + slip))
+        return min(1.0, k * float(token_distances.exact_nearer_probability(distance, noise, dim, margin=margin)))
 
-    weight = mean(lambda d: token_distances.exact_mean_overtaking(d, noise, dim, temperature))
-    return _PairNoise(weight, mean(log), log(0.0), slip, outweighed)
+    return _PairNoise(
+        irrelevant_weight=token_distances.exact_mean_overtaking(distance, noise, dim, temperature),
+        irrelevant_log=token_distances.exact_mean_log_overtaking(distance, noise, dim, temperature),
+        relevant_log=token_distances.exact_mean_log_overtaking(0.0, noise, dim, temperature),
+        slip=float(special.ndtr(-np.sqrt(distance) / noise)) if unequal and distance is not None else 0.0,
+        outweighed=outweighed,
+    )
 
 
 def _linear_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval) -> Interval:
     same = float((law.multiplicity * law.answer**2).sum())
     if r == 0:
         return 1 - foreign[1], 1 - foreign[0]
-    w = 1 - min(1.0, k * (noise.irrelevant_weight + noise.slip))
+    w = 1 - min(1.0, k * noise.irrelevant_weight)
     return 1 - same, 1 - w * same - (1 - w) * foreign[0]
 
 
@@ -185,7 +177,7 @@ def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval
 
 def _log_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, cap: float, entropy: float) -> Interval:
     lower = upper = 0.0
-    foreign = min(1.0, k * (noise.irrelevant_weight + noise.slip))
+    foreign = min(1.0, k * noise.irrelevant_weight)
     for p, pi, n in zip(law.answer, law.irrelevant, law.multiplicity, strict=True):
         absent = (1 - pi) ** k
         if p == 0:

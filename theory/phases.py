@@ -41,6 +41,7 @@ __all__ = [
 
 IWL, UNDECIDED, ICL = -1, 0, 1
 BOUNDS = ("tight", "simple")
+_ROUNDING = 1e-11  # exact values may be wrong by 1e-12
 
 
 Distances = Annotated[tuple[NonNegative, NonNegative], Rule("ordered", lambda ends: ends[0] <= ends[1])]
@@ -96,9 +97,9 @@ class RiskBounds:
 
     @property
     def phases(self) -> NDArray[np.int8]:
-        """1 where ICL is certified, -1 where IWL is, 0 where neither is."""
-        icl = self.in_context_upper < self.in_weight_lower
-        iwl = self.in_weight_upper < self.in_context_lower
+        """1 where ICL is certified, -1 where IWL is, 0 where neither is or both bounds agree to 1e-11 (relative)."""
+        icl = self.in_context_upper < self.in_weight_lower * (1 - _ROUNDING)
+        iwl = self.in_weight_upper < self.in_context_lower * (1 - _ROUNDING)
         return icl.astype(np.int8) - iwl.astype(np.int8)
 
 

@@ -25,13 +25,14 @@ Complexes = NDArray[np.complex128]
 
 LONGEST_TABLE = {"uniform": 2_000, "shift": 100_000}
 _NEGLIGIBLE = 1e-18
+_CRITICAL = 2.0**-51
 
 
 def _table_length(n_labels: int, label_noise: float, rival: float) -> float:
     """Smallest n beyond which ``miss`` is within 1e-18 of its limit, by the Chernoff bound on one rival label."""
-    gap = (np.sqrt(1 - label_noise) - np.sqrt(rival)) ** 2
-    if gap == 0:
+    if abs(1 - label_noise - rival) <= _CRITICAL:
         return 2.0
+    gap = (np.sqrt(1 - label_noise) - np.sqrt(rival)) ** 2
     return float(np.ceil(np.log(n_labels / _NEGLIGIBLE) / -np.log1p(-min(gap, 1 - 1e-16)))) + 2
 
 
@@ -70,6 +71,7 @@ def miss_table(
             f" got {label_noise} with {n_labels} labels and {label_noise_kind} noise, which needs {n_stop}"
         )
     gap = 1 - label_noise - rival
+    gap = 0.0 if abs(gap) <= _CRITICAL else gap
     limit = 0.0 if gap > 0 else 1.0 if gap < 0 else 1 - 1 / (2 if label_noise_kind == "shift" else n_labels)
     table = np.full(n_stop + 1, limit)
     counts = np.arange(1, n_stop + 1)

@@ -13,6 +13,7 @@ from gating.predictors.predictor import Predictor
 from gating.results.moments import ROUNDING
 from gating.validation import holds_numbers
 from theory.fields import shown
+from theory.label_votes import TIE
 
 __all__ = ["Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows"]
 
@@ -28,7 +29,8 @@ def answers(predictor: Predictor, test_set: TestSet) -> dict[str, Tensor]:
 def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Tensor]:
     r"""Losses of each answer, shape (R, B).
 
-    ``error``: probability that the label of largest probability, ties broken at random, is not the target;
+    ``error``: probability that the label of largest probability, ties broken at random, is not the target, where
+    probabilities at most one millionth (relative) below the largest tie with it, as in `theory.label_votes`;
     ``log_loss``: :math:`-\ln f_y` in nats; ``expected_error`` and ``expected_log_loss``: the same averaged over the
     label distribution of the query class in place of the drawn label.
 
@@ -47,7 +49,7 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
         0.5
     """
     _check_answers(log_p, target, law)
-    best = (log_p == log_p.amax(-1, keepdim=True)).double()
+    best = (log_p >= log_p.amax(-1, keepdim=True) - TIE).double()
     choice = best / best.sum(-1, keepdim=True)
     target = target.unsqueeze(-1)
     return {

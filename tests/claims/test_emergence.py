@@ -34,6 +34,14 @@ def test_5_1_crossover_is_the_smallest_n_whose_risk_is_no_larger(measure: str, c
     assert found.earliest <= found.exact <= found.latest
 
 
+@pytest.mark.parametrize("measure", [*MEASURES, "linear_loss"])
+@pytest.mark.parametrize("context", ["relevant", "irrelevant", "as_trained"])
+def test_5_1_equal_distances_have_an_exact_crossover_under_shift_noise(measure: str, context: str) -> None:
+    spec = replace(BASE, context_length=3, label_noise=0.3, label_noise_kind="shift")
+    found = crossover(spec, "low", Comparison(measure=measure, context=context, temperature=0.7))
+    assert found.earliest <= found.exact == found.latest
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 def test_5_2_rare_classes_cross_later_in_proportion_to_one_over_q(measure: str) -> None:
     p_rare = np.geomspace(1e-5, 1e-2, 7)
@@ -127,6 +135,21 @@ def test_5_6_a_diagram_is_its_points_whatever_the_axes() -> None:
     by_size = phase_diagram(BASE, "p_high", [0.6, 0.9], "n_sequences", [10, 100, 1000], compare=compare)["low"]
     assert by_size.phases.shape == (3, 2)
     assert by_size.phases[2, 1] == risk_bounds([replace(BASE, p_high=0.9)], [1000], compare)["low"].phases[0, 0]
+
+
+@pytest.mark.parametrize("n_classes", [3, 6, 10])
+@pytest.mark.parametrize("measure", ["error", "log_loss", "linear_loss"])
+def test_5_6_critical_label_noise_is_a_point_like_others(n_classes: int, measure: str) -> None:
+    spec = replace(BASE, n_high=n_classes // 2, n_low=n_classes - n_classes // 2)
+    critical, sizes = 1 - 1 / n_classes, [0, 10, 10**6, 2**53]
+    compare = Comparison(measure=measure)
+    diagram = phase_diagram(spec, "n_sequences", sizes, "label_noise", [0.05, critical], compare=compare)["low"]
+    guessing = np.log(n_classes) if measure == "log_loss" else critical
+    assert diagram.bounds.in_weight_lower[1] == pytest.approx(guessing, rel=1e-12)
+    if measure == "error":
+        assert diagram.bounds.in_weight_upper[1] == pytest.approx(critical, rel=1e-12)
+    assert (diagram.phases[1] != ICL).all()
+    assert measure == "log_loss" or (diagram.phases[1] == UNDECIDED).all()
 
 
 def test_5_7_inverse_questions_stop_at_the_edge_of_a_phase() -> None:

@@ -1,6 +1,7 @@
 """ClassMixture: every field is checked, and its laws are those of enumeration."""
 
-from dataclasses import FrozenInstanceError
+import tracemalloc
+from dataclasses import FrozenInstanceError, replace
 from itertools import product
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scipy import stats
 
 from theory.distribution import ClassMixture
+from theory.in_context import exact_linear_loss
 from theory.settings import SpecError
 
 INF, NAN = float("inf"), float("nan")
@@ -190,3 +192,16 @@ def test_law_of_the_number_of_relevant_tokens_for_long_contexts_and_very_rare_cl
         exact = stats.binom.pmf(r, length, q[c]) / -np.expm1(length * np.log1p(-q[c]))
         large = exact > 1e-300
         np.testing.assert_allclose(spec.n_relevant_pmf[c, 1:][large], exact[large], rtol=1e-9)
+
+
+def test_many_classes_that_are_alike_take_the_memory_of_one():
+    spec = ClassMixture(n_high=50_000, n_low=50_000, context_length=1000, label_noise=0.05, input_noise=0.0)
+    tracemalloc.start()
+    risk = exact_linear_loss(spec, temperature=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e8  # bytes; a row for each class would be 8e8
+    few = replace(spec, n_high=50, n_low=50)
+    assert risk.shape == (100_000,)
+    np.testing.assert_allclose(risk[[0, -1]], exact_linear_loss(few, temperature=0.1)[[0, -1]], rtol=1e-3)
+    np.testing.assert_array_equal(spec.relevant_counts(np.array([0, 99_999]))[:, 0], 0)

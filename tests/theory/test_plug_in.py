@@ -48,8 +48,12 @@ def test_more_labels_never_hurt_and_the_table_ends_at_its_limit(n_labels: int, n
     assert table[:2].tolist() == pytest.approx([1 - 1 / n_labels, noise])
 
 
-def test_equally_likely_labels_are_guessed() -> None:
-    assert miss_table(4, 0.75, "uniform")[1] == 0.75
+@pytest.mark.parametrize("n_labels", [2, 3, 4, 6, 7, 10, 49, 1000, 10**6])
+def test_equally_likely_labels_are_guessed(n_labels: int) -> None:
+    for noise in (1 - 1 / n_labels, (n_labels - 1) / n_labels):
+        table, limit = miss_table(n_labels, noise, "uniform")
+        assert table.tolist() == [limit] * len(table)
+        assert limit == 1 - 1 / n_labels
     assert miss_table(4, 0.5, "shift")[1] == 0.5
 
 
