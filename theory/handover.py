@@ -55,7 +55,7 @@ def optimal_handover(p: ArrayLike, delta: ArrayLike, *, copied: ArrayLike = 0.0)
         >>> optimal_handover(0.9, [0.05, 0.5, 0.2]).weights_win.tolist()
         [True, False, False]
 
-    Source: statement 3.10; the derivative of the log loss.
+    Source: statement 3.12; the derivative of the log loss.
     """
     right, missed = np.broadcast_arrays(require_probability("p", p), require_probability("delta", delta))
     share = require_probability("copied", copied)
@@ -90,7 +90,7 @@ def handover_error(p: ArrayLike) -> Floats:
         >>> handover_error([0.0, 0.9, 1.0]).round(4).tolist()
         [1.0, 0.1818, 0.0]
 
-    Source: statement 3.10.
+    Source: statement 3.12.
     """
     right = require_probability("p", p)
     return np.asarray((1 - right) / (1 - right / 2))

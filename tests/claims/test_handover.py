@@ -1,4 +1,4 @@
-"""Statement 3.10 of docs/theory.md: the best gate between a copier that is mostly right and weights still learning."""
+"""Statement 3.12 of docs/theory.md: the best gate between a copier that is mostly right and weights still learning."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from theory.handover import handover_error, optimal_handover, teaching_share
 from theory.oracle import oracle_gate
 
 
-def test_3_10_the_best_gate_is_the_oracle_s() -> None:
+def test_3_12_the_best_gate_is_the_oracle_s() -> None:
     """Two kinds of rows that the gate cannot tell apart: copying right, and copying wrong."""
     generator = np.random.default_rng(0)
     for p, delta in generator.uniform(0.02, 0.98, (40, 2)):
@@ -21,7 +21,7 @@ def test_3_10_the_best_gate_is_the_oracle_s() -> None:
         assert found.value == pytest.approx(float(wanted.log_loss), abs=1e-9)
 
 
-def test_3_10_no_other_gate_loses_less_and_weights_win_below_the_stated_error() -> None:
+def test_3_12_no_other_gate_loses_less_and_weights_win_below_the_stated_error() -> None:
     """On 10,000 random problems, against every gate of a grid."""
     generator = np.random.default_rng(1)
     p, delta = generator.uniform(0, 1, (2, 10_000))
@@ -34,21 +34,21 @@ def test_3_10_no_other_gate_loses_less_and_weights_win_below_the_stated_error() 
     assert 0.2 < best.weights_win.mean() < 0.8
 
 
-def test_3_10_a_copied_label_that_g_believes_too_is_harder_to_beat() -> None:
+def test_3_12_a_copied_label_that_g_believes_too_is_harder_to_beat() -> None:
     p, delta = np.full(99, 0.9), np.linspace(0.01, 0.99, 99)
     free, spread = optimal_handover(p, delta), optimal_handover(p, delta, copied=delta / 9)
     assert spread.weights_win.sum() <= free.weights_win.sum()
     assert (spread.alpha == free.alpha).all()
 
 
-def test_3_10_ends() -> None:
+def test_3_12_ends() -> None:
     assert optimal_handover(1.0, 0.3).alpha == 0
     assert optimal_handover(1.0, 0.0).alpha == 1
     assert optimal_handover(0.0, 0.4) == pytest.approx((1.0, -np.log(0.6), True))
     assert optimal_handover(0.5, 1.0).log_loss == np.inf
 
 
-def test_3_10_the_share_is_that_of_the_gradient() -> None:
+def test_3_12_the_share_is_that_of_the_gradient() -> None:
     """Against differences of the log loss in a parameter of g."""
     generator = np.random.default_rng(2)
     alpha, g, h = generator.uniform(0.05, 0.95, (3, 1000))

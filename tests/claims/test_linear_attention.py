@@ -1,4 +1,4 @@
-"""One test for each statement of docs/theory.md, section 7."""
+"""One test for each statement of docs/theory.md, section 8."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def simulated(d: int, tau: float, alpha: float, rho: float, kappa: float, genera
     return float(((tested @ weights - answers) ** 2).mean())
 
 
-def test_7_1_reference_values() -> None:
+def test_8_1_reference_values() -> None:
     """Of the authors' own program, to four digits."""
     assert icl_error(0.5, 1, 0.25, 0.5) == pytest.approx(1.8421, abs=5e-5)
     assert icl_error(2, 1, 0.25, 10) == pytest.approx(1.6271, abs=5e-5)
@@ -45,7 +45,7 @@ def test_7_1_reference_values() -> None:
 CASES = [(0.5, 1.0, 0.25, 0.5), (2.0, 1.0, 0.25, 10.0), (2.0, 2.0, 0.1, 1.0), (0.3, 1.0, 0.5, 4.0)]
 
 
-def test_7_1_errors_of_fitted_layers_come_near_as_d_grows() -> None:
+def test_8_1_errors_of_fitted_layers_come_near_as_d_grows() -> None:
     """Means over draws at d = 10 and 28: above the limit, by less at the larger d, and there within 20%."""
     generator, gaps = np.random.default_rng(0), []
     for d, draws in ((10, 30), (28, 3)):
@@ -57,7 +57,7 @@ def test_7_1_errors_of_fitted_layers_come_near_as_d_grows() -> None:
 
 
 @pytest.mark.long
-def test_7_1_errors_at_larger_d() -> None:
+def test_8_1_errors_at_larger_d() -> None:
     """Means over six draws at d = 30 within 16% and 12% (measured: 13% and 9%), one at d = 60 within 8% (5% and 4%)."""
     generator = np.random.default_rng(1)
     for d, draws, within in ((30, 6, (0.16, 0.12)), (60, 1, (0.08, 0.08))):
@@ -66,7 +66,7 @@ def test_7_1_errors_at_larger_d() -> None:
             assert 0 < found / float(icl_error(*case)) - 1 < most, (d, case, found)
 
 
-def test_7_2_the_peak_is_where_sequences_are_as_many_as_weights() -> None:
+def test_8_2_the_peak_is_where_sequences_are_as_many_as_weights() -> None:
     taus = np.array([0.5, 0.9, 0.99, 1.0, 1.01, 1.1, 2.0])
     for kappa in (0.5, 1.0, 5.0, np.inf):
         errors = icl_error(taus, 1.0, 0.25, kappa)
@@ -75,14 +75,14 @@ def test_7_2_the_peak_is_where_sequences_are_as_many_as_weights() -> None:
         assert (np.diff(errors[4:]) < 0).all()
 
 
-def test_7_3_with_any_number_of_sequences_tasks_decide_at_one_for_each_dimension() -> None:
+def test_8_3_with_any_number_of_sequences_tasks_decide_at_one_for_each_dimension() -> None:
     """Long contexts: the error on new tasks stays large below kappa = 1 and vanishes above; at 1 its slope turns."""
     below, above = icl_error(np.inf, 1e4, 0.0, [0.5, 0.9]), icl_error(np.inf, 1e4, 0.0, [1.1, 2.0])
     np.testing.assert_allclose(below, 1 - np.array([0.5, 0.9]), atol=0.02)
     assert (above < 0.01).all()
 
 
-def test_7_4_what_is_left_is_the_error_of_the_best_scale() -> None:
+def test_8_4_what_is_left_is_the_error_of_the_best_scale() -> None:
     """Against the best c of 10,000 sequences, and as the limit of the formula."""
     generator, d, alpha, rho = np.random.default_rng(2), 400, 0.5, 0.3
     inputs = generator.normal(size=(10_000, d)) / np.sqrt(d)
