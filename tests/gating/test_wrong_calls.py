@@ -37,6 +37,7 @@ from gating.gates import (
 )
 from gating.gates.discrepancy import DiscrepancyCurves
 from gating.gates.effective import effective_gate, effective_gate_squared
+from gating.gates.effective_weights import effective_weights
 from gating.gates.learned import MLPGate
 from gating.gates.posterior import PosteriorGate, PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
@@ -204,6 +205,7 @@ FUNCTIONS: dict[Callable[..., Any], dict[str, Any]] = {
 }
 MAY_BE_NAN: dict[Callable[..., Any], dict[str, Any]] = {
     effective_gate: {"model": LOG_P, "g": G, "h": G.flip(-1), "weights": torch.ones(3)},
+    effective_weights: {"model": LOG_P, "predictors": [G, G.flip(-1), LOG_P], "weights": torch.ones(3)},
     effective_gate_squared: {"model": LOG_P, "g": G, "h": G.flip(-1), "weights": torch.ones(3)},
     crossing.crossing: {"n": [10, 100], "excess": [1.0, -1.0]},
     crossing.power_law_exponent: {"q": [0.1, 0.2, 0.4], "n": [40, 20, 10]},
