@@ -16,7 +16,7 @@ from torch import Tensor
 from gating.gates.effective import nearest_mixture
 from gating.gates.outputs import as_tensors, normalised, require_log_probabilities, require_outputs
 from theory.fields import shown
-from theory.simplex_weights import certified, simplex_weights
+from theory.simplex import certified, simplex_weights
 from theory.validation import Floats
 
 __all__ = ["EffectiveWeights", "effective_weights"]
@@ -91,14 +91,14 @@ def effective_weights(
     require_outputs(tensors, Tensor.isposinf, "log-probabilities; got inf")
     log_t, *log_p = [value.detach().double() for value in tensors.values()]
     mass = (normalised(v, log_t).unsqueeze(-1) * log_t.exp()).cpu().numpy()
-    shape: tuple[int, ...] = mass.shape[:-2]
+    shape = tuple(log_t.shape[:-2])
     cells = (int(np.prod(shape)), -1)
     alpha = None
     if len(log_p) == 2:
         alpha = nearest_mixture(log_t, log_p[0], log_p[1], v, tolerance=tolerance).alpha.cpu().numpy().reshape(-1)
     logs = np.stack([part.cpu().numpy().reshape(cells) for part in log_p], axis=1)
     parts = _fit(mass.reshape(cells), log_t.cpu().numpy().reshape(cells), logs, alpha, tolerance)
-    found = (part.reshape((*shape, *part.shape[1:])) for part in parts)
+    found: list[Any] = [part.reshape(shape + part.shape[1:]) for part in parts]
     if not isinstance(model, Tensor):
         return EffectiveWeights(*found)
     return EffectiveWeights(*(torch.from_numpy(part).to(model.device) for part in found))

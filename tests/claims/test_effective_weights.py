@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from theory.simplex_weights import certified, simplex_weights
+from theory.simplex import certified, simplex_weights
 
 Floats = NDArray[np.float64]
 
