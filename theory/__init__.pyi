@@ -24,6 +24,7 @@ from theory.phases import Comparison as Comparison, PhaseDiagram as PhaseDiagram
 # the best gate in hindsight
 from theory.gate_cells import GateCells as GateCells
 from theory.oracle import OracleGate as OracleGate, SolverError as SolverError, oracle_gate as oracle_gate
+from theory.oracle_mixtures import OracleWeights as OracleWeights, oracle_weights as oracle_weights
 from theory.simplex import SimplexWeights as SimplexWeights, simplex_weights as simplex_weights
 
 # regret of online gates, and what it says of risks

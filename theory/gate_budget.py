@@ -7,13 +7,16 @@ A class uses the largest of its weights. At a price :math:`\lambda` per unit eac
 over its gates k, and its use falls as the price rises; the right price is that at which the budget is just used.
 """
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.gate_tables import GateTables, least, sums
 from theory.validation import Floats
 
-__all__ = ["budget_gate", "budget_saving"]
+__all__ = ["Balanced", "balanced", "budget_gate", "budget_saving"]
 
 Integers = NDArray[np.int64]
 MOST_PRICES = 4000
@@ -48,6 +51,52 @@ def budget_gate(tables: GateTables, query: Integers, memory: float) -> tuple[Flo
     return _priced(tables, query, np.minimum(free, used[query]), used, price)
 
 
+class Balanced(NamedTuple):
+    """What uses a budget exactly, what is best at the nearer of two prices about the right one, and that price."""
+
+    mixed: Floats
+    near: Floats
+    price: float
+
+
+def balanced(
+    respond: Callable[[float], Floats], use: Callable[[Floats], Any], budget: float, start: float, within: float = 1e-13
+) -> Balanced:
+    """The price at which the best response uses the budget, which it does not at the price of 0.
+
+    Args:
+        respond: best response to a price, whose use falls as the price rises.
+        use: what a response uses, linear.
+        budget: what may be used; at some price less is.
+        start: first price > 0 to try.
+        within: what the use of a response may miss the budget by, as part of it; mixing two responses mends it.
+
+    Example:
+        >>> balanced(lambda price: np.exp([-price]), np.sum, 0.5, 1.0).price.__round__(9)
+        0.693147181
+    """
+    low, high, at_low, at_high = 0.0, start, respond(0.0), respond(start)
+    while use(at_high) > budget:
+        low, at_low, high = high, at_high, 2 * high
+        at_high = respond(high)
+    for turn in range(MOST_PRICES):
+        over, under = float(use(at_low)) - budget, budget - float(use(at_high))
+        # two steps in three along the chord of the logarithms of the prices, the third a halving
+        middle = low * (high / low) ** (over / (over + under)) if low > 0 and turn % 3 < 2 else (low + high) / 2
+        if not low < middle < high:
+            middle = (low + high) / 2
+        if min(over, under) <= within * budget or not low < middle < high:
+            break
+        at_middle = respond(middle)
+        if use(at_middle) > budget:
+            low, at_low = middle, at_middle
+        else:
+            high, at_high = middle, at_middle
+    share = under / (over + under)
+    near, price = (at_low, low) if over < under else (at_high, high)
+    return Balanced(share * at_low + (1 - share) * at_high, near, price)
+
+
 def budget_saving(saving: Floats, query: Integers, memory: float) -> float:
     """Most that classes can save in all where each gate saves so much per unit of its weight, negative where it costs.
 
@@ -77,29 +126,9 @@ def _balanced(tables: GateTables, query: Integers, n_classes: int, memory: float
     if memory == 0:
         steepest = np.bincount(query, -np.minimum(tables.slopes(np.zeros(len(tables))).first, 0.0), n_classes).max()
         return np.zeros(n_classes), float(steepest)
-    low, high, at_low = 0.0, 1.0 / n_classes, use(0.0)
-    at_high = use(high)
-    while at_high.sum() > memory:
-        low, at_low, high = high, at_high, 2 * high
-        at_high = use(high)
-    for turn in range(MOST_PRICES):
-        over, under = at_low.sum() - memory, memory - at_high.sum()
-        # two steps in three along the chord of the logarithms of the prices, the third a halving
-        middle = low * (high / low) ** (over / (over + under)) if low > 0 and turn % 3 < 2 else (low + high) / 2
-        if not low < middle < high:
-            middle = (low + high) / 2
-        if min(over, under) <= 1e-13 * memory or not low < middle < high:
-            break
-        at_middle = use(middle)
-        if at_middle.sum() > memory:
-            low, at_low = middle, at_middle
-        else:
-            high, at_high = middle, at_middle
-    share = under / (over + under)
-    mixed = share * at_low + (1 - share) * at_high
-    near, price = (at_low, low) if over < under else (at_high, high)
-    at_limit = ((near == 0) | (near == 1)) & (np.abs(mixed - near) < 1e-12)
-    return np.where(at_limit, near, mixed), price
+    found = balanced(use, np.sum, memory, 1.0 / n_classes)
+    at_limit = ((found.near == 0) | (found.near == 1)) & (np.abs(found.mixed - found.near) < 1e-12)
+    return np.where(at_limit, found.near, found.mixed), found.price
 
 
 def _priced(
