@@ -70,6 +70,7 @@ from gating.gates.effective_weights import (
 )
 from gating.gates.learned import MLPGate as MLPGate
 from gating.gates.online import play as play
+from gating.gates.predictor_weights import PredictorWeights as PredictorWeights
 from gating.gates.stylized import StylizedModel as StylizedModel
 
 # data, predictors, models

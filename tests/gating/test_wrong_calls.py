@@ -41,6 +41,7 @@ from gating.gates.effective_weights import effective_weights
 from gating.gates.learned import MLPGate
 from gating.gates.posterior import PosteriorGate, PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
+from gating.gates.predictor_weights import PredictorWeights
 from gating.gates.stylized import StylizedModel
 from gating.models.attention import Attention, Rotary
 from gating.models.blocks import Block
@@ -165,6 +166,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     Urns: TASKS,
     ItemLabels: {**TASKS, "within_variance": 0.5},
     LinearRegression: {**TASKS, "noise_variance": 0.5},
+    PredictorWeights: {"shape": (2,), "n_predictors": 2, "log_prior": [-0.6931471805599453] * 2, "rate": 0.5},
     ReplicaGroup: {
         "n_replicas": 1, "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
         "loss": target_log_loss,
