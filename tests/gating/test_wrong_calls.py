@@ -39,6 +39,7 @@ from gating.gates.discrepancy import DiscrepancyCurves
 from gating.gates.effective import effective_gate, effective_gate_squared
 from gating.gates.effective_weights import effective_weights
 from gating.gates.learned import MLPGate
+from gating.gates.online import Learners
 from gating.gates.posterior import PosteriorGate, PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
 from gating.gates.predictor_weights import PredictorWeights
@@ -166,6 +167,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     Urns: TASKS,
     ItemLabels: {**TASKS, "within_variance": 0.5},
     LinearRegression: {**TASKS, "noise_variance": 0.5},
+    Learners: {"shape": (2,)},
     PredictorWeights: {"shape": (2,), "n_predictors": 2, "log_prior": [-0.6931471805599453] * 2, "rate": 0.5},
     ReplicaGroup: {
         "n_replicas": 1, "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
@@ -214,7 +216,7 @@ MAY_BE_NAN: dict[Callable[..., Any], dict[str, Any]] = {
 }
 """Where predictors agree, or points are missing: their docstrings say so."""
 
-SUITED = {(ItemMemorizer, "items"): "labels"}
+SUITED = {(ItemMemorizer, "items"): "labels", (PredictorWeights, "n_predictors"): "log_prior"}
 """Arguments that may be refused by the name of another, which does not suit them."""
 ROOMS = (theory, gating.tasks, gating.predictors, gating.gates, gating.models, gating.training, gating.evaluation)
 ONLINE = [
