@@ -43,9 +43,10 @@ def steep(seed: int) -> GateCells:
     return GateCells(p / p.sum(), g * (generator.random(p.shape) < 0.9), h, query=query, context=context)
 
 
-def line(n_classes: int) -> sparse.dia_array:
+def line(n_classes: int) -> sparse.coo_array:
     """Neighbours along a line, a tenth apart."""
-    return sparse.diags_array([np.full(n_classes - 1, 0.1)], offsets=[1], shape=(n_classes, n_classes))
+    first = np.arange(n_classes - 1)
+    return sparse.coo_array((np.full(n_classes - 1, 0.1), (first, first + 1)), shape=(n_classes, n_classes))
 
 
 def constraint_sets(cells: GateCells) -> list[dict[str, Any]]:

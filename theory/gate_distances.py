@@ -19,7 +19,7 @@ def require_distances(distances: Any, n_queries: int) -> Distances:
     """The table of all pairs, or the stored pairs of a sparse one, each once with the first class below the second.
 
     Example:
-        >>> line = sparse.diags_array([[1.0, 2.0]], offsets=[-1], shape=(3, 3))
+        >>> line = sparse.coo_array(([1.0, 2.0], ([1, 2], [0, 1])), shape=(3, 3))
         >>> require_distances(line, 3).col.tolist()
         [1, 2]
     """

@@ -71,7 +71,7 @@ def interior_point(tables: GateTables, polytope: GatePolytope) -> tuple[Floats, 
             return here.z, {block.name: price for block, price in zip(polytope.blocks, prices, strict=True)}
         target = 0.1 * gaps.mean()
         weight = here.price / here.slack
-        system = sparse.csc_array(matrix.T @ sparse.diags_array(weight) @ matrix + sparse.diags_array(here.curvature))
+        system = sparse.csc_array(matrix.T @ _diagonal(weight) @ matrix + _diagonal(here.curvature))
         side = -here.stationarity - matrix.T @ ((target - gaps) / here.slack)
         step = splu(system, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(side)
         rate = matrix @ step
@@ -86,6 +86,10 @@ def interior_point(tables: GateTables, polytope: GatePolytope) -> tuple[Floats, 
         stalled = length < min(1.0, CLOSEST / most) / 8
         here = there
     raise SolverError("interior point", f"{MOST_STEPS} steps without an optimum")
+
+
+def _diagonal(values: Floats) -> sparse.dia_array:
+    return sparse.dia_array((values[None], [0]), shape=(len(values), len(values)))
 
 
 def _norm(at: _Point, target: float) -> float:

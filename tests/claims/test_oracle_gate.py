@@ -296,7 +296,7 @@ def solved(cells: GateCells, loss: str, rules: dict[str, Any], *, kinds: int) ->
 
 
 def line(n: int, apart: float) -> sparse.coo_array:
-    return sparse.coo_array(sparse.diags_array([np.full(n - 1, apart)], offsets=[1], shape=(n, n)))
+    return sparse.coo_array((np.full(n - 1, apart), (np.arange(n - 1), np.arange(1, n))), shape=(n, n))
 
 
 def tied_cells(generator: np.random.Generator, kinds: int) -> GateCells:
@@ -357,7 +357,7 @@ def test_3_10_neighbours_along_a_line_hold_all_classes_together(generator: np.ra
     """A sparse table of neighbours beside the table of all distances along the line, in either order of its pairs."""
     cells = random_cells(generator, kinds=1)
     place = np.cumsum(np.append(0.0, generator.random(N_QUERIES - 1)))
-    near = sparse.diags_array([np.diff(place)], offsets=[-1], shape=(N_QUERIES, N_QUERIES))
+    near = sparse.csr_array(np.diag(np.diff(place), -1))
     for loss in GATE_LOSSES:
         every = oracle_gate(cells, loss=loss, lipschitz=0.3, distances=np.abs(place[:, None] - place))
         for table in (near, sparse.csr_array(near.T), near + near.T):
