@@ -64,8 +64,13 @@ from gating.gates.effective import (
     effective_gate as effective_gate,
     effective_gate_squared as effective_gate_squared,
 )
+from gating.gates.effective_weights import (
+    EffectiveWeights as EffectiveWeights,
+    effective_weights as effective_weights,
+)
 from gating.gates.learned import MLPGate as MLPGate
 from gating.gates.online import play as play
+from gating.gates.predictor_weights import PredictorWeights as PredictorWeights
 from gating.gates.stylized import StylizedModel as StylizedModel
 
 # data, predictors, models

@@ -33,6 +33,8 @@ from theory.phases import Comparison as Comparison, PhaseDiagram as PhaseDiagram
 from theory.gate_cells import GateCells as GateCells
 from theory.handover import handover_error as handover_error, optimal_handover as optimal_handover
 from theory.oracle import OracleGate as OracleGate, SolverError as SolverError, oracle_gate as oracle_gate
+from theory.oracle_mixtures import OracleWeights as OracleWeights, oracle_weights as oracle_weights
+from theory.simplex import SimplexWeights as SimplexWeights, simplex_weights as simplex_weights
 
 # regret of online gates, and what it says of risks
 from theory.composition import (

@@ -5,18 +5,22 @@ A gate is a vector of weights ``alpha``, one per group of cells that it cannot t
 block, one name, one vector of prices.
 """
 
-from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from theory.gate_distances import Distances, near_pairs
 from theory.validation import Floats
 
-__all__ = ["Block", "GatePolytope", "gate_polytope"]
+__all__ = ["Block", "GatePolytope", "Levels", "frequency_levels", "gate_polytope"]
 
-Rows = list[tuple[list[int], list[float], float]]
+Integers = NDArray[np.int64]
+Entries = list[tuple[Integers, Integers, float]]
+"""Rows, columns and value of entries of a matrix."""
+Rows = tuple[str, Entries, Floats]
+"""Name, entries and bounds of a block."""
 
 # Class frequencies closer than this (relative) are one level of a monotone gate: they differ by rounding alone.
 SAME_FREQUENCY = 1e-12
@@ -43,13 +47,25 @@ class GatePolytope(NamedTuple):
     blocks: tuple[Block, ...]
 
 
+class Levels(NamedTuple):
+    """Gates by kind of context and, within it, by level of class frequency, rare first.
+
+    Attributes:
+        level: (gates,) number of each gate's level; levels of one kind are consecutive numbers.
+        kind: (levels,) kind of context of each level.
+    """
+
+    level: Integers
+    kind: Integers
+
+
 def gate_polytope(
-    query: NDArray[np.int64],
-    context: NDArray[np.int64],
+    query: Integers,
+    context: Integers,
     frequency: Floats,
     *,
     lipschitz: float | None,
-    distances: Floats | None,
+    distances: Distances | None,
     monotone: bool,
     memory: float | None,
 ) -> GatePolytope:
@@ -60,69 +76,79 @@ def gate_polytope(
         context: (gates,) context kind that each weight serves.
         frequency: (Q,) probability of each query class.
         lipschitz: None, or largest slope over ``distances``, between weights of one context kind.
-        distances: (Q, Q) distances of the query classes, infinite where no constraint is meant.
+        distances: (Q, Q) distances of the query classes; no constraint is meant for pairs that a sparse table lacks.
         monotone: weights of one context kind do not fall as the class frequency grows.
         memory: None, or the most that the classes' weights may sum to; a class counts its largest weight.
 
     Returns:
-        The polytope, with blocks ``lower`` and ``upper`` (the box), then those of the constraints asked for.
+        The polytope, with blocks ``lower`` and ``upper`` (the box), then those of the constraints asked for. Between
+        two levels of a monotone gate lies a threshold variable; where several weights serve a class, the class has a
+        variable for the largest of them.
     """
-    n_gates = len(query)
-    rows: dict[str, Rows] = {
-        "lower": [([i], [-1.0], 0.0) for i in range(n_gates)],
-        "upper": [([i], [1.0], 1.0) for i in range(n_gates)],
-    }
-    n_variables = n_gates
+    n = n_variables = len(query)
+    every, none = np.arange(n), np.zeros(n)
+    rows: list[Rows] = [("lower", [(every, every, -1.0)], none), ("upper", [(every, every, 1.0)], none + 1)]
     if lipschitz is not None and distances is not None:
-        rows["lipschitz"] = _lipschitz_rows(query, context, lipschitz * distances)
+        rows.append(_lipschitz_rows(*near_pairs(query, context, lipschitz, distances)))
     if monotone:
-        rows["monotone"], n_variables = _monotone_rows(frequency[query], context, n_variables)
+        added, n_variables = _monotone_rows(frequency_levels(query, context, frequency), n_variables)
+        rows += added
     if memory is not None:
-        rows["memory"], rows["memory_share"], n_variables = _memory_rows(query, memory, n_variables)
-    blocks = tuple(_block(name, block, n_variables) for name, block in rows.items() if block)
-    return GatePolytope(n_gates, n_variables, coupled=len(blocks) > 2, blocks=blocks)
+        added, n_variables = _memory_rows(query, memory, n_variables)
+        rows += added
+    blocks = tuple(_block(*block, n_variables) for block in rows if len(block[2]))
+    return GatePolytope(n, n_variables, coupled=len(blocks) > 2, blocks=blocks)
 
 
-def _block(name: str, rows: Rows, n_variables: int) -> Block:
-    columns = np.concatenate([columns for columns, _, _ in rows])
-    values = np.concatenate([values for _, values, _ in rows])
-    index = np.repeat(np.arange(len(rows)), [len(columns) for columns, _, _ in rows])
-    matrix = sparse.csr_matrix((values, (index, columns)), shape=(len(rows), n_variables))
-    return Block(name, matrix, np.array([bound for _, _, bound in rows]))
+def frequency_levels(query: Integers, context: Integers, frequency: Floats) -> Levels:
+    """Levels of class frequency of the gates, arguments as in :func:`gate_polytope`.
+
+    Example:
+        >>> frequency_levels(np.array([0, 1, 2]), np.zeros(3, dtype=int), np.array([0.25, 0.5, 0.25])).level
+        array([0, 1, 0])
+    """
+    order = np.lexsort((frequency[query], context))
+    ascending, kinds = frequency[query][order], context[order]
+    new = (kinds[1:] != kinds[:-1]) | (ascending[1:] > ascending[:-1] * (1 + SAME_FREQUENCY))
+    level = np.empty(len(order), dtype=np.int64)
+    level[order] = np.concatenate([[0], np.cumsum(new)])
+    return Levels(level, kinds[np.concatenate([[True], new])])
 
 
-def _lipschitz_rows(query: NDArray[np.int64], context: NDArray[np.int64], reach: Floats) -> Rows:
-    rows: Rows = []
-    for i, j in combinations(range(len(query)), 2):
-        limit = reach[query[i], query[j]]
-        if context[i] == context[j] and limit < 1:  # weights in [0, 1] never differ by more than 1
-            rows += [([i, j], [1.0, -1.0], limit), ([i, j], [-1.0, 1.0], limit)]
-    return rows
+def _block(name: str, entries: Entries, bound: Floats, n_variables: int) -> Block:
+    row, column = (np.concatenate([entry[k] for entry in entries]) for k in (0, 1))
+    values = np.concatenate([np.full(len(entry[0]), entry[2]) for entry in entries])
+    return Block(name, sparse.csr_matrix((values, (row, column)), shape=(len(bound), n_variables)), bound)
 
 
-def _monotone_rows(frequency: Floats, context: NDArray[np.int64], n_variables: int) -> tuple[Rows, int]:
-    """A threshold variable between neighbouring frequency levels keeps the number of rows linear in the gates."""
-    rows: Rows = []
-    for kind in np.unique(context):
-        for below, above in pairwise(_levels(frequency, np.flatnonzero(context == kind))):
-            rows += [([i, n_variables], [1.0, -1.0], 0.0) for i in below]
-            rows += [([n_variables, j], [1.0, -1.0], 0.0) for j in above]
-            n_variables += 1
-    return rows, n_variables
+def _lipschitz_rows(i: Integers, j: Integers, reach: Floats) -> Rows:
+    even = 2 * np.arange(len(i))
+    entries = [(even, i, 1.0), (even, j, -1.0), (even + 1, i, -1.0), (even + 1, j, 1.0)]
+    return "lipschitz", entries, np.repeat(reach, 2)
 
 
-def _levels(frequency: Floats, gates: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Gates grouped by class frequency, rare first."""
-    order = gates[np.argsort(frequency[gates], kind="stable")]
-    ascending = frequency[order]
-    return np.split(order, np.flatnonzero(ascending[1:] > ascending[:-1] * (1 + SAME_FREQUENCY)) + 1)
+def _monotone_rows(levels: Levels, n_variables: int) -> tuple[list[Rows], int]:
+    """Gates at most the threshold above their level, then gates at least the one below: linear in the gates."""
+    bounded = np.append(levels.kind[1:] == levels.kind[:-1], False)
+    threshold = n_variables + np.cumsum(bounded) - 1  # above each level that is not the last of its kind
+    up = np.flatnonzero(bounded[levels.level])
+    down = np.flatnonzero(np.roll(bounded, 1)[levels.level])
+    first, second = np.arange(len(up)), len(up) + np.arange(len(down))
+    entries = [
+        (first, threshold[levels.level[up]], -1.0),
+        (first, up, 1.0),
+        (second, threshold[levels.level[down] - 1], 1.0),
+        (second, down, -1.0),
+    ]
+    return [("monotone", entries, np.zeros(len(up) + len(down)))], n_variables + int(bounded.sum())
 
 
-def _memory_rows(query: NDArray[np.int64], memory: float, n_variables: int) -> tuple[Rows, Rows, int]:
+def _memory_rows(query: Integers, memory: float, n_variables: int) -> tuple[list[Rows], int]:
     """The budget row, the rows that make a class pay for its largest weight, and the new number of variables."""
-    classes = np.unique(query)
+    classes, paid = np.unique(query, return_inverse=True)
+    every, top = np.arange(len(query)), np.zeros(len(classes), dtype=np.int64)
     if len(classes) == len(query):
-        return [(list(range(len(query))), [1.0] * len(query), memory)], [], n_variables
-    paid = {int(c): n_variables + k for k, c in enumerate(classes)}
-    shares: Rows = [([i, paid[int(c)]], [1.0, -1.0], 0.0) for i, c in enumerate(query)]
-    return [(list(paid.values()), [1.0] * len(paid), memory)], shares, n_variables + len(paid)
+        return [("memory", [(top, every, 1.0)], np.array([memory]))], n_variables
+    shares = [(every, every, 1.0), (every, n_variables + paid, -1.0)]
+    budget: Rows = ("memory", [(top, n_variables + np.arange(len(classes)), 1.0)], np.array([memory]))
+    return [budget, ("memory_share", shares, np.zeros(len(query)))], n_variables + len(classes)

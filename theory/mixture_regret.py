@@ -167,17 +167,19 @@ def kt_bound(n_rounds: ArrayLike, n_labels: ArrayLike) -> Floats:
     return np.asarray((labels - 1) / 2 * np.log(n) + np.log(labels))
 
 
-def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys") -> Floats:
-    r"""Regret of the universal portfolio against the best fixed mixture of two predictors.
+def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys", n_predictors: ArrayLike = 2) -> Floats:
+    r"""Regret of the universal portfolio against the best fixed mixture of m predictors.
 
-    .. math:: \text{uniform: } \ln(n+1), \qquad \text{jeffreys: } \tfrac12 \ln(n+1) + \ln 2
+    .. math:: \text{uniform: } \ln\binom{n+m-1}{m-1}, \qquad \text{jeffreys: } \tfrac{m-1}{2} \ln(n+1) + \ln 2
 
-    Upper bound in nats, always. :func:`exact_worst_add_beta_regret` with 2 labels is the attained worst case, equal for
-    the uniform prior and lower by 0.12 to 0.35 for Jeffreys' (n >= 1).
+    Upper bound in nats, always; :math:`\ln(n+1)` and :math:`\tfrac12\ln(n+1) + \ln 2` for two predictors.
+    :func:`exact_worst_add_beta_regret` with m labels is the attained worst case, equal for the uniform prior and, for
+    m = 2, lower by 0.12 to 0.35 for Jeffreys' (n >= 1).
 
     Args:
         n_rounds: n, integer >= 0, any shape.
-        prior: ``uniform`` or ``jeffreys``, the density of Beta(1/2, 1/2).
+        prior: ``uniform`` or ``jeffreys``, the density of Dirichlet(1/2, ..., 1/2); Beta(1/2, 1/2) for m = 2.
+        n_predictors: m, integer >= 2.
 
     Returns:
         The bound in nats.
@@ -191,11 +193,14 @@ def universal_portfolio_bound(n_rounds: ArrayLike, *, prior: str = "jeffreys") -
         >>> universal_portfolio_bound(100, prior="uniform").round(3).item()
         4.615
 
-    Source: Cover and Ordentlich (1996), for two assets without side information; docs/theory.md, statement 4.12.
+    Source: Cover and Ordentlich (1996), for m assets without side information; docs/theory.md, statement 4.12.
     """
     log_n = np.log1p(require_count("n_rounds", n_rounds))
+    m = require_count("n_predictors", n_predictors, least=2)
     require_choice("prior", prior, tuple(PORTFOLIO_PRIORS))
-    return np.asarray(log_n if prior == "uniform" else log_n / 2 + np.log(2))
+    if prior == "uniform":
+        return np.where(m == 2, log_n, laplace_bound(n_rounds, m))
+    return np.asarray((m - 1) / 2 * log_n + np.log(2))
 
 
 def portfolio_quadrature_bound(n_rounds: ArrayLike, n_nodes: ArrayLike, *, prior: str = "jeffreys") -> Floats:

@@ -3,52 +3,36 @@
 A cell is a query class met with a kind of context. In each cell the gate weighs the in-weight predictor by ``alpha``
 and the in-context predictor by ``1 - alpha``. Without constraints every cell is a problem in one variable; constraints
 (a gate that sees only the query, a smooth gate, a monotone gate, a memory budget) tie cells together, and what a
-constraint costs is read from its prices (duals).
+constraint costs is read from its prices (duals). One constraint alone is solved in its own way (docs/theory.md, 3.10),
+several together by a general solver.
 """
 
-import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, sparse
+from scipy import sparse
 
+from theory.gate_budget import budget_gate, budget_saving
 from theory.gate_cells import GATE_LOSSES, GateCells
-from theory.gate_polytope import GatePolytope, gate_polytope
+from theory.gate_distances import Distances, require_distances
+from theory.gate_interior import interior_point
+from theory.gate_monotone import monotone_gate, monotone_saving
+from theory.gate_polytope import GatePolytope, Levels, frequency_levels, gate_polytope
+from theory.gate_solver import SolverError, linear_program, solve
+from theory.gate_tables import GateTables, least
 from theory.validation import (
     Floats,
     require_choice,
     require_instances,
     require_nonnegative,
-    require_reals,
     require_scalar,
 )
 
 __all__ = ["OracleGate", "SolverError", "oracle_gate"]
-
-SOLVERS = {"log_loss": "CLARABEL", "linear_loss": "HIGHS"}  # by loss
-
-# What is asked of Clarabel until it reports an optimum, the tightest first: at 1e-11 weights agree with a scalar
-# minimiser to 1e-7. Its equilibration stalls on about one monotone problem in three hundred, which it solves without.
-ATTEMPTS = tuple(
-    {"tol_gap_abs": tolerance, "tol_gap_rel": tolerance, "tol_feas": tolerance, "equilibrate_enable": equilibrate}
-    for tolerance in (1e-11, 1e-10, 1e-9, 1e-8)
-    for equilibrate in (True, False)
-)
-
-
-class SolverError(RuntimeError):
-    """A solver stopped without an optimum; ``solver`` and ``status`` say which and how."""
-
-    def __init__(self, solver: str, status: str):
-        self.solver, self.status = solver, status
-        super().__init__(
-            f"solver {solver} ended with status {status!r}, not 'optimal'; check that a gate allowed by the"
-            " constraints gives every outcome a positive probability, or relax the solver options"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +43,9 @@ class OracleGate:
         alpha: (cells,) weight of the in-weight predictor, in [0, 1].
         value: expected loss of the gate (nats, or probability for linear loss).
         loss: ``log`` or ``linear``.
-        status: what the solver said; always ``optimal``.
-        solver: name of the solver.
+        status: what the method said; always ``optimal``.
+        solver: what solved it: ``one variable``, ``isotonic splits``, ``price of memory``, ``interior point``, or the
+            general solver ``CLARABEL`` (log loss) or ``HIGHS`` (linear loss).
         optimality_gap: upper bound on ``value`` minus the best value, from a linear program that does not use the
             solver's duals (the gap of Frank and Wolfe): >= 0.
         kkt_residual: largest violation of stationarity, feasibility, dual sign or complementary slackness.
@@ -95,7 +80,7 @@ def oracle_gate(
     loss: str = "log_loss",
     query_only: bool = False,
     lipschitz: float | None = None,
-    distances: ArrayLike | None = None,
+    distances: ArrayLike | sparse.sparray | None = None,
     monotone: bool = False,
     memory: float | None = None,
     solver_options: Mapping[str, Any] | None = None,
@@ -113,17 +98,19 @@ def oracle_gate(
         query_only: the gate sees the query alone, so cells that share a query share their weight.
         lipschitz: slope >= 0 in weight per unit of distance: ``|alpha_i - alpha_j| <= lipschitz * distances[i, j]``
             between query classes, within each kind of context; needs ``distances``.
-        distances: (Q, Q) distances >= 0 between query classes, symmetric.
+        distances: (Q, Q) distances >= 0 between query classes, symmetric; or a sparse array of scipy that stores the
+            pairs to be constrained alone (neighbours along a line, edges of a graph), each once or twice.
         monotone: within each kind of context a more frequent class never has the smaller weight.
         memory: budget m >= 0 with ``sum_c alpha_c <= m``, a class counting its largest weight over context kinds.
-        solver_options: options passed on to the solver as they are (``max_iter`` and the like).
+        solver_options: options passed on to a general solver as they are, where one is needed: Clarabel's with log
+            loss (``max_iter``), those of scipy's HiGHS with linear loss (``time_limit``).
 
     Returns:
         The gate, its value, its certificates and the prices of the constraints.
 
     Raises:
         ValueError: an argument outside its set; with log loss, an outcome that both predictors exclude.
-        SolverError: the solver did not reach an optimum, naming the solver and its status.
+        SolverError: no optimum was reached, or none of finite loss is allowed; names the solver and its status.
 
     Example:
         >>> cells = GateCells([[0.4, 0.1], [0.3, 0.2]], [[0.9, 0.1], [0.5, 0.5]], [[0.5, 0.5], [0.9, 0.1]])
@@ -146,100 +133,90 @@ def oracle_gate(
             "`p_in_weight` and `p_in_context` must not both be 0 for an outcome of positive probability under log"
             f" loss; got it in cells {np.flatnonzero(~np.isfinite(cells.losses(0.5))).tolist()}"
         )
-    table = None if distances is None else _require_distances(distances, cells.n_queries)
+    table = None if distances is None else require_distances(distances, cells.n_queries)
     query, context = cells._arrays["query"], cells._arrays["context"]
     if query_only:
         gate_of, query, context = query, np.arange(cells.n_queries), np.zeros(cells.n_queries, dtype=np.int64)
     else:
         gate_of = np.arange(len(query))
+    asked = _Asked(query, context, cells.query_frequency, lipschitz, table, monotone, memory)
     polytope = gate_polytope(
-        query, context, cells.query_frequency, lipschitz=lipschitz, distances=table, monotone=monotone, memory=memory
+        query, context, asked.frequency, lipschitz=lipschitz, distances=table, monotone=monotone, memory=memory
     )
-    z, duals = _solve(cells, gate_of, polytope, loss, dict(solver_options or {}))
+    tables = GateTables.of(cells, gate_of, loss)
+    solver, z, duals = _solve(tables, polytope, asked, dict(solver_options or {}))
     alpha = np.clip(z[: polytope.n_gates], 0.0, 1.0)
     z = np.concatenate([alpha, z[polytope.n_gates :]])
+    value = float(cells.losses(alpha[gate_of], loss=loss).sum())
+    if not np.isfinite(value):
+        raise SolverError(solver, "infinite loss")
     gradient = np.zeros(polytope.n_variables)
-    gradient[: polytope.n_gates] = np.bincount(gate_of, cells.slopes(alpha[gate_of], loss=loss), polytope.n_gates)
+    gradient[: polytope.n_gates] = tables.slopes(alpha).first
     return OracleGate(
         alpha=alpha[gate_of],
-        value=float(cells.losses(alpha[gate_of], loss=loss).sum()),
+        value=value,
         loss=loss,
-        status=str(cp.OPTIMAL),
-        solver=SOLVERS[loss],
-        optimality_gap=_frank_wolfe_gap(polytope, z, gradient),
+        status="optimal",
+        solver=solver,
+        optimality_gap=max(0.0, float(gradient @ z) - _least_linear(polytope, asked, gradient)),
         kkt_residual=_kkt_residual(polytope, z, gradient, duals),
         duals=duals,
     )
 
 
-def _require_distances(distances: ArrayLike, n_queries: int) -> Floats:
-    table = require_reals("distances", distances)
-    if table.shape != (n_queries, n_queries) or (table < 0).any() or not np.array_equal(table, table.T):
-        raise ValueError(
-            f"`distances` must be a symmetric ({n_queries}, {n_queries}) table of numbers >= 0; got {table.tolist()}"
-        )
-    return table
+class _Asked(NamedTuple):
+    """What the gates serve and the constraints on them; see :func:`theory.gate_polytope.gate_polytope`."""
+
+    query: NDArray[np.int64]
+    context: NDArray[np.int64]
+    frequency: Floats
+    lipschitz: float | None
+    distances: Distances | None
+    monotone: bool
+    memory: float | None
+
+    @property
+    def levels(self) -> Levels:
+        return frequency_levels(self.query, self.context, self.frequency)
+
+    def only(self, name: str) -> bool:
+        """Whether no constraint but this one is asked for."""
+        given = {"lipschitz": self.lipschitz is not None, "monotone": self.monotone, "memory": self.memory is not None}
+        return {key for key, asked in given.items() if asked} == {name}
 
 
 def _solve(
-    cells: GateCells, gate_of: NDArray[np.int64], polytope: GatePolytope, loss: str, options: dict[str, Any]
-) -> tuple[Floats, dict[str, Floats]]:
-    """Optimal variables and prices.
-
-    When nothing ties the weights together each is its own problem, and is solved at its own scale (divided by its
-    probability), so that rare cells are as accurate as frequent ones.
-    """
-    p, g, h = (cells._arrays[name] for name in ("probability", "p_in_weight", "p_in_context"))
-    mass = np.bincount(gate_of, p.sum(axis=1), polytope.n_gates)
-    scale = np.ones(polytope.n_gates) if polytope.coupled else mass
-    if loss == "log_loss":  # the larger probability of each outcome is scaled to 1, which only shifts the objective
-        larger = np.where(p > 0, np.maximum(g, h), 1.0)
-        g, h = g / larger, h / larger
-    row, column = np.nonzero(p)
-    gate, weight = gate_of[row], p[row, column] / scale[gate_of[row]]
-    z = cp.Variable(polytope.n_variables)
-    pick = sparse.csr_matrix(
-        ((g - h)[row, column], (np.arange(len(row)), gate)), shape=(len(row), polytope.n_variables)
-    )
-    mixture = pick @ z + h[row, column]
-    objective = cp.Minimize(-weight @ (cp.log(mixture) if loss == "log_loss" else mixture))
-    constraints = [block.matrix @ z <= block.bound for block in polytope.blocks]
-    _run_solver(cp.Problem(objective, constraints), SOLVERS[loss], options)
-    duals = {b.name: np.atleast_1d(c.dual_value) for b, c in zip(polytope.blocks, constraints, strict=True)}
-    for name in ("lower", "upper"):
-        duals[name] = duals[name] * scale
-    return np.asarray(z.value), duals
+    tables: GateTables, polytope: GatePolytope, asked: _Asked, options: dict[str, Any]
+) -> tuple[str, Floats, dict[str, Floats]]:
+    """Name of the method, optimal variables and prices."""
+    if not polytope.coupled:
+        alpha = least(tables, np.arange(len(tables)), len(tables))
+        slope = tables.slopes(alpha).first
+        limits = {"lower": np.where(alpha == 0, slope, 0.0), "upper": np.where(alpha == 1, -slope, 0.0)}
+        return "one variable", alpha, limits
+    if asked.only("monotone"):
+        return "isotonic splits", *monotone_gate(tables, asked.levels)
+    if asked.only("memory"):
+        return "price of memory", *budget_gate(tables, asked.query, float(asked.memory or 0.0))
+    if tables.loss == "linear_loss":
+        return "HIGHS", *solve(tables, polytope, options)
+    few = asked.distances if isinstance(asked.distances, sparse.coo_array) and asked.only("lipschitz") else None
+    if few is not None and asked.lipschitz and (few.data > 0).all():
+        with suppress(SolverError):
+            return "interior point", *interior_point(tables, polytope)
+    return "CLARABEL", *solve(tables, polytope, options)
 
 
-def _run_solver(problem: cp.Problem, solver: str, options: dict[str, Any]) -> None:
-    """Solve; an inaccurate, infeasible or interrupted end is an error, never a warning."""
-    status = "unsolved"
-    for attempt in ATTEMPTS if solver == "CLARABEL" else ({},):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", UserWarning)  # cvxpy warns of what the status says
-            try:
-                problem.solve(solver=solver, **{**attempt, **options})
-            except cp.error.SolverError as failure:
-                status = f"failed: {failure}"
-                continue
-        status = str(problem.status)
-        if status == cp.OPTIMAL:
-            return
-    raise SolverError(solver, status)
-
-
-def _frank_wolfe_gap(polytope: GatePolytope, z: Floats, gradient: Floats) -> float:
-    r""":math:`\max_s \nabla f(z) \cdot (z - s)` over the polytope: no allowed gate is better by more than this."""
-    result = optimize.linprog(
-        gradient,
-        A_ub=sparse.vstack([block.matrix for block in polytope.blocks]),
-        b_ub=np.concatenate([block.bound for block in polytope.blocks]),
-        bounds=(None, None),
-        method="highs",
-    )
-    if result.status != 0:
-        raise SolverError("HIGHS", result.message)
-    return max(0.0, float(gradient @ z - result.fun))
+def _least_linear(polytope: GatePolytope, asked: _Asked, gradient: Floats) -> float:
+    """Least of ``gradient @ s`` over the polytope, by sums and sorting where one constraint is alone."""
+    saving = -gradient[: polytope.n_gates]
+    if not polytope.coupled:
+        return -float(np.maximum(saving, 0.0).sum())
+    if asked.only("monotone"):
+        return -monotone_saving(saving, asked.levels)
+    if asked.only("memory"):
+        return -budget_saving(saving, asked.query, float(asked.memory or 0.0))
+    return linear_program(polytope, gradient).value
 
 
 def _kkt_residual(polytope: GatePolytope, z: Floats, gradient: Floats, duals: Mapping[str, Floats]) -> float:

@@ -4,24 +4,18 @@ The only solver of mixtures: the memorizing predictor in place of g and the gene
 weight that describes a checkpoint best, and what no gate can explain of it.
 """
 
-from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gating.gates.outputs import as_tensors, normalised, require_log_probabilities, require_outputs
 from theory.validation import require_positive, require_scalar
 
 __all__ = ["EffectiveGate", "effective_gate", "effective_gate_squared", "nearest_mixture"]
 
 Array = TypeVar("Array", Tensor, NDArray[Any])
-
-TOLERANCE = {torch.float16: 0.05, torch.bfloat16: 0.05}
-ROUNDED = 1e-3
-"""How far from 0 the logsumexp of a row may be, in float32 and float64: in `TOLERANCE`, in shorter formats. Float32
-rounding over 100,000 labels stays within it, and so does clipping 1,000 labels at 1e-7."""
 
 
 class EffectiveGate(NamedTuple, Generic[Array]):
@@ -78,9 +72,9 @@ def effective_gate(
         ValueError: `model` must hold log-probabilities, rows with a logsumexp of 0 within 0.001; got 1.201
     """
     given = {"model": model, "g": g, "h": h, "weights": weights}
-    tensors = _as_tensors(given)
+    tensors = as_tensors(given)
     for name in ("model", "g", "h"):
-        _require_log_probabilities(name, tensors[name])
+        require_log_probabilities(name, tensors[name])
     found = nearest_mixture(**tensors, tolerance=tolerance)
     return _as_given(model, found)
 
@@ -95,10 +89,10 @@ def nearest_mixture(
         >>> nearest_mixture(h, g, h).alpha.item()
         0.0
     """
-    _check(model, g, h, Tensor.isposinf, "log-probabilities; got inf")
+    require_outputs({"model": model, "g": g, "h": h}, Tensor.isposinf, "log-probabilities; got inf")
     tolerance = require_scalar("tolerance", require_positive("tolerance", tolerance))
     log_t, p_g, p_h = model.double(), g.double().exp(), h.double().exp()
-    w = _normalised(weights, log_t)
+    w = normalised(weights, log_t)
     mass = w.unsqueeze(-1) * log_t.exp()
     gap = p_g - p_h
 
@@ -162,11 +156,11 @@ def effective_gate_squared(model: Array, g: Array, h: Array, weights: Array | No
         >>> effective_gate_squared(0.25 * g, g, h).alpha.item()
         0.25
     """
-    tensors = _as_tensors({"model": model, "g": g, "h": h, "weights": weights})
+    tensors = as_tensors({"model": model, "g": g, "h": h, "weights": weights})
     of_model, of_g, of_h = tensors["model"], tensors["g"], tensors["h"]
-    _check(of_model, of_g, of_h, Tensor.isinf, "finite; got an infinite output")
+    require_outputs({"model": of_model, "g": of_g, "h": of_h}, Tensor.isinf, "finite; got an infinite output")
     t, of_g, of_h = of_model.double(), of_g.double(), of_h.double()
-    w = _normalised(tensors["weights"], t)
+    w = normalised(tensors["weights"], t)
     gap = of_g - of_h
     power = (w * gap.square().sum(-1)).sum(-1)
     alpha = ((w * ((t - of_h) * gap).sum(-1)).sum(-1) / power).clamp(0, 1)
@@ -174,68 +168,5 @@ def effective_gate_squared(model: Array, g: Array, h: Array, weights: Array | No
     return _as_given(model, EffectiveGate(alpha, error))
 
 
-def _as_tensors(given: dict[str, Any]) -> dict[str, Any]:
-    """Arrays as tensors that share their memory where they can, tensors as they are; all must be of one kind."""
-    arrays = [name for name, value in given.items() if isinstance(value, np.ndarray)]
-    tensors = [name for name, value in given.items() if isinstance(value, Tensor)]
-    if arrays and tensors:
-        raise TypeError(f"`{arrays[0]}` must be a tensor, as `{tensors[0]}` is, or both arrays; got an array")
-    odd = [name for name in arrays if given[name].dtype.kind not in "fiu"]
-    if odd:
-        raise TypeError(f"`{odd[0]}` must be an array of real numbers; got one of {given[odd[0]].dtype}")
-    made = {name: torch.from_numpy(np.array(given[name], dtype=_plain(given[name].dtype))) for name in arrays}
-    return {**given, **made}
-
-
-def _plain(dtype: np.dtype[Any]) -> Any:
-    """What torch has of a type of numpy's: 16, 32 and 64 bits of floats, anything else as 64."""
-    return dtype.newbyteorder("=") if dtype.kind == "f" and dtype.itemsize <= 8 else np.float64
-
-
 def _as_given(model: Any, found: EffectiveGate[Tensor]) -> EffectiveGate[Any]:
     return found if isinstance(model, Tensor) else EffectiveGate(*(part.numpy() for part in found))
-
-
-def _require_log_probabilities(name: str, value: Any) -> None:
-    """That every row is one of log-probabilities; shapes and NaN are looked at by `_check`, which follows."""
-    if not isinstance(value, Tensor) or value.is_complex() or not value.numel() or not value.dim():
-        return
-    tolerance = TOLERANCE.get(value.dtype, ROUNDED)
-    sums = value.double().logsumexp(-1)
-    worst = sums.flatten()[sums.abs().argmax()].item()  # NaN counts as the largest
-    if abs(worst) > tolerance:
-        wanted = f"log-probabilities, rows with a logsumexp of 0 within {tolerance:g}"
-        raise ValueError(f"`{name}` must hold {wanted}; got {worst:.4g}")
-
-
-def _check(model: Tensor, g: Tensor, h: Tensor, refused: Callable[[Tensor], Tensor], instead: str) -> None:
-    named = {"model": model, "g": g, "h": h}
-    for name, value in named.items():
-        if not isinstance(value, Tensor) or value.is_complex():
-            raise TypeError(f"`{name}` must be a tensor of real numbers; got {value!r}")
-    if not model.shape == g.shape == h.shape or model.dim() < 2 or 0 in model.shape[-2:]:
-        raise ValueError(
-            "`model`, `g` and `h` must have one shape (..., n, C), n and C >= 1;"
-            f" got {tuple(model.shape)}, {tuple(g.shape)} and {tuple(h.shape)}"
-        )
-    for name, value in named.items():
-        if bool(value.isnan().any()):
-            raise ValueError(f"`{name}` must have no NaN; got {int(value.isnan().sum())} of {value.numel()}")
-        if bool(refused(value).any()):
-            raise ValueError(f"`{name}` must be {instead}")
-
-
-def _normalised(weights: Tensor | None, like: Tensor) -> Tensor:
-    shape = like.shape[:-1]
-    if weights is not None and (not isinstance(weights, Tensor) or weights.is_complex()):
-        raise TypeError(f"`weights` must be a tensor of real numbers or None; got {weights!r}")
-    w = torch.ones(shape[-1:], device=like.device) if weights is None else weights.to(like.device)
-    fits = 1 <= w.dim() <= len(shape) and all(a in (1, b) for a, b in zip(w.shape[::-1], shape[::-1], strict=False))
-    if not fits:
-        raise ValueError(f"`weights` must broadcast to {tuple(shape)}; got shape {tuple(w.shape)}")
-    if not bool(w.isfinite().all()):
-        raise ValueError("`weights` must be finite; got NaN or an infinite weight")
-    if bool((w < 0).any()) or not bool((w.sum(-1) > 0).all()):
-        raise ValueError("`weights` must be >= 0 with a positive sum; got a negative weight or a zero sum")
-    w = w.double().expand(*w.shape[:-1], shape[-1])
-    return (w / w.sum(-1, keepdim=True)).expand(shape)

@@ -24,7 +24,7 @@ from gating.gates.registry import declare_gate
 from theory.fields import shown
 from theory.validation import LARGEST_TABLE, require_integers, require_positive, require_scalar, require_sizes
 
-__all__ = ["Index", "LinearLossGate", "LogLossGate", "OnlineGate", "Tuning", "add_at", "play"]
+__all__ = ["Index", "Learners", "LinearLossGate", "LogLossGate", "OnlineGate", "Tuning", "add_at", "play"]
 
 # The learners that a round visits: all of them, or one per stream.
 Index = slice | Tensor
@@ -59,7 +59,54 @@ class Tuning(NamedTuple):
     rounds: int
 
 
-class OnlineGate(nn.Module, ABC):
+class Learners(nn.Module):
+    """Independent online learners side by side, one per stream and cell: their number, rounds and loss.
+
+    Args:
+        shape: leading shape of streams and, last, the number of cells; integers >= 1. ``(cells,)`` is one stream.
+    """
+
+    rounds: Tensor
+    loss: Tensor
+    offsets: Tensor
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__()
+        self.shape = torch.Size(require_integers("shape", shape, least=1, most=LARGEST_TABLE))
+        require_sizes(shape=math.prod(self.shape))
+        self._state("rounds", "loss")
+        self.register_buffer("offsets", torch.arange(0, self.shape.numel(), self.shape[-1]))
+
+    def _state(self, *names: str, fill: float = 0.0, width: tuple[int, ...] = ()) -> None:
+        """Register one float64 number, or a row of them, for every learner under each name."""
+        for name in names:
+            self.register_buffer(name, torch.full((self.shape.numel(), *width), fill, dtype=torch.float64))
+
+    def _parameter(self, name: str, value: NDArray[np.float64] | None) -> None:
+        """Register a number, or a table that broadcasts to the gate's shape, as one number for every learner."""
+        try:
+            spread = None if value is None else np.broadcast_to(value, self.shape).astype(np.float64).reshape(-1)
+        except ValueError as mismatch:
+            raise ValueError(f"`{name}` must broadcast to shape {tuple(self.shape)}; got {value!r}") from mismatch
+        self.register_buffer(name, None if spread is None else torch.from_numpy(spread))
+
+    def _table(self, value: NDArray[np.float64]) -> Tensor:
+        """One number for every learner, computed in numpy, as a tensor of the gate's shape on its device."""
+        return torch.from_numpy(value).to(self.rounds).reshape(self.shape)
+
+    def _index(self, cells: Tensor | None) -> tuple[Index, torch.Size]:
+        if cells is None:
+            return slice(None), self.shape
+        visited = self.shape[:-1]
+        if not isinstance(cells, Tensor) or cells.dtype != torch.int64 or cells.shape != visited:
+            raise ValueError(f"`cells` must be an int64 tensor of shape {tuple(visited)}; got {shown(cells)}")
+        flat = cells.reshape(-1)
+        if ((flat < 0) | (flat >= self.shape[-1])).any():
+            raise ValueError(f"`cells` must be in 0 .. {self.shape[-1] - 1}; got {cells!r}")
+        return self.offsets + flat, visited
+
+
+class OnlineGate(Learners, ABC):
     """Independent online learners of the weight of the in-weight predictor.
 
     A gate of one's own is a subclass of :class:`LinearLossGate` or :class:`LogLossGate` that says what it plays, how it
@@ -74,18 +121,12 @@ class OnlineGate(nn.Module, ABC):
         loss: (n,) what each learner has suffered; ``loss_in_weight`` and ``loss_in_context`` what g and h have.
     """
 
-    rounds: Tensor
-    loss: Tensor
     loss_in_weight: Tensor
     loss_in_context: Tensor
-    offsets: Tensor
 
     def __init__(self, shape: Sequence[int]):
-        super().__init__()
-        self.shape = torch.Size(require_integers("shape", shape, least=1, most=LARGEST_TABLE))
-        require_sizes(shape=math.prod(self.shape))
-        self._state("rounds", "loss", "loss_in_weight", "loss_in_context")
-        self.register_buffer("offsets", torch.arange(0, self.shape.numel(), self.shape[-1]))
+        super().__init__(shape)
+        self._state("loss_in_weight", "loss_in_context")
 
     def __init_subclass__(cls, *, key: str = "", **others: Any):
         super().__init_subclass__(**others)
@@ -156,34 +197,6 @@ class OnlineGate(nn.Module, ABC):
     def regret(self) -> Tensor:
         """Loss so far minus that of the better of the two predictors in hindsight, in the gate's shape."""
         return (self.loss - torch.minimum(self.loss_in_weight, self.loss_in_context)).reshape(self.shape)
-
-    def _state(self, *names: str, fill: float = 0.0, width: tuple[int, ...] = ()) -> None:
-        """Register one float64 number, or a row of them, for every learner under each name."""
-        for name in names:
-            self.register_buffer(name, torch.full((self.shape.numel(), *width), fill, dtype=torch.float64))
-
-    def _parameter(self, name: str, value: NDArray[np.float64] | None) -> None:
-        """Register a number, or a table that broadcasts to the gate's shape, as one number for every learner."""
-        try:
-            spread = None if value is None else np.broadcast_to(value, self.shape).astype(np.float64).reshape(-1)
-        except ValueError as mismatch:
-            raise ValueError(f"`{name}` must broadcast to shape {tuple(self.shape)}; got {value!r}") from mismatch
-        self.register_buffer(name, None if spread is None else torch.from_numpy(spread))
-
-    def _table(self, value: NDArray[np.float64]) -> Tensor:
-        """One number for every learner, computed in numpy, as a tensor of the gate's shape on its device."""
-        return torch.from_numpy(value).to(self.rounds).reshape(self.shape)
-
-    def _index(self, cells: Tensor | None) -> tuple[Index, torch.Size]:
-        if cells is None:
-            return slice(None), self.shape
-        visited = self.shape[:-1]
-        if not isinstance(cells, Tensor) or cells.dtype != torch.int64 or cells.shape != visited:
-            raise ValueError(f"`cells` must be an int64 tensor of shape {tuple(visited)}; got {shown(cells)}")
-        flat = cells.reshape(-1)
-        if ((flat < 0) | (flat >= self.shape[-1])).any():
-            raise ValueError(f"`cells` must be in 0 .. {self.shape[-1] - 1}; got {cells!r}")
-        return self.offsets + flat, visited
 
     def _losses(self, name: str, value: Tensor | float, visited: torch.Size) -> Tensor:
         try:

@@ -37,9 +37,12 @@ from gating.gates import (
 )
 from gating.gates.discrepancy import DiscrepancyCurves
 from gating.gates.effective import effective_gate, effective_gate_squared
+from gating.gates.effective_weights import effective_weights
 from gating.gates.learned import MLPGate
+from gating.gates.online import Learners
 from gating.gates.posterior import PosteriorGate, PosteriorParameters
 from gating.gates.posterior_cells import PosteriorCells
+from gating.gates.predictor_weights import PredictorWeights
 from gating.gates.stylized import StylizedModel
 from gating.models.attention import Attention, Rotary
 from gating.models.blocks import Block
@@ -164,6 +167,8 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     Urns: TASKS,
     ItemLabels: {**TASKS, "within_variance": 0.5},
     LinearRegression: {**TASKS, "noise_variance": 0.5},
+    Learners: {"shape": (2,)},
+    PredictorWeights: {"shape": (2,), "n_predictors": 2, "log_prior": [-0.6931471805599453] * 2, "rate": 0.5},
     ReplicaGroup: {
         "n_replicas": 1, "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
         "loss": target_log_loss,
@@ -204,13 +209,14 @@ FUNCTIONS: dict[Callable[..., Any], dict[str, Any]] = {
 }
 MAY_BE_NAN: dict[Callable[..., Any], dict[str, Any]] = {
     effective_gate: {"model": LOG_P, "g": G, "h": G.flip(-1), "weights": torch.ones(3)},
+    effective_weights: {"model": LOG_P, "predictors": [G, G.flip(-1), LOG_P], "weights": torch.ones(3)},
     effective_gate_squared: {"model": LOG_P, "g": G, "h": G.flip(-1), "weights": torch.ones(3)},
     crossing.crossing: {"n": [10, 100], "excess": [1.0, -1.0]},
     crossing.power_law_exponent: {"q": [0.1, 0.2, 0.4], "n": [40, 20, 10]},
 }
 """Where predictors agree, or points are missing: their docstrings say so."""
 
-SUITED = {(ItemMemorizer, "items"): "labels"}
+SUITED = {(ItemMemorizer, "items"): "labels", (PredictorWeights, "n_predictors"): "log_prior"}
 """Arguments that may be refused by the name of another, which does not suit them."""
 ROOMS = (theory, gating.tasks, gating.predictors, gating.gates, gating.models, gating.training, gating.evaluation)
 ONLINE = [

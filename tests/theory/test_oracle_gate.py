@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from theory.gate_cells import GateCells
 from theory.oracle import oracle_gate
@@ -58,6 +59,10 @@ def test_cells_name_the_bad_argument(field: str, value: Any) -> None:
         ("distances", [[0.0, 1.0], [2.0, 0.0]]),
         ("distances", [[0.0, -1.0], [-1.0, 0.0]]),
         ("distances", [[0.0, np.nan], [np.nan, 0.0]]),
+        ("distances", sparse.coo_array([[0.0, -1.0], [0.0, 0.0]])),
+        ("distances", sparse.coo_array([[0.0, 1.0], [2.0, 0.0]])),
+        ("distances", sparse.coo_array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])),
+        ("distances", sparse.coo_array((2, 2))),
     ],
 )
 def test_options_name_the_bad_argument(cells: GateCells, name: str, value: Any) -> None:
