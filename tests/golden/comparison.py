@@ -53,7 +53,9 @@ NEW_COLUMNS = ("answer", "tests", "standard_error")
 """Columns that every table has today, and frozen ones do not; typed columns are read by `translations`."""
 
 NEW_ROWS: dict[str, Rows] = {study: lambda table: table["answer"] for study in ("regret", "compare", "finetune")}
-NEW_ROWS["crossover"] = lambda table: table["answer"] | (table["measure"] == "crossover_error_level")
+NEW_ROWS["crossover"] = lambda table: (
+    table["answer"] | (table["measure"] == "crossover_error_level") | (table["system"] == "stylized")
+)
 NEW_ROWS["strategies"] = lambda table: (
     table["measure"].isin(["seeds_over", "seeds_over_at_once"])
     | ((table["measure"] == "transition_time") & table["seed"].isna())

@@ -50,8 +50,10 @@ ONSETS = (
 
 PARTS = {
     "predicted": ("crossover", "exact"), "measured": ("crossover", "measured"),
-    "ratio": ("crossover_ratio", "measured"), "predicted slope": ("exponent", "exact"),
+    "ratio": ("crossover_ratio", "measured"), "stylized": ("crossover", "predicted"),
+    "stylized ratio": ("crossover_ratio", "predicted"), "predicted slope": ("exponent", "exact"),
     "slope": ("exponent", "measured"), "slope ratio": ("exponent_ratio", "measured"),
+    "stylized slope": ("exponent", "predicted"),
 }  # fmt: skip
 """Measure, without the onset's key, and kind of what is shown of an onset."""
 
@@ -114,6 +116,33 @@ def answer_rows(table: pd.DataFrame) -> Iterator[Row]:
                 yield from _row(here, f"crossover_ratio_{onset.key}", ends[k] / predicted.get(p_high, np.nan))
             yield from _row(mine, f"exponent_{onset.key}", ends[-1])
             yield from _row(mine, f"exponent_ratio_{onset.key}", ends[-1] / (slope or np.nan))
+        if onset.system == "transformer":
+            yield from _stylized_rows(onset, table, frequency, place)
+
+
+def _stylized_rows(onset: Onset, table: pd.DataFrame, frequency: pd.Series, place: Row) -> Iterator[Row]:
+    """N* of the stylized models, trained on the same sequences for as many steps, as a prediction of the Transformers',
+    and the Transformers' over it, seed by seed."""
+    found = dict(_curves(onset._replace(system="stylized"), table))
+    for step, curves in _curves(onset, table):
+        same = [p_high for p_high in curves if p_high in found.get(step, {})]
+        if not same:
+            continue
+        mine = {**place, "kind": "predicted", "system": "stylized", "step": step}
+        theirs = [found[step][p_high] for p_high in same]
+        ends, reached, already = _over_seeds(frequency[same].to_numpy(), theirs)
+        trained, stylized = (
+            np.stack([crossing(n, excess) for n, excess in each], axis=-1)
+            for each in ([curves[p_high] for p_high in same], theirs)
+        )
+        both = np.isfinite(trained) & np.isfinite(stylized) & (trained > 0) & (stylized > 0)
+        ratios = geometric_mean_interval(np.where(both, trained / np.where(both, stylized, 1.0), np.inf).T)
+        for k, p_high in enumerate(same):
+            here = {**mine, "p_high": p_high}
+            counts = {"reached": reached[k], "already": already[k], "seeds": len(theirs[k][1])}
+            yield from _row(here, f"crossover_{onset.key}", ends[k], counts)
+            yield from _row(here, f"crossover_ratio_{onset.key}", np.array([part[k] for part in ratios[:3]]))
+        yield from _row(mine, f"exponent_{onset.key}", ends[-1])
 
 
 def _row(place: Row, measure: str, found: Floats, counts: Row | None = None) -> Iterator[Row]:

@@ -24,7 +24,7 @@ from theory.distribution import ClassMixture
 from theory.fields import LARGEST_WHOLE
 from theory.phases import Comparison
 
-__all__ = ["LEVEL", "LOSSES", "MAX_COUNTED", "count_rows", "theory_rows", "transformer_rows"]
+__all__ = ["LEVEL", "LOSSES", "MAX_COUNTED", "count_rows", "theory_rows", "trained_rows"]
 
 LEVEL = 0.5
 """Level that the gate of a Transformer rises past, and its in-weight error falls past."""
@@ -109,17 +109,18 @@ def count_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
             yield from by_replica(wanted, _places(replicas, system))
 
 
-def transformer_rows(
-    config: CrossoverConfig, replicas: Sequence[Replica], checkpoints: Iterable[tuple[int, nn.Module]]
+def trained_rows(
+    config: CrossoverConfig, system: str, replicas: Sequence[Replica], checkpoints: Iterable[tuple[int, nn.Module]]
 ) -> Iterator[Row]:
-    """Errors and effective gates of Transformers on rare classes, for replicas of one `p_high` and one N.
+    """Errors and effective gates of a trained system on rare classes, for replicas of one `p_high` and one N.
 
     The gate is measured on out-of-base sequences with a relevant context, where label counts and the context name
     different labels, between g, the label counts of the replica's own training set, and h, the softmax that copies.
 
     Args:
         config: settings of the study.
-        replicas: the Transformers.
+        system: what was trained.
+        replicas: its models.
         checkpoints: steps, and the models at them.
     """
     sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
@@ -128,7 +129,7 @@ def transformer_rows(
     g = answers(TabularInWeight.fit(sampler, beta=config.beta), test_set)
     h = answers(SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature), test_set)
     for step, model in checkpoints:
-        log_p, places = answers(model, test_set), _places(replicas, "transformer", step)
+        log_p, places = answers(model, test_set), _places(replicas, system, step)
         losses = loss_rows(log_p, test_set, [*relevant, *irrelevant])
         yield from by_replica((row for row in losses if row["measure"] == "error"), places)
         gates = gate_rows("effective_gate", log_p, g, h, test_set, relevant)

@@ -11,7 +11,7 @@ from gating.page.names import GREY, System, system_of
 from gating.page.said import in_lines, interval, sized
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
-from gating.studies.crossover.answers import PARTS, Onset, by_onset, frequencies
+from gating.studies.crossover.answers import Onset, by_onset, frequencies
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.verdict import crossover_verdict
 from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
@@ -22,7 +22,8 @@ THEORY_LINES = {"error": (), "log_loss": DASHED, "error_level": DOTTED}
 """Strokes of the line of a predicted N*, by the key of its onset."""
 
 WORDS = page_words("gating.studies.crossover")
-HEADER = ("q", "predicted N*", "measured N*", "ratio", "seeds that cross")
+HEADER = ("q", "predicted N*", "measured N*", "ratio")
+STYLIZED = ("stylized\nmodel's N*", "ratio to it")
 ENDS = ["value", "low", "high"]
 NEAR = 0.1  # of 1: a ratio this close is marked as equal
 
@@ -44,6 +45,8 @@ def crossover_figure(table: pd.DataFrame) -> Figure | None:
     measured = [(_look(onset), _rows(parts["measured"])) for onset, parts in onsets.items()]
     layers = [Layer(look, rows, "points") for look, rows in measured]
     layers += [Layer(look, rows[rows["said"].notna()], "words") for look, rows in measured]
+    twins = {onset: _look(onset._replace(system="stylized")) for onset, parts in onsets.items() if _has_twin(parts)}
+    layers += [Layer(look, _rows(onsets[onset]["stylized"]), "points") for onset, look in twins.items()]
     for onset, parts in onsets.items():
         if onset.key in THEORY_LINES:
             name = WORDS.said[f"predicted_{onset.key}"]
@@ -56,6 +59,9 @@ def crossover_figure(table: pd.DataFrame) -> Figure | None:
             for onset, parts in onsets.items()
             if onset.system == system and parts["ratio"]["value"].notna().any()
         ]
+        ratios += [Layer(look, _rows(onsets[onset]["stylized ratio"]), "points")
+                   for onset, look in twins.items() if onset.system == system]  # fmt: skip
+        ratios = [layer for layer in ratios if len(layer.rows)]
         if ratios:
             one = pd.DataFrame({"x": [np.nan], "value": [1.0], "low": [1 - NEAR], "high": [1 + NEAR]})
             ratios.append(Layer(System(WORDS.said["equal"], "", GREY, dash=DOTTED), one, "across"))
@@ -69,7 +75,13 @@ def crossover_figure(table: pd.DataFrame) -> Figure | None:
 
 
 def _look(onset: Onset) -> System:
-    return system_of(onset.system)._replace(name=WORDS.said[onset.key], filled=onset.key in ("error", "gate"))
+    name = WORDS.said[f"stylized_{onset.key}" if onset.system == "stylized" else onset.key]
+    return system_of(onset.system)._replace(name=name, filled=onset.key in ("error", "gate"))
+
+
+def _has_twin(parts: dict[str, pd.DataFrame]) -> bool:
+    """Whether stylized models were trained beside the Transformers."""
+    return bool(parts["stylized"]["seeds"].notna().any())
 
 
 def _rows(part: pd.DataFrame) -> pd.DataFrame:
@@ -97,15 +109,21 @@ def crossover_tables(table: pd.DataFrame) -> dict[str, TextTable]:
     for onset, parts in by_onset(table).items():
         step = parts["measured"]["step"].max()
         after = "" if pd.isna(step) else f", after {step:,} steps"
-        found[WORDS.said[onset.key] + after] = TextTable(HEADER, tuple(_cells(parts)))
+        header = (*HEADER, *(STYLIZED if _has_twin(parts) else ()), "seeds that cross")
+        found[WORDS.said[onset.key] + after] = TextTable(header, tuple(_cells(parts)))
     return found
 
 
 def _cells(parts: dict[str, pd.DataFrame]) -> Iterator[tuple[str, ...]]:
-    for (_, predicted), (_, row), (_, ratio) in zip(*(parts[part].iterrows() for part in list(PARTS)[:3]), strict=True):
+    twin = _has_twin(parts)
+    shown = ("predicted", "measured", "ratio", "stylized", "stylized ratio")
+    for k in range(len(parts["measured"])):
+        predicted, row, ratio, stylized, over = (parts[part].iloc[k] for part in shown)
         crossed = f"{row['reached']} of {row['seeds']}" + (f", {row['already']} at every N" if row["already"] else "")
-        yield f"{row['q']:.4g}", _size(predicted), _size(row) or "none", interval(ratio), crossed
-    yield "slope on q", *(number(*parts[part][ENDS].iloc[0]) for part in list(PARTS)[3:]), ""
+        beside = (_size(stylized) or "none", interval(over)) if twin else ()
+        yield f"{row['q']:.4g}", _size(predicted), _size(row) or "none", interval(ratio), *beside, crossed
+    slopes = ("predicted slope", "slope", "slope ratio", *(("stylized slope",) if twin else ()))
+    yield "slope on q", *(number(*parts[part][ENDS].iloc[0]) for part in slopes), *[""] * (2 if twin else 1)
 
 
 def _size(row: pd.Series) -> str:
@@ -133,7 +151,7 @@ HANDOVER = Multiples(
         _low("in-context error", "oobd", "relevant", "error", ERROR),
     ),
     columns=by_frequency,
-    systems=("transformer",),
+    systems=("transformer", "stylized"),
 )
 
 
@@ -143,7 +161,7 @@ def crossover_page(question: str, config: CrossoverConfig, table: pd.DataFrame) 
     return Page(
         title=WORDS.title,
         question=question,
-        systems=("transformer", "copying", "tabular"),
+        systems=("transformer", "stylized", "copying", "tabular"),
         figures=(*([figure] if figure else []), HANDOVER),
         terms=WORDS.terms,
         blocks=(Block("Predicted and measured N*", tuple(crossover_tables(table).items())),),

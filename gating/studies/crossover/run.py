@@ -6,29 +6,35 @@ from functools import partial
 import torch
 from torch import nn
 
+from gating.gates.learned import MLPGate
+from gating.gates.stylized import StylizedModel
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
+from gating.predictors.in_context import SoftmaxSimilarity
+from gating.predictors.in_weight import InWeightMLP
 from gating.results.table import make_table
 from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.crossover.measure import count_rows, transformer_rows
+from gating.studies.crossover.measure import count_rows, trained_rows
 from gating.studies.replicas import Replica, input_shape, sampler_of
 from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
-__all__ = ["ROWS", "TRAINED", "ensemble", "keep_counts", "keep_measures"]
+__all__ = ["ROWS", "SYSTEMS", "ensemble", "keep_counts", "keep_measures"]
 
-TRAINED, ROWS = "train/transformer", "rows"
+ROWS = "rows"
+SYSTEMS = ("transformer", "stylized")
+"""Systems that are trained on the same sequences, in the same way."""
 
 
-def ensemble(config: CrossoverConfig) -> Ensemble[Replica]:
-    """All Transformers of the study."""
+def ensemble(config: CrossoverConfig, system: str) -> Ensemble[Replica]:
+    """All models of a system."""
     shared = {"transformer": as_plain(config.transformer), "training": as_plain(config.transformer_training)}
-    return Ensemble("transformer", config.replicas, partial(_trainer, config), shared, shape=input_shape)
+    return Ensemble(system, config.replicas, partial(_trainer, config, system), shared, shape=input_shape)
 
 
 def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resources: Resources) -> None:
@@ -36,29 +42,34 @@ def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resou
     place.save_table(ROWS, make_table(count_rows(config, spec)))
 
 
-def build(config: CrossoverConfig, replicas: Sequence[Replica]) -> nn.Module:
-    """Transformers with their initial values."""
-    spec, rngs = replicas[0].distribution, generators([r.init_seed for r in replicas])
-    return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(config.transformer))
+def build(config: CrossoverConfig, system: str, replicas: Sequence[Replica]) -> nn.Module:
+    """Models with their initial values; a stylized model's perceptrons are as wide as the Transformer's."""
+    spec, rngs, shape = replicas[0].distribution, generators([r.init_seed for r in replicas]), config.transformer
+    if system == "transformer":
+        return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(shape))
+    hidden = max(1, round(shape.width * shape.mlp_factor))
+    g = InWeightMLP(spec.dim, spec.n_classes, hidden=hidden, rngs=rngs)
+    gate = MLPGate(spec.dim, spec.context_length, inputs="query_and_context", hidden=hidden, rngs=rngs)
+    return StylizedModel(g, SoftmaxSimilarity(spec.n_classes, len(replicas)), gate)
 
 
 def _trainer(
-    config: CrossoverConfig, place: Place, resources: Resources, replicas: Sequence[Replica]
+    config: CrossoverConfig, system: str, place: Place, resources: Resources, replicas: Sequence[Replica]
 ) -> Trainer[Replica]:
     """What trains some replicas."""
     device, settings = torch.device(resources.device), config.transformer_training
     source = partial(sampler_of, cover_classes=False, device=device)
-    return Trainer(place, replicas, partial(build, config), source, settings, device=device)
+    return Trainer(place, replicas, partial(build, config, system), source, settings, device=device)
 
 
-def keep_measures(config: CrossoverConfig, first: int, place: Place, resources: Resources) -> None:
-    """Keeps errors and gates of the replicas of one `p_high` and one N at every checkpoint."""
-    mine, trained = config.replicas[first : first + config.n_seeds], Trained(place, ensemble(config))
+def keep_measures(config: CrossoverConfig, system: str, first: int, place: Place, resources: Resources) -> None:
+    """Keeps errors and gates of a system's replicas of one `p_high` and one N at every checkpoint."""
+    mine, trained = config.replicas[first : first + config.n_seeds], Trained(place, ensemble(config, system))
 
     def checkpoints() -> Iterator[tuple[int, nn.Module]]:
         for step in config.transformer_training.checkpoint_steps:
-            model = build(config, mine).requires_grad_(False)
+            model = build(config, system, mine).requires_grad_(False)
             model.load_state_dict(trained.load(step, mine))
             yield step, model
 
-    place.save_table(ROWS, make_table(transformer_rows(config, mine, checkpoints())))
+    place.save_table(ROWS, make_table(trained_rows(config, system, mine, checkpoints())))

@@ -26,7 +26,7 @@ __all__ = ["Crossover"]
 class Crossover(Study[CrossoverConfig]):
     """At which number N* of training sequences do weights take over a rare class, and is N* inverse to its frequency?
 
-    Theory says so; N* is measured of counted labels and of Transformers.
+    Theory says so; N* is measured of counted labels, of Transformers, and of stylized models, which predict these.
     """
 
     config = CrossoverConfig
@@ -36,16 +36,17 @@ class Crossover(Study[CrossoverConfig]):
         theory_rows(config)
 
     def ensembles(self, config: CrossoverConfig) -> Iterator[Ensemble[Replica]]:
-        """The Transformers."""
-        yield run.ensemble(config)
+        """The Transformers, and the stylized models that predict them."""
+        yield from (run.ensemble(config, system) for system in run.SYSTEMS)
 
     def parts(self, config: CrossoverConfig) -> Iterator[Part]:
         """Labels counted for each `p_high`, and measures of each `p_high` and N."""
         for spec in config.settings:
             yield Part(f"count/{spec.p_high}", partial(run.keep_counts, config, spec))
-        for first, replica in list(enumerate(config.replicas))[:: config.n_seeds]:
-            name = f"measure/{replica.distribution.p_high}-{replica.n_sequences}"
-            yield Part(name, partial(run.keep_measures, config, first), after=(run.TRAINED,))
+        for system in run.SYSTEMS:
+            for first, replica in list(enumerate(config.replicas))[:: config.n_seeds]:
+                name = f"measure/{system}/{replica.distribution.p_high}-{replica.n_sequences}"
+                yield Part(name, partial(run.keep_measures, config, system, first), after=(f"train/{system}",))
 
     def rows(self, config: CrossoverConfig, work: Place) -> pd.DataFrame:
         """Predicted N*, and the measured curves that cross."""
@@ -70,7 +71,7 @@ class Crossover(Study[CrossoverConfig]):
     def estimate(self, config: CrossoverConfig, resources: Resources) -> Estimate:
         """Time from a few steps of one group, where a test sequence takes a third of one in training."""
         (counted, parameters, tests), settings, replicas = _sizes(config), config.transformer_training, config.replicas
-        step = seconds_per_step(run.ensemble(config), resources)
+        step = sum(seconds_per_step(run.ensemble(config, system), resources) for system in run.SYSTEMS)
         checkpoints = len(settings.checkpoint_steps)
         training = step * len(replicas) * (settings.steps + tests * checkpoints / settings.batch_size / 3)
         labels = config.tabular_seeds * sum(counted) + sum(each.n_sequences for each in replicas)

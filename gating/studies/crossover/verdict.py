@@ -61,6 +61,9 @@ def _weights(parts: Parts | None) -> Iterator[str]:
     else:
         yield f"{what} {_span(ratio, interval)} times the predicted N*{_alike(ratio)}."
     yield f"{crossed[:1].upper()}{crossed[1:]}"
+    over = _reached(parts["stylized ratio"])
+    if not over.empty:
+        yield f"N* is {_span(over, interval)} times that of a stylized model, trained likewise{_alike(over)}."
     yield _slope(parts)
 
 

@@ -66,6 +66,26 @@ def test_every_onset_is_found_where_its_curve_crosses(onset):
     assert found(table, f"exponent_{onset.key}")["value"].tolist() == pytest.approx([-1.0])
 
 
+@pytest.mark.parametrize("key", ["gate", "error_level"])
+def test_stylized_models_are_a_prediction_and_ratios_are_seed_by_seed(key):
+    """Transformers cross at 4 and 16, stylized models at 2 and 4 of 1 / q: ratios of 2 and 4, whose mean is sqrt 8."""
+    table, twin = synthetic({0: 4.0, 1: 16.0}), synthetic({0: 2.0, 1: 4.0})
+    twin = twin[twin["system"] == "transformer"].assign(system="stylized")
+    both = make_table(pd.concat([table, twin], ignore_index=True))
+    sizes = found(both, f"crossover_{key}", kind="predicted")
+    np.testing.assert_allclose(sizes["value"], np.sqrt(8) / np.array([0.04, 0.02, 0.01]), rtol=1e-6)
+    assert sizes["reached"].tolist() == [2, 2, 2]
+    ratios = found(both, f"crossover_ratio_{key}", kind="predicted")
+    np.testing.assert_allclose(ratios["value"], np.sqrt(8), rtol=1e-6)
+    assert ((ratios["low"] < 2) & (ratios["high"] > 4)).all()
+    assert found(both, f"exponent_{key}", kind="predicted")["value"].tolist() == pytest.approx([-1.0])
+    measured = (found(each, f"crossover_{key}").reset_index(drop=True) for each in (both, table))
+    pd.testing.assert_frame_equal(*measured)
+    assert found(table, f"crossover_{key}", kind="predicted").empty
+    never = make_table(pd.concat([table, twin.assign(value=twin["value"].where(twin["seed"] == 0, 0.5))]))
+    assert found(never, f"crossover_ratio_{key}", kind="predicted")["low"].isna().all()
+
+
 @pytest.mark.parametrize("onset", ONSETS, ids=lambda onset: onset.key)
 def test_a_ratio_is_to_the_prediction_of_the_same_quantity_and_there_is_none_of_a_gate(onset):
     table = synthetic({0: 4.0, 1: 16.0})

@@ -58,9 +58,14 @@ def test_the_table_has_predictions_every_measured_curve_and_answers(whole):
     assert set(transformer.loc[transformer["measure"] == "effective_gate", "distribution"]) == {"oobd"}
     sizes = transformer.groupby("p_high")["n"].unique()
     assert {p_high: sorted(found) for p_high, found in sizes.items()} == {0.5: [8, 32], 0.8: [20, 80], 0.9: [40, 160]}
-    assert set(measured.loc[measured["kind"] == "measured", "system"]) == {"transformer", "tabular", "copying"}
+    assert set(measured.loc[measured["kind"] == "measured", "system"]) == {
+        "transformer", "stylized", "tabular", "copying"
+    }  # fmt: skip
     assert not table.duplicated(key_names(table)).any()
-    found = table[table["answer"] & table["seeds"].notna()]
+    predicted = table[table["answer"] & (table["kind"] == "predicted")]
+    assert set(predicted["system"]) == {"stylized"}
+    assert {"crossover_gate", "crossover_error_level"} <= set(predicted["measure"])
+    found = table[table["answer"] & table["seeds"].notna() & (table["kind"] == "measured")]
     assert set(found["measure"]) == {f"crossover_{key}" for key in ("error", "log_loss", "gate", "error_level")}
     assert (found.groupby(["measure", "p_high"]).size() == found["measure"].map(
         lambda name: 1 if name in ("crossover_error", "crossover_log_loss") else 2).groupby(
@@ -192,7 +197,7 @@ def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):
     flags = ["--preset", "quick", "--low_queries", "[8, 16]", "--p_high", "[0.6, 0.9]", "--n_seeds", "2"]
     assert main(["crossover", *flags, "--out", str(tmp_path / "run"), "--workers", "1", "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "7 parts" in said
+    assert "12 parts" in said
     assert "nan" not in said
     assert not (tmp_path / "run").exists()
 

@@ -113,3 +113,12 @@ def test_it_says_what_the_table_supports_and_no_more(case):
 
 def test_noise_that_theory_does_not_see_is_named():
     assert "the Transformers' inputs have noise 0.2" in said(with_seeds(answered("error_level"), 3), CrossoverConfig())
+
+
+def test_a_stylized_model_that_was_trained_is_a_prediction_beside_the_theory_s():
+    table = answered("error_level")
+    ratios = table[table["measure"] == "crossover_ratio_error_level"]
+    twin = ratios.assign(system="stylized", kind="predicted", value=1.3, low=0.8, high=2.1)
+    both = said(make_table(pd.concat([table, twin], ignore_index=True)))
+    assert "N* is 1.3 [0.8, 2.1] times that of a stylized model" in both
+    assert "times that of a stylized model" not in said(table)
