@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gating.models.blocks import Block
@@ -13,6 +14,7 @@ from gating.models.construction_parts import (
     add_steps,
     ladder_of_logarithm,
     ladder_of_odds,
+    make_stream,
     write_head,
 )
 from gating.models.layers import generators
@@ -25,6 +27,7 @@ from theory.validation import (
     require_probability,
     require_reals,
     require_scalar,
+    require_within,
 )
 
 __all__ = ["Constants", "ConstructedTransformer"]
@@ -34,6 +37,9 @@ LONGEST_CONTEXT = 16
 
 LEAST_TEMPERATURE = 0.25
 """Below it attention would have to keep less for the query than rounding leaves visible."""
+
+LEAST_RANGE = 0.01
+"""Nats that knots are spread over either way when scores hardly differ."""
 
 LARGEST_LIKENESS = 0.999
 """Inner product of two centres up to which their steps are told apart."""
@@ -46,9 +52,10 @@ class Constants:
     """Sizes of the constructed weights: the error falls as `norm`, `sharpness` and `knots` grow and `floor` falls.
 
     Args:
-        norm: length M > 0 of a constant part of every token, beside which layer normalisation sees nothing else change.
-        sharpness: S > 0, by how many nats attention prefers the token it should see to any other; also the steepness
-            of the steps that recognise a class.
+        norm: length M in (0, 1e8] of a constant part of every token, beside which layer normalisation sees nothing
+            else change.
+        sharpness: S in (0, 1e8], by how many nats attention prefers the token it should see to any other; also the
+            steepness of the steps that recognise a class.
         knots: hidden units, at least 2, that interpolate one logarithm.
         floor: probability in (0, 1) below which the logarithm of a mixture is flat.
 
@@ -67,7 +74,8 @@ class Constants:
 
     def __post_init__(self) -> None:
         for name in ("norm", "sharpness"):
-            require_scalar(name, require_positive(name, getattr(self, name)))
+            within = require_within(name, getattr(self, name), "in (0, 1e8]", lambda x: (x > 0) & (x <= 1e8))
+            require_scalar(name, within)
         require_scalar("floor", require_probability("floor", self.floor, above_zero=True, below_one=True))
         require_integer("knots", self.knots, least=2, most=2**14)
 
@@ -87,7 +95,7 @@ class ConstructedTransformer(nn.Module):
     with the scores of h; the perceptron takes logarithms. Double precision; one replica.
 
     Args:
-        centres: unit vectors, no two alike, shape (K, p).
+        centres: unit vectors, shape (K, p); inner products of two are at most 0.999.
         table: probabilities g of each centre's labels, shape (K, C).
         gate_weight: a, shape (p,).
         gate_offset: b.
@@ -118,9 +126,9 @@ class ConstructedTransformer(nn.Module):
 
     def __init__(
         self,
-        centres: Tensor,
-        table: Tensor,
-        gate_weight: Tensor,
+        centres: ArrayLike,
+        table: ArrayLike,
+        gate_weight: ArrayLike,
         gate_offset: float,
         temperature: float,
         context_length: int,
@@ -134,17 +142,17 @@ class ConstructedTransformer(nn.Module):
         tau = require_scalar("temperature", require_positive("temperature", temperature))
         if tau < LEAST_TEMPERATURE:
             raise ValueError(f"`temperature` must be at least {LEAST_TEMPERATURE}; got {tau!r}")
-        centres = _unit_rows(centres)
-        table = _distributions(table, len(centres))
+        means = _unit_rows(centres)
+        laws = _distributions(table, len(means))
         a = torch.from_numpy(require_reals("gate_weight", gate_weight))
-        if a.shape != centres[0].shape:
-            raise ValueError(f"`gate_weight` must have shape {tuple(centres[0].shape)}; got {tuple(a.shape)}")
+        if a.shape != means[0].shape:
+            raise ValueError(f"`gate_weight` must have shape {tuple(means[0].shape)}; got {tuple(a.shape)}")
         b = require_scalar("gate_offset", require_reals("gate_offset", gate_offset))
-        stream = _stream(len(centres[0]), table.shape[1], length, constants.norm)
-        hidden = max(constants.knots + 2 * len(centres) + 2, constants.knots * table.shape[1])
+        stream = _stream(len(means[0]), laws.shape[1], length, constants.norm)
+        hidden = max(constants.knots + 2 * len(means) + 2, constants.knots * laws.shape[1])
         self.transformer = Transformer(
             stream.width,
-            table.shape[1],
+            laws.shape[1],
             length,
             heads=HEADS,
             width=stream.width,
@@ -155,7 +163,7 @@ class ConstructedTransformer(nn.Module):
             for name, parameter in self.transformer.named_parameters():
                 if not name.endswith("scale"):
                     parameter.zero_()
-            _Writing(self.transformer, stream, constants, length, tau).write(centres, table, a, b)
+            _Writing(self.transformer, stream, constants, length, tau).write(means, laws, a, b)
         self.register_buffer("input_map", stream["input"].T.clone())
         self.register_buffer("input_shift", constants.norm * stream["is_input"][:, 0])
 
@@ -173,7 +181,7 @@ class ConstructedTransformer(nn.Module):
 
 def _stream(dim: int, n_labels: int, length: int, norm: float) -> Stream:
     flags = dict.fromkeys(["is_input", "is_label", "is_query", "kept", "rival"], 1)
-    return Stream(
+    return make_stream(
         {"input": dim, "copy": dim, "label": n_labels, "mixture": n_labels, "logit": n_labels, **flags},
         length + 1,
         norm,
@@ -238,7 +246,7 @@ class _Writing:
     def _look_up(self, block: Block, centres: Tensor, table: Tensor) -> None:
         """Perceptron of block 1: ln(sum_l exp(2 x x_l / tau) / L) from what was kept, and g from steps."""
         stream = self.stream
-        rivals = ladder_of_odds(2 / self.tau, self.constants.knots)
+        rivals = ladder_of_odds(max(2 / self.tau, LEAST_RANGE), self.constants.knots)
         after = add_ladder(block, 0, stream.read("kept"), rivals, stream["rival"])
         after = add_steps(block, after, self._is_query, 0.0, self.constants.sharpness, stream["is_query"].T)
         nearest = (centres @ centres.T).fill_diagonal_(0.0).max().item()  # 0 is what labels' tokens show
@@ -272,7 +280,7 @@ def _require_unit(name: str, vectors: Tensor) -> None:
         raise ValueError(f"`{name}` must be unit vectors; got lengths {lengths.min().item()} to {lengths.max().item()}")
 
 
-def _unit_rows(centres: Tensor) -> Tensor:
+def _unit_rows(centres: ArrayLike) -> Tensor:
     rows = torch.from_numpy(require_reals("centres", centres))
     if rows.dim() != 2 or not rows.numel():
         raise ValueError(f"`centres` must be a table of unit vectors, at least one; got shape {tuple(rows.shape)}")
@@ -284,7 +292,7 @@ def _unit_rows(centres: Tensor) -> Tensor:
     return rows
 
 
-def _distributions(table: Tensor, n_classes: int) -> Tensor:
+def _distributions(table: ArrayLike, n_classes: int) -> Tensor:
     rows = torch.from_numpy(require_probability("table", table))
     if rows.dim() != 2 or len(rows) != n_classes:
         raise ValueError(f"`table` must have one row per centre, {n_classes}; got shape {tuple(rows.shape)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,51 +13,67 @@ from gating.models.attention import Attention
 from gating.models.blocks import Block
 from gating.models.transformer import sinusoidal_positions
 
-__all__ = ["Ladder", "Stream", "add_ladder", "add_steps", "ladder_of_logarithm", "ladder_of_odds", "write_head"]
+__all__ = [
+    "Ladder",
+    "Stream",
+    "add_ladder",
+    "add_steps",
+    "ladder_of_logarithm",
+    "ladder_of_odds",
+    "make_stream",
+    "write_head",
+]
 
 EDGE = 6
 """Knots beyond the ends of an interval, so that kinks are rounded alike everywhere inside."""
 
 
+@dataclass(frozen=True)
 class Stream:
     """Orthonormal directions of the stream, none of which positions or the mean of a token enter.
 
-    Args:
-        sizes: number of directions of each name.
-        n_positions: positions in use.
-        norm: length of the part of every token that never changes; layer normalisation is taken to divide by
-            ``norm / width ** 0.5``.
-
     Attributes:
-        width: the least even one that has room for everything, and for positions and a flag in each of two heads.
+        width: of the stream.
+        scale: what layer normalisation is taken to divide by.
         places: columns, of which number t has the inner product 1 with position t and 0 with every other position.
-
-    Example:
-        >>> stream = Stream({"input": 2, "label": 3}, n_positions=2, norm=100.0)
-        >>> stream.width, tuple(stream["label"].shape)
-        (8, (8, 3))
+        directions: of each name, as columns.
     """
 
-    def __init__(self, sizes: dict[str, int], n_positions: int, norm: float):
-        room = max(sum(sizes.values()) + n_positions + 1, 2 * (n_positions + 1))
-        self.width = room + room % 2
-        self.scale = norm / math.sqrt(self.width)
-        positions = sinusoidal_positions(n_positions, self.width).double()
-        left, lengths, right = torch.linalg.svd(positions - positions.mean(-1, keepdim=True), full_matrices=False)
-        self.places = right.T / lengths @ left.T
-        taken = torch.cat([torch.ones_like(right[:1]), right]).T
-        free = torch.linalg.qr(taken, mode="complete").Q[:, n_positions + 1 :]
-        self._directions = dict(
-            zip(sizes, free[:, : sum(sizes.values())].split(list(sizes.values()), dim=1), strict=True)
-        )
+    width: int
+    scale: float
+    places: Tensor
+    directions: dict[str, Tensor]
 
     def __getitem__(self, name: str) -> Tensor:
         """Directions of a name as columns, (width, n): what a map writes along."""
-        return self._directions[name]
+        return self.directions[name]
 
     def read(self, name: str) -> Tensor:
         """Weights that read the coordinates along a name from a normalised token, (width, n)."""
         return self.scale * (self.places if name == "places" else self[name])
+
+
+def make_stream(sizes: dict[str, int], n_positions: int, norm: float) -> Stream:
+    """The narrowest stream with room for everything, and for positions and a flag in each of two heads.
+
+    Args:
+        sizes: number of directions of each name.
+        n_positions: positions in use.
+        norm: length of the part of every token that never changes.
+
+    Example:
+        >>> stream = make_stream({"input": 2, "label": 3}, n_positions=2, norm=100.0)
+        >>> stream.width, tuple(stream["label"].shape)
+        (8, (8, 3))
+    """
+    room = max(sum(sizes.values()) + n_positions + 1, 2 * (n_positions + 1))
+    width = room + room % 2
+    positions = sinusoidal_positions(n_positions, width).double()
+    left, lengths, right = torch.linalg.svd(positions - positions.mean(-1, keepdim=True), full_matrices=False)
+    taken = torch.cat([torch.ones_like(right[:1]), right]).T
+    free = torch.linalg.qr(taken, mode="complete").Q[:, n_positions + 1 :]
+    named = dict(zip(sizes, free[:, : sum(sizes.values())].split(list(sizes.values()), dim=1), strict=True))
+    return Stream(width, norm / math.sqrt(width), right.T / lengths @ left.T, named)
 
 
 def write_head(
