@@ -46,6 +46,7 @@ from gating.gates.predictor_weights import PredictorWeights
 from gating.gates.stylized import StylizedModel
 from gating.models.attention import Attention, Rotary
 from gating.models.blocks import Block
+from gating.models.construction import Constants, ConstructedTransformer
 from gating.models.decoder import Decoder, ItemDecoder, RegressionDecoder, UrnDecoder
 from gating.models.layers import LayerNorm, Linear, generators
 from gating.models.transformer import Transformer, sinusoidal_positions
@@ -159,6 +160,11 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     ItemDecoder: {"dim": 4, "length": 3, **SHAPE},
     RegressionDecoder: {"dim": 4, "length": 3, **SHAPE},
     UrnDecoder: {"dim": 4, "length": 3, **SHAPE},
+    Constants: {"norm": 1e4, "sharpness": 40.0, "knots": 100, "floor": 1e-6},
+    ConstructedTransformer: {
+        "centres": [[1.0, 0.0]], "table": [[0.5, 0.5]], "gate_weight": [1.0, 0.0], "gate_offset": 0.0,
+        "temperature": 1.0, "context_length": 2, "constants": Constants(knots=10),
+    },
     Transformer: {"dim": 8, "n_labels": 3, "context_length": 1, **SHAPE},
     ClassMixtureSampler: {
         "distributions": [SPEC], "n_sequences": [100], "data_seeds": [0], "cover_classes": True, "device": "cpu",
