@@ -133,7 +133,7 @@ def test_phases_over_two_fields_of_the_data_with_words_for_values(tmp_path, caps
              "`json` must be true or false; got 'maybe'"],
         ),
         (
-            ["bounds", "--distribution.label_noise", "0.9", "--n_sequences", "[10]", "--measures", "[error]"],
+            ["bounds", "--distribution.label_noise", "0.8999", "--n_sequences", "[1000000]", "--measures", "[error]"],
             ["`label_noise`"],
         ),
     ],
