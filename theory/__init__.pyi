@@ -13,11 +13,7 @@ from theory.phases import RiskBounds as RiskBounds, risk_bounds as risk_bounds
 from theory.noisy_inputs import noisy_input_crossover as noisy_input_crossover, noisy_input_error as noisy_input_error
 
 # statements of the literature, as printed
-from theory.published import (
-    corollary_1 as corollary_1,
-    corollary_1_tightened as corollary_1_tightened,
-    proposition_1 as proposition_1,
-)
+from theory.published import corollary_1 as corollary_1, proposition_1 as proposition_1
 
 # where weights overtake the context: certified phases, crossovers
 from theory.crossovers import (

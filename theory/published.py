@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from theory.validation import Floats, require_count, require_nonnegative, require_probability
 
-__all__ = ["corollary_1", "corollary_1_tightened", "proposition_1"]
+__all__ = ["corollary_1", "proposition_1"]
 
 
 def proposition_1(n_labels_seen: ArrayLike, n_labels: int, *, entropy: ArrayLike = 0.0) -> Floats:
@@ -43,7 +43,13 @@ def proposition_1(n_labels_seen: ArrayLike, n_labels: int, *, entropy: ArrayLike
 
 
 def corollary_1(
-    length: ArrayLike, irrelevant: ArrayLike, n_labels: int, *, similarity: ArrayLike, floor: ArrayLike
+    length: ArrayLike,
+    irrelevant: ArrayLike,
+    n_labels: int,
+    *,
+    similarity: ArrayLike,
+    floor: ArrayLike,
+    tightened: bool = False,
 ) -> tuple[Floats, Floats]:
     r"""Lower and upper bound of the cross-entropy of a softmax over a context with k irrelevant labels.
 
@@ -55,15 +61,19 @@ def corollary_1(
     as k = 0 in one place) they are :math:`1 - \epsilon` and :math:`\ln 1/\epsilon`. A program of the authors' leaves
     :math:`\epsilon(C-1)` out of the lower bound.
 
+    Tightened, the lower one is :math:`-\ln(1 - u) \ge u`, with u the printed bound: the right label has at most
+    :math:`1 - u`. Both ends are then attained, by exponents :math:`\pm\sqrt B` and by equal ones.
+
     Args:
         length: L, pairs in the context, whole numbers >= 1.
         irrelevant: k, those with another label than the query's, in 0 .. L; broadcast.
         n_labels: C >= 2.
         similarity: B >= 0; broadcast.
         floor: :math:`\epsilon`, the least probability of a label, in [0, 1/C]; broadcast.
+        tightened: whether the lower bound is the larger one.
 
     Returns:
-        Both bounds, nats.
+        Both bounds, nats, in the broadcast shape.
 
     Raises:
         ValueError: an argument outside its set.
@@ -71,48 +81,11 @@ def corollary_1(
     Example:
         >>> [round(float(end), 4) for end in corollary_1(4, 2, 10, similarity=1.0, floor=0.001)]
         [0.127, 0.7012]
-
-    Source: Chan et al. (2025), Corollary 1.
-    """
-    wrong, right, share = _shares(length, irrelevant, n_labels, similarity, floor)
-    return np.asarray(wrong), np.asarray(-np.log(share)) + 0 * right
-
-
-def corollary_1_tightened(
-    length: ArrayLike, irrelevant: ArrayLike, n_labels: int, *, similarity: ArrayLike, floor: ArrayLike
-) -> tuple[Floats, Floats]:
-    r"""The same two bounds with :math:`-\ln(1 - u)` in place of u as the lower one.
-
-    The right label has at most :math:`1 - u`, with u the printed bound, so the cross-entropy is at least
-    :math:`-\ln(1 - u) \ge u`. Both ends are attained: by exponents :math:`\pm\sqrt B`, and by equal ones.
-
-    Args:
-        length: L, as for `corollary_1`.
-        irrelevant: k.
-        n_labels: C.
-        similarity: B.
-        floor: :math:`\epsilon`.
-
-    Returns:
-        Both bounds, nats.
-
-    Raises:
-        ValueError: an argument outside its set.
-
-    Example:
-        >>> [round(float(end), 4) for end in corollary_1_tightened(4, 2, 10, similarity=1.0, floor=0.001)]
+        >>> [round(float(end), 4) for end in corollary_1(4, 2, 10, similarity=1.0, floor=0.001, tightened=True)]
         [0.1358, 0.7012]
 
-    Source: Chan et al. (2025), Corollary 1; :math:`-\ln(1 - u) \ge u`.
+    Source: Chan et al. (2025), Corollary 1; tightened by :math:`-\ln(1 - u) \ge u`.
     """
-    _, right, share = _shares(length, irrelevant, n_labels, similarity, floor)
-    return np.asarray(-np.log(right)), np.asarray(-np.log(share)) + 0 * right
-
-
-def _shares(
-    length: ArrayLike, irrelevant: ArrayLike, n_labels: int, similarity: ArrayLike, floor: ArrayLike
-) -> tuple[Floats, Floats, Floats]:
-    """Least probability of wrong labels; most of the right one; and that with equal similarities."""
     pairs, other = require_count("length", length, least=1), require_count("irrelevant", irrelevant)
     if (other > pairs).any():
         raise ValueError(f"`irrelevant` must be at most `length`; got {irrelevant!r} and {length!r}")
@@ -120,7 +93,9 @@ def _shares(
     if (least * labels > 1).any():
         raise ValueError(f"`floor` must be in [0, 1 / n_labels]; got {floor!r} with {n_labels} labels")
     odds = np.exp(-2 * np.sqrt(require_nonnegative("similarity", similarity)))  # of an irrelevant token at the least
-    kept, share = 1 - least * labels, other * odds / (other * odds + (pairs - other))
+    kept, foreign = 1 - least * labels, other * odds / (other * odds + (pairs - other))
     with np.errstate(divide="ignore"):
-        wrong = kept * share + least * (labels - 1)
-        return wrong, kept * (1 - share) + least, kept * (pairs - other) / pairs + least
+        lower = -np.log(kept * (1 - foreign) + least) if tightened else kept * foreign + least * (labels - 1)
+        upper = -np.log(kept * (pairs - other) / pairs + least)
+    low, high = np.broadcast_arrays(lower, upper)
+    return low, high

@@ -5,7 +5,7 @@ import pytest
 
 from theory import in_weight
 from theory.labels import label_law
-from theory.published import corollary_1, corollary_1_tightened, proposition_1
+from theory.published import corollary_1, proposition_1
 
 
 def test_1_16_proposition_1_is_the_mean_over_rounds_and_above_the_last() -> None:
@@ -40,7 +40,7 @@ def test_2_13_corollary_1_holds_on_ten_thousand_softmaxes_and_its_tightened_ends
         length, k, n_labels, similarity, floor, loss = random_softmax(generator)
         bounds = {"similarity": similarity, "floor": floor}
         low, high = corollary_1(length, k, n_labels, **bounds)
-        tight, same = corollary_1_tightened(length, k, n_labels, **bounds)
+        tight, same = corollary_1(length, k, n_labels, **bounds, tightened=True)
         assert low <= tight + 1e-12
         assert tight <= loss + 1e-9
         assert loss <= high + 1e-9

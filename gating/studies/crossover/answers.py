@@ -123,18 +123,15 @@ def answer_rows(table: pd.DataFrame) -> Iterator[Row]:
 def _stylized_rows(onset: Onset, table: pd.DataFrame, frequency: pd.Series, place: Row) -> Iterator[Row]:
     """N* of the stylized models, trained on the same sequences for as many steps, as a prediction of the Transformers',
     and the Transformers' over it, seed by seed."""
-    found = dict(_curves(onset._replace(system="stylized"), table))
+    stylized_curves = dict(_curves(onset._replace(system="stylized"), table))
     for step, curves in _curves(onset, table):
-        same = [p_high for p_high in curves if p_high in found.get(step, {})]
+        same = [p_high for p_high in curves if p_high in stylized_curves.get(step, {})]
         if not same:
             continue
         mine = {**place, "kind": "predicted", "system": "stylized", "step": step}
-        theirs = [found[step][p_high] for p_high in same]
+        theirs = [stylized_curves[step][p_high] for p_high in same]
         ends, reached, already = _over_seeds(frequency[same].to_numpy(), theirs)
-        trained, stylized = (
-            np.stack([crossing(n, excess) for n, excess in each], axis=-1)
-            for each in ([curves[p_high] for p_high in same], theirs)
-        )
+        trained, stylized = _crossings([curves[p_high] for p_high in same]), _crossings(theirs)
         both = np.isfinite(trained) & np.isfinite(stylized) & (trained > 0) & (stylized > 0)
         ratios = geometric_mean_interval(np.where(both, trained / np.where(both, stylized, 1.0), np.inf).T)
         for k, p_high in enumerate(same):
@@ -171,10 +168,15 @@ def _curves(onset: Onset, table: pd.DataFrame) -> Iterator[tuple[Any, dict[Any, 
             yield step, curves
 
 
+def _crossings(curves: list[Curve]) -> Floats:
+    """Crossovers of seeds, shape (S, F)."""
+    return np.stack([crossing(n, excess) for n, excess in curves], axis=-1)
+
+
 def _over_seeds(q: Floats, curves: list[Curve]) -> tuple[Floats, Any, Any]:
     """Crossovers of seeds: geometric mean and ends at each frequency, then of the exponent, (F + 1, 3); seeds that
     cross, (F,), and that already have."""
-    found = np.stack([crossing(n, excess) for n, excess in curves], axis=-1)
+    found = _crossings(curves)
     sizes, slope = geometric_mean_interval(found.T), mean_interval(power_law_exponent(q, found))
     ends = np.stack([np.append(of_size, of_slope) for of_size, of_slope in zip(sizes[:3], slope[:3], strict=True)], -1)
     return ends, sizes.seeds, (found == 0).sum(0)

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from simplexes import C, N, log_simplex
 
 from gating.gates.effective import effective_gate, effective_gate_squared
-
-N, C = 40, 6
-
-
-def log_simplex(rng: torch.Generator, *shape: int, spread: float = 2.0) -> torch.Tensor:
-    return (spread * torch.randn(*shape, generator=rng, dtype=torch.float64)).log_softmax(-1)
 
 
 @pytest.fixture
