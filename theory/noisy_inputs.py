@@ -25,9 +25,12 @@ from theory.validation import Floats, require_choice, require_count, require_pro
 __all__ = ["LEARNERS", "noisy_input_crossover", "noisy_input_error"]
 
 LEARNERS = ("bayes", "nearest_mean")
-NORMS, SCORES, COUNTS = 12, 200, 16
-"""Nodes of the query's norm, of the score of its own class, and of counts."""
+NORMS, SCORES, RATIO = 8, 200, 1.08
+"""Nodes of the query's norm and of the score of its own class, and ratio of the ends of a bin of counts."""
+CERTAIN = 1e6  # expected count from which on a count is that
 SPREAD = 7.0  # standard deviations that scores are integrated over
+FAR = 1e4
+"""Squared distance, in units of the variance, from which on a distance counts as normal; scipy's series fail later."""
 
 
 def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "bayes") -> Floats:
@@ -37,12 +40,14 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     its mean, or :math:`\ln q - \frac d2 \ln S - \|x - m\|^2 / 2S` with m and S the mean and variance of its next input
     given :math:`n_c`. A class never seen is answered uniformly.
 
+    Time grows with the square of the number of different frequencies.
+
     Numerical integration, absolute error below 1e-4 in d >= 4 dimensions and 5e-3 in fewer. Holds on average over
     Gaussian centres and independent counts.
 
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape.
-        spec: the data: classes, their frequencies, d and sigma > 0; other fields do not matter.
+        spec: the data: classes, their frequencies, d >= 2 and sigma > 0; other fields do not matter.
         learner: ``bayes`` or ``nearest_mean``.
 
     Returns:
@@ -61,6 +66,8 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     require_choice("learner", learner, LEARNERS)
     if not spec.input_noise > 0:
         raise ValueError(f"`spec.input_noise` must be > 0; got {spec.input_noise}: inputs without noise tell the class")
+    if spec.dim < 2:
+        raise ValueError(f"`spec.dim` must be >= 2; got {spec.dim}")
     n = require_count("n_inputs", n_inputs)
     kinds, place, members = np.unique(spec.frequencies, return_inverse=True, return_counts=True)
     found = [_risks(float(size), kinds, members.astype(np.float64), spec, learner) for size in n.ravel()]
@@ -132,31 +139,39 @@ def _risks(size: float, kinds: Floats, members: Floats, spec: ClassMixture, lear
     d, total = spec.dim, spec.input_noise**2 + 1 / spec.dim
     norms, weights = special.roots_hermitenorm(NORMS)
     squares = total * stats.chi2.ppf(special.ndtr(norms), d)
-    hits, top = np.zeros(len(kinds)), max(float(each.level.max()) for each in known if len(each.level))
+    never = np.array([(1 - q) ** size for q in kinds])
+    hits = np.zeros(len(kinds))
+    top = max((float(each.level.max()) for each in known if len(each.level)), default=0.0)
     for square, weight in zip(squares, weights / weights.sum(), strict=True):
-        own = [_own_scores(each, square, total, d) for each in known]
-        low, high = min(ends[0] for ends in own), max(ends[1] for ends in own)
-        depth = np.sqrt(top - high) + np.linspace(0, 1, SCORES) * (np.sqrt(top - low) - np.sqrt(top - high))
-        scores = top - depth**2  # the density of a squared distance is steep at 0, that of a distance is not
-        beaten = np.array([_beaten(each, scores, square, d) for each in known])  # by one rival of each kind
         for kind, each in enumerate(known):
+            if not len(each.level):
+                continue
+            low, high = _own_scores(each, square, total, d)
+            depth = np.sqrt(top - high) + np.linspace(0, 1, SCORES) * (np.sqrt(top - low) - np.sqrt(top - high))
+            scores = top - depth**2  # the density of a squared distance is steep at 0, that of a distance is not
+            beaten = np.array([_beaten(rival, scores, square, d) for rival in known])  # by one rival of each kind
             rivals = members - (np.arange(len(kinds)) == kind)
             survive = np.prod((1 - beaten) ** rivals[:, None], axis=0)
             density = _density(each, scores, square, total, d)
             hits[kind] += weight * np.trapezoid(density * survive * 2 * depth, depth)
-    never = np.array([(1 - q) ** size for q in kinds])
     return 1 - hits - never / spec.n_classes
 
 
-def _known(size: float, q: float, spec: ClassMixture, learner: str) -> _Known:
-    """Of the counts n >= 1 of a class; large ranges of counts are taken in bins of equal width."""
+def _counts(size: float, q: float) -> tuple[Floats, Floats]:
+    """Weights and values of the counts n >= 1 of a class, those that differ little taken together."""
+    if size * q > CERTAIN:
+        return np.ones(1), np.array([size * q])
     law = stats.binom(size, q)
     counts = np.arange(max(1, law.ppf(1e-7)), law.ppf(1 - 1e-7) + 1)
-    weight, n = law.pmf(counts), counts
-    if len(counts) > COUNTS:
-        bins = np.array_split(np.arange(len(counts)), COUNTS)
-        n = np.array([np.average(counts[part], weights=weight[part]) for part in bins])
-        weight = np.array([weight[part].sum() for part in bins])
+    mass = law.pmf(counts)
+    place = np.unique(np.floor(np.log(counts) / np.log(RATIO)), return_inverse=True)[1]
+    weight: Floats = np.bincount(place, mass).astype(np.float64)
+    return weight, np.bincount(place, mass * counts).astype(np.float64) / weight
+
+
+def _known(size: float, q: float, spec: ClassMixture, learner: str) -> _Known:
+    """Of the counts n >= 1 of a class."""
+    weight, n = _counts(size, q)
     d, noise = spec.dim, spec.input_noise**2
     if learner == "nearest_mean":
         half = np.full(len(n), 0.5)
@@ -177,8 +192,6 @@ def _own_scores(known: _Known, square: float, total: float, d: int) -> tuple[flo
     variance, centre = _conditional(known, square, total)
     middle, spread = np.sqrt(centre + d * variance), np.sqrt(variance)
     near, far = np.maximum(middle - SPREAD * spread, 0) ** 2, (middle + SPREAD * spread) ** 2
-    if not len(near):
-        return np.inf, -np.inf
     return float((known.level - far / (2 * known.width)).min()), float((known.level - near / (2 * known.width)).max())
 
 
@@ -187,7 +200,7 @@ def _density(known: _Known, scores: Floats, square: float, total: float, d: int)
     variance, centre = _conditional(known, square, total)
     squared = 2 * known.width * (known.level - scores[:, None])
     scaled = np.maximum(squared, 0) / variance
-    density = stats.ncx2.pdf(scaled, d, centre / variance) * 2 * known.width / variance
+    density = _distance_density(scaled, d, centre / variance) * 2 * known.width / variance
     return np.where(squared > 0, density, 0.0) @ known.weight
 
 
@@ -195,4 +208,24 @@ def _beaten(known: _Known, scores: Floats, square: float, d: int) -> Floats:
     """Probability that one class of this kind, seen at least once, has a larger score."""
     squared = 2 * known.width * (known.level - scores[:, None])
     scaled = np.maximum(squared, 0) / known.variance
-    return stats.ncx2.cdf(scaled, d, square / known.variance) @ known.weight
+    return _distance_probability(scaled, d, square / known.variance) @ known.weight
+
+
+def _distance_density(squared: Floats, d: int, centre: Floats) -> Floats:
+    """Density of a squared distance, of unit variance in d dimensions, from a point at squared distance `centre`."""
+    middle, spread = _far(d, centre)
+    root = np.sqrt(squared)
+    far = stats.norm.pdf(root, middle, spread) / (2 * np.maximum(root, np.finfo(float).tiny))
+    return np.where(centre > FAR, far, stats.ncx2.pdf(squared, d, np.minimum(centre, FAR)))
+
+
+def _distance_probability(squared: Floats, d: int, centre: Floats) -> Floats:
+    """Probability that such a squared distance is smaller."""
+    far = stats.norm.cdf(np.sqrt(squared), *_far(d, centre))
+    return np.where(centre > FAR, far, stats.ncx2.cdf(squared, d, np.minimum(centre, FAR)))
+
+
+def _far(d: int, centre: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the distance from a far point, from those of its square, which is steep there."""
+    square, variance = centre + d, 2 * d + 4 * centre
+    return np.sqrt(square) - variance / (8 * square**1.5), np.sqrt(variance / square) / 2
