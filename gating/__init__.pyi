@@ -6,6 +6,7 @@ from gating.runs.calls import (
     compare as compare,
     crossover as crossover,
     phases as phases,
+    predict as predict,
     regret as regret,
     strategies as strategies,
 )
@@ -28,6 +29,7 @@ from gating.studies.bounds.config import BoundsConfig as BoundsConfig
 from gating.studies.compare.config import CompareConfig as CompareConfig
 from gating.studies.crossover.config import CrossoverConfig as CrossoverConfig
 from gating.studies.phases.config import PhasesConfig as PhasesConfig
+from gating.studies.predict.config import PredictConfig as PredictConfig
 from gating.studies.regret.config import RegretConfig as RegretConfig
 from gating.studies.strategies.config import StrategiesConfig as StrategiesConfig
 from gating.training.schedule import TrainSettings as TrainSettings

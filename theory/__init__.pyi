@@ -19,6 +19,7 @@ from theory.published import corollary_1 as corollary_1, proposition_1 as propos
 from theory.crossovers import (
     Crossover as Crossover,
     crossover as crossover,
+    error_crossover as error_crossover,
     largest_label_noise as largest_label_noise,
     smallest_context as smallest_context,
     smallest_sample as smallest_sample,
@@ -27,7 +28,11 @@ from theory.phases import Comparison as Comparison, PhaseDiagram as PhaseDiagram
 
 # the best gate in hindsight
 from theory.gate_cells import GateCells as GateCells
-from theory.handover import handover_error as handover_error, optimal_handover as optimal_handover
+from theory.handover import (
+    handover_error as handover_error,
+    keeping_share as keeping_share,
+    optimal_handover as optimal_handover,
+)
 from theory.oracle import OracleGate as OracleGate, SolverError as SolverError, oracle_gate as oracle_gate
 from theory.oracle_mixtures import OracleWeights as OracleWeights, oracle_weights as oracle_weights
 from theory.simplex import SimplexWeights as SimplexWeights, simplex_weights as simplex_weights

@@ -1,6 +1,7 @@
 """When in-weight overtakes in-context as training sequences grow, and which settings put a class in a phase."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,12 +9,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.curves import in_weight_risk
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import LARGEST_WHOLE
 from theory.phases import ICL, IWL, Comparison, RiskBounds, risk_bounds
-from theory.validation import Floats, require_choice, require_count, require_probability
+from theory.validation import Floats, require_choice, require_count, require_probability, require_scalar
 
-__all__ = ["Crossover", "crossover", "largest_label_noise", "smallest_context", "smallest_sample"]
+__all__ = ["Crossover", "crossover", "error_crossover", "largest_label_noise", "smallest_context", "smallest_sample"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,36 @@ def smallest_sample(spec: ClassMixture, group: str, phase: int, compare: Compari
     """
     _check(spec, group, phase)
     return _smallest(spec, group, compare, lambda risk: risk.phases == phase)
+
+
+def error_crossover(spec: ClassMixture, group: str, level: float) -> float:
+    r"""Smallest N at which the exact expected error of label counts, the class known, is at most a level.
+
+    By bisection over whole numbers; holds where the error does not rise with N. Infinite where 2^53 is not enough.
+
+    Args:
+        spec: the data.
+        group: ``high``, ``low`` or ``all``, not empty; the mean over its classes.
+        level: error, in [0, 1].
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> error_crossover(ClassMixture(p_high=0.9), "low", 0.5)  # (1 - q)^N 0.9 <= 0.5
+        30.0
+
+    Source: statement 1.4, inverted.
+    """
+    require_choice("group", group, [name for name in GROUPS if len(spec.group(name))])
+    wanted = require_scalar("level", require_probability("level", level))
+
+    def reached(n: int) -> bool:
+        risk = in_weight_risk(spec, n, "error", "ibd", cover_classes=False)
+        return bool(spec.group_mean(risk, group) <= wanted)
+
+    found = bisect_left(range(LARGEST_WHOLE + 1), True, key=reached)
+    return float(found) if found <= LARGEST_WHOLE else np.inf
 
 
 def largest_label_noise(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.validation import Floats, require_probability
 
-__all__ = ["Handover", "handover_error", "optimal_handover", "teaching_share"]
+__all__ = ["Handover", "handover_error", "keeping_share", "optimal_handover", "teaching_share"]
 
 
 class Handover(NamedTuple):
@@ -94,6 +94,34 @@ def handover_error(p: ArrayLike) -> Floats:
     """
     right = require_probability("p", p)
     return np.asarray((1 - right) / (1 - right / 2))
+
+
+def keeping_share(delta: ArrayLike) -> Floats:
+    r"""Share of rows that the context answers from which on the best gate keeps copying,
+    :math:`(1 - \delta)/(1 - \delta/2)`.
+
+    The inverse of :func:`handover_error`: with a larger share, weights that miss :math:`\delta` do not win where the
+    context does not answer. 1 once the weights miss nothing: no share below all rows keeps reading for ever.
+
+    Exact, for a g that gives none of its :math:`\delta` to the copied label.
+
+    Args:
+        delta: probability that g does not give to the true label, in [0, 1].
+
+    Returns:
+        The share, in [0, 1].
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> keeping_share([0.0, 0.5, 1.0]).round(4).tolist()
+        [1.0, 0.6667, 0.0]
+
+    Source: statement 3.12.
+    """
+    missed = require_probability("delta", delta)
+    return np.asarray((1 - missed) / (1 - missed / 2))
 
 
 def teaching_share(alpha: ArrayLike, g: ArrayLike, h: ArrayLike) -> Floats:

@@ -15,7 +15,7 @@ from gating.validation import holds_numbers
 from theory.fields import shown
 from theory.label_votes import TIE
 
-__all__ = ["Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows"]
+__all__ = ["Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows", "mean_rows"]
 
 Row = dict[str, Any]
 
@@ -87,7 +87,7 @@ def loss_rows(log_p: dict[str, Tensor], test_set: TestSet, by_condition: list[Co
     for distribution, sequences in test_set.sequences.items():
         law = test_set.label_distribution[distribution]
         for measure, values in answer_measures(log_p[distribution], sequences.target, law).items():
-            yield from _mean_rows(distribution, measure, values, test_set.evaluation_per_cell, by_condition)
+            yield from mean_rows(distribution, measure, values, test_set.evaluation_per_cell, by_condition)
 
 
 def gate_rows(
@@ -143,7 +143,7 @@ def mean_gate_rows(alpha: dict[str, Tensor], test_set: TestSet, by_condition: li
     for distribution, values in alpha.items():
         if not bool(((values >= 0) & (values <= 1)).all()):  # NaN fails too
             raise ValueError(f"`alpha` must be in [0, 1]; got {values!r}")
-        yield from _mean_rows(distribution, "mean_gate", values.double(), test_set.evaluation_per_cell, by_condition)
+        yield from mean_rows(distribution, "mean_gate", values.double(), test_set.evaluation_per_cell, by_condition)
 
 
 def by_replica(rows: Iterable[Row], places: Sequence[Row]) -> Iterator[Row]:
@@ -164,10 +164,10 @@ def by_replica(rows: Iterable[Row], places: Sequence[Row]) -> Iterator[Row]:
                 yield {**place, **row, **{name: row[name][k] for name in ("value", "standard_error", "tests")}}
 
 
-def _mean_rows(
+def mean_rows(
     distribution: str, measure: str, values: Tensor, evaluation_per_cell: int, by_condition: list[Condition]
 ) -> Iterator[Row]:
-    """Rows of a mean over sequences, whose values have shape (R, K * 2 * S)."""
+    """Mean of values in every condition, given per sequence as (R, K * 2 * S); rows as those of `loss_rows`."""
     cells = values.unflatten(1, (-1, 2, evaluation_per_cell))
     mean, variance = cells.mean(-1), _variance(cells)
     for condition in by_condition:

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import layer_norm, logsigmoid
 
 from gating.gates.learned import LearnedGate
 from gating.predictors.in_context import SoftmaxSimilarity
@@ -22,6 +22,8 @@ class StylizedModel(nn.Module):
         g: in-weight predictor.
         h: in-context predictor.
         gate: gives the logit of alpha, the weight of `g`.
+        normalised: whether `g` and the gate see each input with mean 0 and variance 1 over its coordinates, as the
+            blocks of a Transformer do.
 
     Raises:
         ValueError: naming the part that is of another class.
@@ -42,12 +44,20 @@ class StylizedModel(nn.Module):
     Source: Chan et al. (2025), section 2 (the stylized model).
     """
 
-    def __init__(self, g: InWeightMLP, h: SoftmaxSimilarity, gate: LearnedGate):
+    def __init__(self, g: InWeightMLP, h: SoftmaxSimilarity, gate: LearnedGate, *, normalised: bool = False):
         super().__init__()
         require_instances(g=(g, InWeightMLP), h=(h, SoftmaxSimilarity), gate=(gate, LearnedGate))
-        self.g, self.h, self.gate = g, h, gate
+        require_instances(normalised=(normalised, bool))
+        self.g, self.h, self.gate, self.normalised = g, h, gate, normalised
+
+    def seen(self, sequences: Sequences) -> Sequences:
+        """Sequences as `g` and the gate see them."""
+        if not self.normalised:
+            return sequences
+        return sequences._replace(x=layer_norm(sequences.x, sequences.x.shape[-1:]))
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the labels, (R, B, ...) -> (R, B, C)."""
-        logit = self.gate(sequences).unsqueeze(-1)
-        return torch.logaddexp(logsigmoid(logit) + self.g(sequences), logsigmoid(-logit) + self.h(sequences))
+        seen = self.seen(sequences)
+        logit = self.gate(seen).unsqueeze(-1)
+        return torch.logaddexp(logsigmoid(logit) + self.g(seen), logsigmoid(-logit) + self.h(sequences))

@@ -48,6 +48,11 @@ class TransformerShape:
         if not 1 <= self.mlp_factor * self.width < math.inf:
             yield f"`mlp_factor` must be a finite number of at least 1 / width; got {self.mlp_factor}"
 
+    @property
+    def hidden(self) -> int:
+        """Hidden width of the perceptrons."""
+        return max(1, round(self.width * self.mlp_factor))
+
     def data_problems(self, spec: ClassMixture) -> Iterator[str]:
         """One sentence for each way in which the shape, or the out-of-base test, does not suit the data."""
         if self.width != spec.dim:

@@ -76,6 +76,11 @@ CROSSOVER: Settings = {
     "temperature": 0.1, "transformer": COMPARE["transformer"], "transformer_training": TRAINING,
 }  # fmt: skip
 
+PREDICT: Settings = {
+    **SEEDS, "distribution": {**DATA, "n_high": 3}, "n_sequences": [8, 32, 128], "hidden": 16, "n_seeds": 2,
+    "evaluation_per_cell": 3, "beta": 1.0, "temperature": 0.1, "training": TRAINING,
+}  # fmt: skip
+
 STRATEGIES: Settings = {
     **SEEDS, "dim": 4, "length": 8, "n_tasks": [2, 4, 8], "mlp_factors": [1.0, 2.0], "n_seeds": 2,
     "evaluation_sequences": 16, "evaluation_rows": 32, "loss_sequences": 32, "loss_groups": 4,
@@ -150,6 +155,12 @@ CASES: dict[str, dict[str, Settings]] = {
             **CROSSOVER, "distribution": {**DATA, "n_low": 3, "context_length": 2, "label_noise": 0.1},
             "p_high": [0.6, 0.9], "low_queries": [2.0, 8.0], "n_seeds": 3, "tabular_octaves": 1, "beta": 0.5,
             "transformer_training": {**TRAINING, "steps": 30, "checkpoints": 2},
+        },
+    },
+    "predict": {
+        "clean labels": PREDICT,
+        "label noise, longer context": {
+            **PREDICT, "distribution": {**DATA, "n_high": 3, "context_length": 2, "label_noise": 0.1},
         },
     },
     "strategies": {

@@ -88,6 +88,7 @@ TRANSLATIONS: dict[str, Callable[[Table], Table]] = {
     "regret": _regret,
     "compare": theory_names,
     "crossover": _crossover,
+    "predict": lambda table: table.assign(setting=table["level"].astype("string")),
     "strategies": _strategies,
     "finetune": _finetune,
 }

@@ -1,30 +1,26 @@
-"""What is measured: risks of label counts and of copying on clean inputs, and what the Transformers answer from."""
+"""What theory predicts, and risks of label counts and of copying on clean inputs."""
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from gating.evaluation.conditions import Condition, conditions, draw_test_set
-from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows
+from gating.evaluation.measures import Row, answers, by_replica, loss_rows
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import TabularInWeight
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.replicas import Replica, sampler_of
 from gating.studies.vocabulary import refusals
-from theory.crossovers import crossover
-from theory.curves import in_weight_risk
+from theory.crossovers import crossover, error_crossover
 from theory.distribution import ClassMixture
-from theory.fields import LARGEST_WHOLE
 from theory.phases import Comparison
 
-__all__ = ["LEVEL", "LOSSES", "MAX_COUNTED", "count_rows", "theory_rows", "trained_rows"]
+__all__ = ["LEVEL", "LOSSES", "MAX_COUNTED", "count_rows", "theory_rows"]
 
 LEVEL = 0.5
 """Level that the gate of a Transformer rises past, and its in-weight error falls past."""
@@ -63,21 +59,7 @@ def _theory_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
         for kind, value in (("exact", clean.exact), ("lower", found.earliest), ("upper", found.latest)):
             yield {**key, "measure": f"crossover_{loss}", "kind": kind, "value": value}
     yield {**place, "system": "tabular", "context": "irrelevant", "level": LEVEL, "kind": "exact",
-           "measure": "crossover_error_level", "value": error_falls_to(spec, LEVEL)}  # fmt: skip
-
-
-def error_falls_to(spec: ClassMixture, level: float) -> float:
-    """Smallest N at which the exact expected error of label counts on a rare class is at most a level.
-
-    By bisection, as the error does not rise with N; infinite where 2^53 is not enough.
-
-    Example:
-        >>> error_falls_to(ClassMixture(p_high=0.9), 0.5)  # (1 - q)^N 0.9 <= 0.5
-        30.0
-    """
-    risk = partial(in_weight_risk, spec, measure="error", test_distribution="ibd", cover_classes=False)
-    found = bisect_left(range(LARGEST_WHOLE + 1), True, key=lambda n: bool(risk(n)[-1] <= level))
-    return float(found) if found <= LARGEST_WHOLE else np.inf
+           "measure": "crossover_error_level", "value": error_crossover(spec, "low", LEVEL)}  # fmt: skip
 
 
 def counted_sizes(config: CrossoverConfig, spec: ClassMixture) -> list[int]:
@@ -109,37 +91,10 @@ def count_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
             yield from by_replica(wanted, _places(replicas, system))
 
 
-def trained_rows(
-    config: CrossoverConfig, system: str, replicas: Sequence[Replica], checkpoints: Iterable[tuple[int, nn.Module]]
-) -> Iterator[Row]:
-    """Errors and effective gates of a trained system on rare classes, for replicas of one `p_high` and one N.
-
-    The gate is measured on out-of-base sequences with a relevant context, where label counts and the context name
-    different labels, between g, the label counts of the replica's own training set, and h, the softmax that copies.
-
-    Args:
-        config: settings of the study.
-        system: what was trained.
-        replicas: its models.
-        checkpoints: steps, and the models at them.
-    """
-    sampler = sampler_of(replicas, cover_classes=False, device=torch.device("cpu"))
-    test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=config.evaluation_per_cell)
-    relevant, irrelevant = (_low(replicas[0].distribution, context) for context in ("relevant", "irrelevant"))
-    g = answers(TabularInWeight.fit(sampler, beta=config.beta), test_set)
-    h = answers(SoftmaxSimilarity(sampler.n_classes, 1, temperature=config.temperature), test_set)
-    for step, model in checkpoints:
-        log_p, places = answers(model, test_set), _places(replicas, system, step)
-        losses = loss_rows(log_p, test_set, [*relevant, *irrelevant])
-        yield from by_replica((row for row in losses if row["measure"] == "error"), places)
-        gates = gate_rows("effective_gate", log_p, g, h, test_set, relevant)
-        yield from by_replica((row for row in gates if row["distribution"] == "oobd"), places)
-
-
 def _low(spec: ClassMixture, context: str) -> list[Condition]:
     return [c for c in conditions(spec) if (c.context, c.group) == (context, "low")]
 
 
-def _places(replicas: Sequence[Replica], system: str, step: int | None = None) -> list[Row]:
-    place = {"study": "crossover", "system": system, "step": step}
+def _places(replicas: Sequence[Replica], system: str) -> list[Row]:
+    place = {"study": "crossover", "system": system, "step": None}
     return [{**place, "p_high": r.distribution.p_high, "n": r.n_sequences, "seed": r.data_seed} for r in replicas]

@@ -6,20 +6,17 @@ from functools import partial
 import torch
 from torch import nn
 
-from gating.gates.learned import MLPGate
-from gating.gates.stylized import StylizedModel
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
-from gating.predictors.in_context import SoftmaxSimilarity
-from gating.predictors.in_weight import InWeightMLP
 from gating.results.table import make_table
 from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.crossover.measure import count_rows, trained_rows
+from gating.studies.crossover.measure import count_rows
 from gating.studies.replicas import Replica, input_shape, sampler_of
+from gating.studies.stylized import stylized_model, trained_rows
 from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
@@ -44,13 +41,11 @@ def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resou
 
 def build(config: CrossoverConfig, system: str, replicas: Sequence[Replica]) -> nn.Module:
     """Models with their initial values; a stylized model's perceptrons are as wide as the Transformer's."""
-    spec, rngs, shape = replicas[0].distribution, generators([r.init_seed for r in replicas]), config.transformer
-    if system == "transformer":
-        return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(shape))
-    hidden = max(1, round(shape.width * shape.mlp_factor))
-    g = InWeightMLP(spec.dim, spec.n_classes, hidden=hidden, rngs=rngs)
-    gate = MLPGate(spec.dim, spec.context_length, inputs="query_and_context", hidden=hidden, rngs=rngs)
-    return StylizedModel(g, SoftmaxSimilarity(spec.n_classes, len(replicas)), gate)
+    spec, shape = replicas[0].distribution, config.transformer
+    if system == "stylized":
+        return stylized_model(replicas, shape.hidden)
+    rngs = generators([r.init_seed for r in replicas])
+    return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(shape))
 
 
 def _trainer(
@@ -72,4 +67,7 @@ def keep_measures(config: CrossoverConfig, system: str, first: int, place: Place
             model.load_state_dict(trained.load(step, mine))
             yield step, model
 
-    place.save_table(ROWS, make_table(trained_rows(config, system, mine, checkpoints())))
+    where = {"study": "crossover", "system": system, "p_high": mine[0].distribution.p_high}
+    same = ("beta", "temperature", "evaluation_seed", "evaluation_per_cell")
+    rows = trained_rows(mine, checkpoints(), where, groups=["low"], **{name: getattr(config, name) for name in same})
+    place.save_table(ROWS, make_table(rows))

@@ -60,7 +60,7 @@ SMALL = {
     "phases": {"x": {"field": "n_sequences", "low": 10, "high": 1000, "count": 3, "scale": "log"}},
     "regret": {"n_rounds": 40, "n_seeds": 2, "n_records": 3, "gates": ["adahedge", "bayes_mixture"]},
 }
-LONG = ("compare", "crossover", "strategies")
+LONG = ("compare", "crossover", "predict", "strategies")
 
 
 def small(name):

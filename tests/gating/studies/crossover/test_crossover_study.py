@@ -14,10 +14,11 @@ from gating.runs.executor import Resources
 from gating.runs.folder import RunFolder
 from gating.studies.crossover.answers import answer_rows
 from gating.studies.crossover.config import CrossoverConfig
-from gating.studies.crossover.measure import LEVEL, count_rows, counted_sizes, error_falls_to, theory_rows
+from gating.studies.crossover.measure import LEVEL, count_rows, counted_sizes, theory_rows
 from gating.studies.crossover.study import Crossover
 from gating.studies.replicas import TransformerShape
 from gating.training.schedule import TrainSettings
+from theory.crossovers import error_crossover
 from theory.curves import in_weight_risk
 from theory.distribution import ClassMixture
 from theory.settings import SpecError
@@ -123,7 +124,7 @@ def test_counted_risks_are_the_exact_ones():
 @pytest.mark.parametrize("p_high", [0.3, 0.95, 0.99999])
 def test_the_error_of_counts_is_above_its_level_before_the_predicted_size_and_not_at_it(noise, p_high):
     data = ClassMixture(p_high=p_high, **(noise if isinstance(noise, dict) else {"label_noise": noise}))
-    n = error_falls_to(data, LEVEL)
+    n = error_crossover(data, "low", LEVEL)
     before, at = in_weight_risk(data, np.array([n - 1, n]), "error", "ibd", cover_classes=False)[:, -1]
     assert at <= LEVEL < before
     if noise == 0.0:  # a class is unknown until it is seen: (1 - q)^N (1 - 1 / K) <= 1/2
@@ -131,7 +132,7 @@ def test_the_error_of_counts_is_above_its_level_before_the_predicted_size_and_no
 
 
 def test_an_error_that_stays_above_its_level_never_falls_to_it():
-    assert error_falls_to(ClassMixture(label_noise=0.6, label_noise_kind="uniform"), LEVEL) == np.inf
+    assert error_crossover(ClassMixture(label_noise=0.6, label_noise_kind="uniform"), "low", LEVEL) == np.inf
 
 
 def test_sizes_of_counts_surround_the_predicted_ones_and_none_are_too_many():

@@ -1,0 +1,1 @@
+"""What trained models will do, told from data and training settings before any Transformer is trained."""

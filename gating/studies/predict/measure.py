@@ -1,0 +1,91 @@
+"""What is predicted without training, and of stylized models that are trained in the Transformer's place."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from gating.evaluation.measures import Row
+from gating.results.table import make_table
+from gating.runs.ensemble import Ensemble
+from gating.runs.executor import Resources
+from gating.runs.store import Place
+from gating.settings.text import as_plain
+from gating.studies.predict.config import PredictConfig
+from gating.studies.replicas import Replica, input_shape, sampler_of
+from gating.studies.stylized import stylized_model, trained_rows
+from gating.studies.vocabulary import refusals
+from gating.training.trained import Trained
+from gating.training.trainer import Trainer
+from theory.crossovers import error_crossover
+from theory.handover import handover_error
+from theory.noisy_inputs import LEARNERS, noisy_input_crossover
+
+__all__ = ["ROWS", "ensemble", "keep_measures", "theory_rows"]
+
+ROWS = "rows"
+MOST_FREQUENCIES = 8
+"""Different frequencies up to which noisy inputs are integrated over; time grows with the square of their number."""
+
+
+@lru_cache(maxsize=4)
+def theory_rows(config: PredictConfig) -> tuple[Row, ...]:
+    """N* of each group by theory alone: where an in-weight error falls to the level, and to that of the handover.
+
+    System ``tabular`` counts labels of known classes; ``bayes`` and ``nearest_mean`` learn from noisy inputs, where
+    there is noise of inputs and none of labels. The level of the handover is the error below which weights win where
+    the context does not answer, against a copier that is right as often as contexts are relevant.
+
+    Raises:
+        SpecError: theory refuses the settings.
+    """
+    with refusals():
+        return tuple(_theory_rows(config))
+
+
+def _theory_rows(config: PredictConfig) -> Iterator[Row]:
+    spec = config.distribution
+    noisy = spec.input_noise > 0 and spec.dim >= 2 and not spec.label_noise
+    learners = LEARNERS if noisy and len(np.unique(spec.frequencies)) <= MOST_FREQUENCIES else ()
+    handover = float(handover_error(spec.p_relevant))
+    levels = [config.level, *([handover] if not spec.label_noise and 0 < handover < config.level else [])]
+    for group in config.groups:
+        place = {"study": "predict", "distribution": "ibd", "context": "irrelevant", "group": group, "kind": "exact",
+                 "measure": "crossover_error_level"}  # fmt: skip
+        for level in levels:
+            found = {"tabular": error_crossover(spec, group, level)}
+            found |= {learner: noisy_input_crossover(spec, group, level, learner) for learner in learners}
+            yield from ({**place, "system": system, "level": level, "value": n} for system, n in found.items())
+
+
+def ensemble(config: PredictConfig) -> Ensemble[Replica]:
+    """The stylized models."""
+    shared = {"hidden": config.hidden, "training": as_plain(config.training)}
+    return Ensemble("stylized", config.replicas, partial(_trainer, config), shared, shape=input_shape)
+
+
+def _trainer(
+    config: PredictConfig, place: Place, resources: Resources, replicas: Sequence[Replica]
+) -> Trainer[Replica]:
+    device = torch.device(resources.device)
+    build = partial(stylized_model, hidden=config.hidden)
+    source = partial(sampler_of, cover_classes=False, device=device)
+    return Trainer(place, replicas, build, source, config.training, device=device)
+
+
+def keep_measures(config: PredictConfig, first: int, place: Place, resources: Resources) -> None:
+    """Keeps errors and gates of the models of one N at every checkpoint."""
+    mine, trained = config.replicas[first : first + config.n_seeds], Trained(place, ensemble(config))
+
+    def checkpoints() -> Iterator[tuple[int, nn.Module]]:
+        for step in config.training.checkpoint_steps:
+            model = stylized_model(mine, config.hidden).requires_grad_(False)
+            model.load_state_dict(trained.load(step, mine))
+            yield step, model
+
+    same = ("beta", "temperature", "evaluation_seed", "evaluation_per_cell")
+    rows = trained_rows(mine, checkpoints(), {"study": "predict", "system": "stylized"}, groups=config.groups, own=True,
+                        **{name: getattr(config, name) for name in same})  # fmt: skip
+    place.save_table(ROWS, make_table(rows))
