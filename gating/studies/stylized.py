@@ -13,8 +13,9 @@ from gating.models.layers import generators
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP, TabularInWeight
 from gating.studies.replicas import Replica, sampler_of
+from theory.distribution import ClassMixture
 
-__all__ = ["stylized_model", "trained_rows"]
+__all__ = ["stylized_model", "stylized_parameters", "trained_rows"]
 
 ASKED = ("relevant", "irrelevant")
 """Contexts of the sequences that models are asked."""
@@ -31,6 +32,19 @@ def stylized_model(replicas: Sequence[Replica], hidden: int) -> StylizedModel:
     g = InWeightMLP(spec.dim, spec.n_classes, hidden=hidden, rngs=rngs)
     gate = MLPGate(spec.dim, spec.context_length, inputs="query_and_context", hidden=hidden, rngs=rngs)
     return StylizedModel(g, SoftmaxSimilarity(spec.n_classes, len(replicas)), gate, normalised=True)
+
+
+def stylized_parameters(spec: ClassMixture, hidden: int) -> int:
+    """How many parameters a stylized model has.
+
+    Example:
+        >>> spec = ClassMixture(dim=8)
+        >>> model = stylized_model([Replica(spec, 100, 0, 0)], 16)
+        >>> sum(p.numel() for p in model.parameters()) == stylized_parameters(spec, 16)
+        True
+    """
+    tokens = spec.context_length + 1
+    return hidden * (spec.dim * (1 + tokens) + spec.n_classes + 3) + spec.n_classes + 2
 
 
 def trained_rows(

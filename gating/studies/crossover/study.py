@@ -19,6 +19,7 @@ from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import SEEDS_AT_ONCE, counted_sizes, theory_rows
 from gating.studies.crossover.page import crossover_page, crossover_text
 from gating.studies.replicas import Replica, seconds_per_step
+from gating.studies.stylized import stylized_parameters
 
 __all__ = ["Crossover"]
 
@@ -89,8 +90,9 @@ class Crossover(Study[CrossoverConfig]):
 
 
 def _sizes(config: CrossoverConfig) -> tuple[list[int], float, int]:
-    """Sizes that labels are counted at, bytes of the Transformers' parameters, and test sequences of a Transformer."""
+    """Sizes that labels are counted at, bytes of all models' parameters, and test sequences of a model."""
     spec, shape = config.distribution, config.transformer
     counted = [n for each in config.settings for n in counted_sizes(config, each)]
     parameters = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 3 * spec.n_classes * shape.width
+    parameters += stylized_parameters(spec, shape.hidden)
     return counted, 4 * parameters * len(config.replicas), 4 * spec.n_classes * config.evaluation_per_cell

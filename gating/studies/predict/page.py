@@ -43,7 +43,7 @@ def _by_size_and_group(summary: pd.DataFrame) -> tuple[Facet, ...]:
     return tuple(
         Facet(f"{of_group.label}, N = {n:,}", {**of_group.where, "n": n})
         for of_group in by_group(summary)
-        for n in few_sizes(summary)
+        for n in few_sizes(summary)[-2:]
     )
 
 

@@ -18,6 +18,7 @@ from gating.studies.predict.config import PredictConfig
 from gating.studies.predict.measure import ROWS, ensemble, keep_measures, theory_rows
 from gating.studies.predict.page import predict_page, predict_text
 from gating.studies.replicas import Replica, seconds_per_step
+from gating.studies.stylized import stylized_parameters
 
 __all__ = ["Predict"]
 
@@ -81,6 +82,6 @@ class Predict(Study[PredictConfig]):
 
 def _sizes(config: PredictConfig) -> tuple[float, int]:
     """Bytes of the stylized models' parameters, and test sequences of one."""
-    spec, tokens = config.distribution, config.distribution.context_length + 1
-    parameters = config.hidden * (spec.dim * (1 + tokens) + spec.n_classes + 3) + spec.n_classes
+    spec = config.distribution
+    parameters = stylized_parameters(spec, config.hidden)
     return 4.0 * parameters * len(config.replicas), 4 * spec.n_classes * config.evaluation_per_cell
