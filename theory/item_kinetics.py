@@ -1,0 +1,260 @@
+r"""Memory against attention on K items with fixed labels: when attention to the context is acquired (Nguyen and Reddy).
+
+A context shows N items with labels :math:`\pm1`, one of them the target's; items are orthogonal unit vectors, so that the
+target's item has the score :math:`\beta` and every other one 0. With :math:`a = e^\beta / (e^\beta + N - 1)` the logit in
+favour of the right label is
+
+.. math:: z = \phi(t) + w c, \qquad c = a + (1 - a) m,
+
+m the mean of the N - 1 other labels, in units of the right one: an average of fair coins. Memory gives the right label
+the probability :math:`P_+(t) = 1/(1 + e^{-\phi})`; its error :math:`1 - P_+` falls from 1/2, and the sum of it up to t is
+:math:`I_K(t)`. Gradient flow of the mean log loss in w and :math:`\beta` reads, with :math:`I_K` as the clock,
+
+.. math:: \frac{dw}{dI} = E\frac{c}{1 - P_+ + P_+ e^{wc}}, \qquad
+    \frac{d\beta}{dI} = w\, a(1 - a)\, E\frac{1 - m}{1 - P_+ + P_+ e^{wc}}.
+
+Items enter through the clock's end alone: :math:`I_K(\infty) = s K^\nu`. Attention counts as acquired when a passes 1/2.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.validation import Floats, require_positive, require_scalar, require_within
+
+__all__ = ["acquisition_time", "critical_items", "final_attention"]
+
+STRIDE = 0.05
+"""Of the integrator, in units of w, of beta and of the clock over N / 4."""
+NODES = 24
+"""Of the quadrature over labels, which integrates polynomials of degree 47 exactly."""
+LEAST = -4.0  # starting point below which flow takes too long to follow
+
+
+class _Labels(NamedTuple):
+    """Values of m and their weights, each of shape (nodes,)."""
+
+    mean: Floats
+    weight: Floats
+
+
+def acquisition_time(
+    n_items: ArrayLike,
+    n_context: int,
+    *,
+    w: ArrayLike = 0.01,
+    beta: ArrayLike = 0.0,
+    exponent: float = 0.7,
+    scale: float = 1.0,
+    shape: float = 1.0,
+) -> Floats:
+    r"""Time t at which attention to the target's item passes 1/2, in steps times the learning rate.
+
+    :math:`1 - P_+ = \frac12 (1 - I_K/I_K(\infty))^{\text{shape}}` with :math:`I_K(\infty) = s K^\nu`: an exponential decay
+    in t for shape 1, :math:`t^{-\text{shape}/(\text{shape} - 1)}` beyond. As K grows the time tends to twice the
+    clock's, and to (statement 11.3) a multiple of N.
+
+    Numerical integration, relative error below 1e-3.
+
+    Args:
+        n_items: K, > 0; infinite where nothing is memorised.
+        n_context: N, a whole number >= 2.
+        w: value of w at the start, broadcast against K, in [-4, 4].
+        beta: value of :math:`\beta` at the start, broadcast likewise, in [-4, 4].
+        exponent: :math:`\nu` > 0.
+        scale: s > 0.
+        shape: >= 1.
+
+    Returns:
+        The time; infinite where memory is done first.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> acquisition_time([10, 1000, float("inf")], 10).round(1).tolist()
+        [inf, 47.5, 42.6]
+
+    Source: own derivation (statement 11.1) of the model of Nguyen and Reddy (2025), arXiv 2412.00104.
+    """
+    items = np.asarray(n_items, dtype=np.float64)
+    if items.size == 0 or not (items > 0).all():
+        raise ValueError(f"`n_items` must be numbers > 0, infinity allowed; got {n_items!r}")
+    size, power, unit = _context(n_context), _one("exponent", exponent), _one("scale", scale)
+    with np.errstate(over="ignore"):
+        end, first, second = np.broadcast_arrays(unit * items**power, _start("w", w), _start("beta", beta))
+    clock = _acquired(end.ravel(), size, first.ravel(), second.ravel(), _shape(shape)).reshape(end.shape)
+    finite = np.isfinite(end)
+    left = 1 - np.where(finite, clock, 0) / np.where(finite, end, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        memory = -np.log(left) if shape == 1 else (left ** (1 - shape) - 1) / (shape - 1)
+        return np.where(finite & np.isfinite(clock), 2 * np.where(finite, end, 1) * memory, 2 * clock)
+
+
+def critical_items(
+    n_context: int,
+    *,
+    w: ArrayLike = 0.01,
+    beta: ArrayLike = 0.0,
+    exponent: float = 0.7,
+    scale: float = 1.0,
+    shape: float = 1.0,
+) -> Floats:
+    r"""Number of items :math:`K^*` above which attention is acquired, below which memory is done before.
+
+    :math:`(I^*/s)^{1/\nu}`, with :math:`I^*` the least :math:`I_K(\infty)` that is enough, by bisection.
+
+    Numerical, relative error below 1e-2. Holds where a longer clock never hinders acquisition.
+
+    Args:
+        n_context: N, a whole number >= 2.
+        w: value of w at the start, in [-4, 4].
+        beta: value of :math:`\beta` at the start, broadcast against it, in [-4, 4].
+        exponent: :math:`\nu` > 0.
+        scale: s > 0.
+        shape: of the decay of memory's error, >= 1, as in `acquisition_time`.
+
+    Returns:
+        The number of items, not rounded; one for each starting point.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> critical_items(10).round(-1), critical_items(20).round(-1)
+        (array(120.), array(310.))
+
+    Source: as `acquisition_time`; statement 11.2.
+    """
+    size, power, unit = _context(n_context), _one("exponent", exponent), _one("scale", scale)
+    first, second = np.broadcast_arrays(_start("w", w), _start("beta", beta))
+    held, decay = (first.ravel(), second.ravel()), _shape(shape)
+    high = _acquired(np.full(first.size, np.inf), size, *held, decay) * 4
+    low = high / 64
+    while (missed := np.isinf(_acquired(high, size, *held, decay))).any():
+        high = np.where(missed, 2 * high, high)
+    while (reached := np.isfinite(_acquired(low, size, *held, decay))).any():
+        low = np.where(reached, low / 2, low)
+    while (high > 1.002 * low).any():
+        middle = np.sqrt(low * high)
+        reached = np.isfinite(_acquired(middle, size, *held, decay))
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return np.asarray((np.sqrt(low * high) / unit) ** (1 / power)).reshape(first.shape)
+
+
+def final_attention(
+    n_items: ArrayLike,
+    n_context: int,
+    *,
+    w: ArrayLike = 0.01,
+    beta: ArrayLike = 0.0,
+    exponent: float = 0.7,
+    scale: float = 1.0,
+    shape: float = 1.0,
+) -> Floats:
+    r"""Attention a to the target's item once memory answers every row.
+
+    Numerical integration, absolute error below 1e-3.
+
+    Args:
+        n_items: K, finite numbers > 0.
+        n_context: N, a whole number >= 2.
+        w: value of w at the start, broadcast against K, in [-4, 4].
+        beta: value of :math:`\beta` at the start, broadcast likewise, in [-4, 4].
+        exponent: :math:`\nu` > 0.
+        scale: s > 0.
+        shape: of the decay of memory's error, >= 1, as in `acquisition_time`.
+
+    Returns:
+        a, in (0, 1).
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> final_attention([30, 100, 300, 1000], 20).round(2).tolist()
+        [0.06, 0.16, 0.97, 0.99]
+
+    Source: as `acquisition_time`; statement 11.4.
+    """
+    size, power, unit = _context(n_context), _one("exponent", exponent), _one("scale", scale)
+    held = (unit * require_positive("n_items", n_items) ** power, _start("w", w), _start("beta", beta))
+    end, first, second = np.broadcast_arrays(*held)
+    last = _follow(end.ravel(), size, first.ravel(), second.ravel(), _shape(shape))[1].reshape(end.shape)
+    return np.asarray(1 / (1 + (size - 1) * np.exp(-last)))
+
+
+def _context(n_context: int) -> int:
+    allowed = "a whole number in 2 .. 10^9"
+    return int(require_scalar("n_context", require_within(
+        "n_context", n_context, allowed, lambda n: (n >= 2) & (n <= 1e9) & (n == np.floor(n)))))  # fmt: skip
+
+
+def _one(name: str, value: float) -> float:
+    return require_scalar(name, require_positive(name, value))
+
+
+def _shape(value: float) -> float:
+    return require_scalar("shape", require_within("shape", value, "a finite number >= 1", lambda x: x >= 1))
+
+
+def _start(name: str, value: ArrayLike) -> Floats:
+    return require_within(name, value, f"in [{LEAST:g}, {-LEAST:g}]", lambda x: abs(x) <= -LEAST)
+
+
+def _labels(others: int) -> _Labels:
+    """Gauss quadrature for the mean of fair coins +-1: that of Krawtchouk's polynomials."""
+    k = np.arange(1, min(NODES, others + 1))
+    side = np.sqrt(k * (others - k + 1.0)) / others
+    values, vectors = np.linalg.eigh(np.diag(side, 1) + np.diag(side, -1))
+    return _Labels(values, vectors[0] ** 2)
+
+
+def _slopes(w: Floats, beta: Floats, wrong: Floats, others: int, labels: _Labels) -> tuple[Floats, Floats]:
+    """Of w and beta per unit of the clock; `wrong` is 1 - P_+."""
+    a = 1 / (1 + others * np.exp(-beta))
+    c = a[:, None] + (1 - a)[:, None] * labels.mean
+    pull = 1 / (wrong[:, None] + (1 - wrong)[:, None] * np.exp(w[:, None] * c))
+    return (c * pull) @ labels.weight, w * a * (1 - a) * (pull @ (labels.weight * (1 - labels.mean)))
+
+
+def _acquired(end: Floats, size: int, w: Floats, beta: Floats, shape: float) -> Floats:
+    """Clock at which attention passes 1/2, infinite where the clock ends before; all of shape (runs,)."""
+    goal, clock = np.log(size - 1), np.zeros(len(end))
+    last = np.full(len(end), goal)
+    late = beta < goal
+    clock[late], last[late] = _follow(end[late], size, w[late], beta[late], shape, goal)
+    return np.where(last >= goal, clock, np.inf)
+
+
+def _follow(
+    end: Floats, size: int, w: Floats, beta: Floats, shape: float, goal: float = np.inf
+) -> tuple[Floats, Floats]:
+    """Clock and beta where beta reaches a goal or the clock its end.
+
+    Runge and Kutta's method of order 4 in a variable in which clock, w and beta move at a bounded rate.
+    """
+    labels, ends = _labels(size - 1), np.stack([end, np.full(len(end), goal)])
+    found, left = np.zeros((2, len(end))), np.arange(len(end))
+    state = np.stack([0 * w, beta, w])
+
+    def slopes(place: Floats) -> Floats:
+        wrong = 0.5 * np.maximum(1 - place[0] / end[left], 0) ** shape
+        rise = _slopes(place[2], place[1], wrong, size - 1, labels)
+        pace = 1 / (4 / size + abs(rise[0]) + abs(rise[1]))
+        return np.stack([pace, pace * rise[1], pace * rise[0]])
+
+    while len(left):
+        one = slopes(state)
+        two = slopes(state + STRIDE / 2 * one)
+        three = slopes(state + STRIDE / 2 * two)
+        move = STRIDE / 6 * (one + 2 * two + 2 * three + slopes(state + STRIDE * three))
+        over = state[:2] + move[:2] >= ends[:, left]
+        share = np.divide(ends[:, left] - state[:2], move[:2], out=np.ones(over.shape), where=over)
+        state = state + share.min(0) * move
+        first = over & (share == share.min(0))
+        done = over.any(0)
+        found[:, left[done]] = np.where(first, ends[:, left], state[:2])[:, done]
+        left, state = left[~done], state[:, ~done]
+    return found[0], found[1]
