@@ -180,7 +180,8 @@ def class_mixture_kinetics(
     holds for training rows too, unless they are learnt by heart: then N has no part in the flow, and limits what g is
     worth on new queries.
 
-    Numerical integration, relative error below 1e-6; steps of `Kinetics` are interpolated, to about 1e-3.
+    Numerical integration, relative error below 1e-6; steps at which a level is passed are interpolated, to about 1e-3.
+    Takes half a second, and with noisy inputs what `noisy_input_error` takes: a minute for 30 different frequencies.
 
     Args:
         spec: the data; labels without noise.

@@ -112,7 +112,7 @@ def test_11_3_items_separate_those_that_acquire(shape: float) -> None:
     for factor in (1.02, 2, 30):
         assert np.isfinite(acquisition_time(edge * factor, 100, **how)).all()
         assert np.isinf(acquisition_time(edge / factor, 100, **how)).all()
-    assert (abs(np.log(edge / critical_items(100, w=STARTS[0, :16], beta=STARTS[1, :16]))) < 0.15).all()
+    assert (abs(np.log(edge / critical_items(100, w=STARTS[0, :16], beta=STARTS[1, :16]))) < 0.1).all()
 
 
 def test_11_4_time_is_exponential_in_the_start_at_a_rate_from_two_to_one() -> None:

@@ -119,9 +119,9 @@ def test_10_2_copying_starts_where_the_context_says_more_than_chance() -> None:
     generator = np.random.default_rng(0)
     sides = []
     for _ in range(60):
-        length = int(generator.integers(1, 7))
-        spec = ClassMixture(n_high=2, n_low=int(generator.integers(1, 5)), p_relevant=float(generator.uniform()),
-                            input_noise=0.0, context_length=length, n_relevant=int(generator.integers(1, length + 1)))  # fmt: skip
+        length, n_low = int(generator.integers(1, 7)), int(generator.integers(1, 5))
+        spec = ClassMixture(n_high=2, n_low=n_low, p_relevant=float(generator.uniform()), input_noise=0.0,
+                            context_length=length, n_relevant=int(generator.integers(1, length + 1)))  # fmt: skip
         share = (spec.n_relevant or 0) / length
         edge = spec.p_relevant * share * spec.n_classes
         if abs(edge - 1) < 0.02 or abs(share * spec.n_classes - 1) < 0.02:
@@ -193,6 +193,16 @@ def test_10_5_more_data_hand_over_earlier_and_better(change: dict[str, float]) -
     assert (np.diff([one.irrelevant[-1] for one in found], axis=0) > -1e-3).all()
     begun = np.array([one.emergence("low") for one in found])
     assert begun.max() < 1.5 * begun.min(), "copying begins before N matters much"
+
+
+def test_10_6_after_the_copier_a_class_s_course_depends_on_q_t_alone() -> None:
+    """Four frequencies, inputs without noise; with a slow copier it does not."""
+    spec = ClassMixture(n_high=2, n_low=2, query_frequencies=(0.6, 0.25, 0.1, 0.05), input_noise=0.0)
+    for copier_rate, exact in ((1e4, True), (0.1, False)):
+        found = class_mixture_kinetics(spec, 10**9, copier_rate=copier_rate)
+        passed = [np.interp(0.5, found.in_weight[:, c], found.times) for c in range(4)]
+        spread = np.ptp(np.log(passed * spec.frequencies))
+        assert spread < 0.01 if exact else spread > 0.1, (copier_rate, spread)
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
