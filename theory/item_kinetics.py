@@ -27,9 +27,10 @@ from theory.validation import Floats, require_positive, require_scalar, require_
 __all__ = ["acquisition_time", "critical_items", "final_attention"]
 
 STRIDE = 0.05
-"""Of the integrator, in units of w, of beta and of N / 4 of the clock."""
+"""Of the integrator, in units of w, of beta and of N / 8 of the clock, or I / 4 once attention is acquired."""
 NODES = 24
 """Of the quadrature over labels, which integrates polynomials of degree 47 exactly."""
+MOST = 1e300  # end of a clock
 LEAST = -4.0  # starting point below which flow takes too long to follow
 
 
@@ -66,7 +67,7 @@ def acquisition_time(
         beta: value of :math:`\beta` at the start, broadcast likewise, in [-4, 4].
         exponent: :math:`\nu` > 0.
         scale: s > 0.
-        shape: >= 1.
+        shape: in [1, 100].
 
     Returns:
         The time; infinite where memory is done first.
@@ -81,9 +82,8 @@ def acquisition_time(
     Source: own derivation (statement 11.1) of the model of Nguyen and Reddy (2025), arXiv 2412.00104.
     """
     items = require_positive("n_items", n_items, infinite=True)
-    size, power, unit = _context(n_context), _one("exponent", exponent), _one("scale", scale)
-    with np.errstate(over="ignore"):
-        end, first, second = np.broadcast_arrays(unit * items**power, _start("w", w), _start("beta", beta))
+    size, longest = _context(n_context), _longest(items, exponent, scale)
+    end, first, second = np.broadcast_arrays(longest, _start("w", w), _start("beta", beta))
     clock = _acquired(end.ravel(), size, first.ravel(), second.ravel(), _shape(shape)).reshape(end.shape)
     finite = np.isfinite(end)
     left = 1 - np.where(finite, clock, 0) / np.where(finite, end, 1)
@@ -113,7 +113,7 @@ def critical_items(
         beta: value of :math:`\beta` at the start, broadcast against it, in [-4, 4].
         exponent: :math:`\nu` > 0.
         scale: s > 0.
-        shape: of the decay of memory's error, >= 1, as in `acquisition_time`.
+        shape: of the decay of memory's error, in [1, 100], as in `acquisition_time`.
 
     Returns:
         The number of items, not rounded, one for each starting point; 0 where attention is above 1/2 at the start.
@@ -123,7 +123,7 @@ def critical_items(
 
     Example:
         >>> [round(float(critical_items(n))) for n in (10, 20, 40)]
-        [65, 158, 379]
+        [65, 158, 385]
 
     Source: as `acquisition_time`; statement 11.2.
     """
@@ -145,7 +145,8 @@ def critical_items(
         enough = acquired(middle)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     needed = np.zeros(first.shape)
-    needed[late] = (np.sqrt(low * high) / unit) ** (1 / power)
+    with np.errstate(over="ignore"):
+        needed[late] = (np.sqrt(low * high) / unit) ** (1 / power)
     return needed
 
 
@@ -164,13 +165,14 @@ def final_attention(
     Numerical integration, absolute error below 1e-3.
 
     Args:
-        n_items: K, finite numbers > 0.
+        n_items: K, numbers > 0 with :math:`s K^\nu \le 100 N`; attention is long acquired at more, but from starts
+            that are far below 0.
         n_context: N, a whole number >= 2.
         w: value of w at the start, broadcast against K, in [-4, 4].
         beta: value of :math:`\beta` at the start, broadcast likewise, in [-4, 4].
         exponent: :math:`\nu` > 0.
         scale: s > 0.
-        shape: of the decay of memory's error, >= 1, as in `acquisition_time`.
+        shape: of the decay of memory's error, in [1, 100], as in `acquisition_time`.
 
     Returns:
         a, in (0, 1).
@@ -184,9 +186,10 @@ def final_attention(
 
     Source: as `acquisition_time`; statement 11.4.
     """
-    size, power, unit = _context(n_context), _one("exponent", exponent), _one("scale", scale)
-    held = (unit * require_positive("n_items", n_items) ** power, _start("w", w), _start("beta", beta))
-    end, first, second = np.broadcast_arrays(*held)
+    size, longest = _context(n_context), _longest(require_positive("n_items", n_items), exponent, scale)
+    if (longest > 100 * size).any():
+        raise ValueError(f"`n_items` must leave `scale` * K^`exponent` at most 100 * `n_context`; got {n_items!r}")
+    end, first, second = np.broadcast_arrays(longest, _start("w", w), _start("beta", beta))
     last = _follow(end.ravel(), size, first.ravel(), second.ravel(), _shape(shape))[1].reshape(end.shape)
     return np.asarray(1 / (1 + (size - 1) * np.exp(-last)))
 
@@ -202,7 +205,14 @@ def _one(name: str, value: float) -> float:
 
 
 def _shape(value: float) -> float:
-    return require_scalar("shape", require_within("shape", value, "a finite number >= 1", lambda x: x >= 1))
+    return require_scalar("shape", require_within("shape", value, "in [1, 100]", lambda x: (x >= 1) & (x <= 100)))
+
+
+def _longest(items: Floats, exponent: float, scale: float) -> Floats:
+    """The clock's end for each number of items, infinite for infinitely many."""
+    power, unit = _one("exponent", exponent), _one("scale", scale)
+    with np.errstate(over="ignore"):
+        return np.where(np.isinf(items), np.inf, np.clip(unit * items**power, MOST**-1, MOST))
 
 
 def _start(name: str, value: ArrayLike) -> Floats:
@@ -217,9 +227,8 @@ def _labels(others: int) -> _Labels:
     return _Labels(values, vectors[0] ** 2)
 
 
-def _slopes(w: Floats, beta: Floats, wrong: Floats, others: int, labels: _Labels) -> tuple[Floats, Floats]:
+def _slopes(w: Floats, a: Floats, wrong: Floats, labels: _Labels) -> tuple[Floats, Floats]:
     """Of w and beta per unit of the clock; `wrong` is 1 - P_+."""
-    a = 1 / (1 + others * np.exp(-beta))
     c = a[:, None] + (1 - a)[:, None] * labels.mean
     pull = 1 / (wrong[:, None] + (1 - wrong)[:, None] * np.exp(w[:, None] * c))
     return (c * pull) @ labels.weight, w * a * (1 - a) * (pull @ (labels.weight * (1 - labels.mean)))
@@ -247,8 +256,9 @@ def _follow(
 
     def slopes(place: Floats) -> Floats:
         wrong = 0.5 * np.maximum(1 - place[0] / end[left], 0) ** shape
-        rise = _slopes(place[2], place[1], wrong, size - 1, labels)
-        pace = 1 / (4 / size + abs(rise[0]) + abs(rise[1]))
+        a = 1 / (1 + (size - 1) * np.exp(-place[1]))
+        rise = _slopes(place[2], a, wrong, labels)
+        pace = 1 / (4 * (1 - a) ** 2 / size + 4 / (size + place[0]) + abs(rise[0]) + abs(rise[1]))
         return np.stack([pace, pace * rise[1], pace * rise[0]])
 
     while len(left):

@@ -29,9 +29,9 @@ from theory.validation import (
     require_choice,
     require_count,
     require_instances,
-    require_positive,
     require_probability,
     require_scalar,
+    require_within,
 )
 
 __all__ = ["Kinetics", "class_mixture_kinetics"]
@@ -186,10 +186,10 @@ def class_mixture_kinetics(
     Args:
         spec: the data; labels without noise.
         n_sequences: N, a whole number >= 0.
-        steps: how far the course goes, > 0.
-        weight_rate: :math:`\eta_g` per step, > 0.
-        gate_rate: :math:`\eta_a` per step, > 0.
-        copier_rate: :math:`\eta_h` per step, > 0.
+        steps: how far the course goes; like the rates, in [1e-12, 1e12].
+        weight_rate: :math:`\eta_g` per step.
+        gate_rate: :math:`\eta_a` per step.
+        copier_rate: :math:`\eta_h` per step.
         shared_gate: whether all classes have one gate.
         by_heart: whether training rows are never taken for another class.
 
@@ -213,7 +213,7 @@ def class_mixture_kinetics(
         raise ValueError(f"`spec.label_noise` must be 0; got {spec.label_noise}: the flow is that of clean labels")
     n = require_scalar("n_sequences", require_count("n_sequences", n_sequences))
     named = {"weight_rate": weight_rate, "gate_rate": gate_rate, "copier_rate": copier_rate, "steps": steps}
-    *rates, end = (require_scalar(name, require_positive(name, value)) for name, value in named.items())
+    *rates, end = (_between(name, value) for name, value in named.items())
     q, first, place, members = np.unique(spec.frequencies, return_index=True, return_inverse=True, return_counts=True)
     confused = _confused(spec, n)[first]
     counts, length = spec.relevant_counts(first), spec.context_length
@@ -230,6 +230,11 @@ def class_mixture_kinetics(
     if not solved.success:
         raise ArithmeticError(f"no course found: {solved.message}")
     return _course(spec, model, confused, times, _parts(model, solved.y.T), place)
+
+
+def _between(name: str, value: float) -> float:
+    allowed = require_within(name, value, "in [1e-12, 1e12]", lambda x: (x >= 1e-12) & (x <= 1e12))
+    return require_scalar(name, allowed)
 
 
 def _confused(spec: ClassMixture, n: float) -> Floats:
