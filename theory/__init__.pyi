@@ -59,6 +59,14 @@ from theory.regret import (
 # regression in context by linear attention
 from theory.linear_attention import icl_error as icl_error, memory_free_error as memory_free_error
 
+# learning from weights and from context over training steps
+from theory.item_kinetics import (
+    acquisition_time as acquisition_time,
+    critical_items as critical_items,
+    final_attention as final_attention,
+)
+from theory.kinetics import Kinetics as Kinetics, class_mixture_kinetics as class_mixture_kinetics
+
 # when training goes from generalizing to memorizing
 from theory.strategies import (
     TransitionExponent as TransitionExponent,

@@ -11,7 +11,7 @@ by heart; with many it learns to regress.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theory.validation import Floats, require_nonnegative, require_within
+from theory.validation import Floats, require_nonnegative, require_positive
 
 __all__ = ["icl_error", "memory_free_error"]
 
@@ -52,7 +52,8 @@ def icl_error(tau: ArrayLike, alpha: ArrayLike, rho: ArrayLike, kappa: ArrayLike
     Source: Lu, Letey, Zavatone-Veth, Maiti and Pehlevan (2024), arXiv 2405.11751, whose Result 1 it is.
     """
     noise = require_nonnegative("rho", rho)
-    t, a, k = (_positive(name, value) for name, value in (("tau", tau), ("alpha", alpha), ("kappa", kappa)))
+    sizes = {"tau": tau, "alpha": alpha, "kappa": kappa}
+    t, a, k = (require_positive(name, value, infinite=True) for name, value in sizes.items())
     t, a, noise, k = np.broadcast_arrays(t, a, noise, k)
     x = (1 + noise) / a
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -83,15 +84,8 @@ def memory_free_error(alpha: ArrayLike, rho: ArrayLike) -> Floats:
     Source: `icl_error` at infinite tau and kappa.
     """
     noise = require_nonnegative("rho", rho)
-    x = (1 + noise) / _positive("alpha", alpha)
+    x = (1 + noise) / require_positive("alpha", alpha, infinite=True)
     return np.asarray(noise + x / (1 + x))
-
-
-def _positive(name: str, value: ArrayLike) -> Floats:
-    """Numbers > 0, infinity included."""
-    found = np.asarray(value, np.float64)
-    finite = require_within(name, np.where(np.isposinf(found), 1.0, found), "numbers > 0", lambda number: number > 0)
-    return np.where(np.isposinf(found), np.inf, finite)
 
 
 def _resolvent(x: Floats, kappa: Floats) -> Floats:

@@ -177,9 +177,26 @@ def require_count(name: str, value: ArrayLike, *, least: int = 0) -> Floats:
     return require_within(name, value, f"{allowed} and at most 2^53", lambda n: n <= LARGEST_WHOLE)
 
 
-def require_positive(name: str, value: ArrayLike) -> Floats:
-    """The value as an array of finite numbers > 0."""
-    return require_within(name, value, "a finite number > 0", lambda x: x > 0)
+def require_positive(name: str, value: ArrayLike, *, infinite: bool = False) -> Floats:
+    """The value as an array of numbers > 0, finite unless infinity is allowed.
+
+    Example:
+        >>> require_positive("n_items", [1, np.inf], infinite=True).tolist()
+        [1.0, inf]
+        >>> require_positive("n_items", -np.inf, infinite=True)
+        Traceback (most recent call last):
+        ...
+        ValueError: `n_items` must be a number > 0, infinity allowed; got -inf
+    """
+    if not infinite:
+        return require_within(name, value, "a finite number > 0", lambda x: x > 0)
+    allowed = "a number > 0, infinity allowed"
+    try:
+        endless = np.asarray(np.isposinf(np.asarray(value)))
+    except (TypeError, ValueError):  # no numbers, which is said below
+        endless = np.zeros((), np.bool_)
+    found = require_within(name, np.where(endless, 1.0, value) if endless.any() else value, allowed, lambda x: x > 0)
+    return np.where(endless, np.inf, found)
 
 
 def require_nonnegative(name: str, value: ArrayLike) -> Floats:

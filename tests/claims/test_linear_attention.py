@@ -97,7 +97,7 @@ def test_8_4_what_is_left_is_the_error_of_the_best_scale() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    ((0, 1, 0.1, 1), "`tau` must be numbers > 0; got"), ((1, -1, 0.1, 1), "`alpha` must be"),
+    ((0, 1, 0.1, 1), "`tau` must be a number > 0, infinity allowed; got"), ((1, -1, 0.1, 1), "`alpha` must be"),
     ((1, 1, -0.1, 1), "`rho` must be"), ((1, 1, 0.1, float("nan")), "`kappa` must be"),
 ])  # fmt: skip
 def test_bad_input_is_named(arguments: tuple[float, ...], said: str) -> None:
