@@ -2,8 +2,8 @@ r"""What rounds have said of two predictors, for every fixed mixture of them, in
 
 A round gives the mixture a g + (1 - a) h the log-probability :math:`\ln h + f(u)`, :math:`u = \ln(g/h)`,
 :math:`f(u) = \ln(a e^u + 1 - a)`. Whatever a is, f is analytic for :math:`|\Im u| < \pi` and flat or straight far out.
-So a sum over rounds is a sum over points of a grid, with weights that interpolate each u: the weights are added up once,
-for all a.
+So a sum over rounds is a sum over points of a grid, with weights that interpolate each u: the weights are added up
+once, for all a.
 """
 
 import torch
@@ -20,9 +20,9 @@ RATIOS = 2 * int(FARTHEST / SPACING) + 12
 INTERPOLATION_ERROR = 3e-16
 r"""Most that one round's f is off, in nats, besides rounding.
 
-Twelve points err by at most :math:`h^{12} \max|f^{(12)}| (\prod_{i<6} (i + \frac12))^2 / 12!`. Cauchy's formula on circles of
-radius 2.9, where the logistic function is at most 4.2, bounds the derivative by :math:`4.2 \cdot 11! / 2.9^{11}`. Ratios
-beyond :math:`e^{\pm 60}` count as :math:`e^{\pm 60}`, a change of :math:`e^{-60}/a`, below 1e-17 for a > 1e-9.
+Twelve points err by :math:`h^{12} \max|f^{(12)}| (\prod_{i<6} (i + \frac12))^2 / 12!`. Cauchy's formula on circles
+of radius 2.9, where the logistic function is at most 4.2, bounds the derivative by :math:`4.2 \cdot 11! / 2.9^{11}`.
+Ratios beyond :math:`e^{\pm 60}` count as :math:`e^{\pm 60}`, a change of :math:`e^{-60}/a`, below 1e-17 for a > 1e-9.
 """
 
 

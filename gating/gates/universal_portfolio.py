@@ -43,10 +43,10 @@ class UniversalPortfolioGate(LogLossGate, key="universal_portfolio"):
     rounds <= 2 M - 1 and at most ``tolerance`` up to the horizon. Memory is M numbers per learner, M about
     :math:`\sqrt{n \ln n}`, or M + 1,932 from M = 512 on.
 
-    Time per round is M per learner at first. From M = 512 on a learner follows a window of nodes alone, outside of which
-    the weight is negligible; it narrows as :math:`1/\sqrt t` where rounds tell mixtures apart, to tens of nodes. Log-wealth
-    is concave in a, so a negligible edge bounds all that lies behind it. A window whose edge is not negligible any more
-    is doubled, with the wealth of its nodes from `gating.gates.ratio_history`. Both shares are in :meth:`bound`: 1e-9
+    Time per round is M per learner at first. From M = 512 on a learner follows a window of nodes alone, outside of
+    which the weight is negligible; it narrows as :math:`1/\sqrt t` where rounds tell mixtures apart. Log-wealth is
+    concave in a, so a negligible edge bounds all that lies behind it. A window whose edge is not negligible any more is
+    doubled, with the wealth of its nodes from `gating.gates.ratio_history`. Both shares are in :meth:`bound`: 1e-9
     nats, and 6e-16 nats for each round before a doubling.
 
     Args:
@@ -64,7 +64,7 @@ class UniversalPortfolioGate(LogLossGate, key="universal_portfolio"):
         >>> gate.alpha().round(decimals=6).tolist()
         [0.75]
 
-    Source: Cover (1991); Cover and Ordentlich (1996); docs/theory.md, statements 4.12, 4.13 and 4.19.
+    Source: Cover (1991); Cover and Ordentlich (1996); docs/theory.md, statements 4.12, 4.13 and 4.18.
     """
 
     log_wealth: Tensor
@@ -96,7 +96,7 @@ class UniversalPortfolioGate(LogLossGate, key="universal_portfolio"):
         self._state("log_alpha", "log_rest", "added")
         self.register_buffer("first", torch.zeros(self.shape.numel(), dtype=torch.int64))
         self.register_buffer("width", torch.full_like(self.first, self.n_nodes))
-        # a factor M for the nodes behind an edge, and one for the ratio of their prior weights (4.19)
+        # a factor M for the nodes behind an edge, and one for the ratio of their prior weights (4.18)
         self.negligible = DROPPED / (4.0 * self.horizon * (self.horizon + 1) * self.n_nodes**2)
         self.log_wealth += self.log_prior
         shares = self.log_prior.softmax(-1)
@@ -109,7 +109,7 @@ class UniversalPortfolioGate(LogLossGate, key="universal_portfolio"):
         return cls(shape, horizon=tuning.rounds)
 
     def bound(self) -> Tensor:
-        """Exact worst regret of the portfolio, :func:`theory.mixture_regret.portfolio_quadrature_bound`, and windows."""
+        """Exact worst regret of the portfolio, and what quadrature and windows add to it."""
         rounds = self.rounds.cpu().numpy()
         exact = exact_worst_add_beta_regret(rounds, 2, PORTFOLIO_PRIORS[self.prior])
         quadrature = portfolio_quadrature_bound(rounds, self.n_nodes, prior=self.prior)
