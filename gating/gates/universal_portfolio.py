@@ -99,7 +99,7 @@ class UniversalPortfolioGate(LogLossGate, key="universal_portfolio"):
         # a factor M for the nodes behind an edge, and one for the ratio of their prior weights (4.18)
         self.negligible = DROPPED / (4.0 * self.horizon * (self.horizon + 1) * self.n_nodes**2)
         self.log_wealth += self.log_prior
-        shares = self.log_prior.softmax(-1)
+        shares = self.log_wealth.softmax(-1)
         self.log_alpha += (shares @ nodes).log()
         self.log_rest += (shares @ mirrored).log()
 
