@@ -4,8 +4,8 @@
 
 Times ``--measure`` rounds (fewer for the universal portfolio, as printed; for the loops a fiftieth, and for the
 portfolio's loops fewer cells) ``--repeats`` times on one thread, prints the median, and extrapolates it to ``--rounds``
-rounds, which are not themselves run. Gates and loops keep the same accounts and check their input; each loop is first
-checked to play the same weights as its gate.
+rounds, which are not themselves run (too much for the portfolio, whose rounds get cheaper: see portfolio.py). Gates and
+loops keep the same accounts and check their input; each loop is first checked to play the same weights as its gate.
 """
 
 import argparse

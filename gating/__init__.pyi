@@ -80,6 +80,7 @@ from gating.evaluation.relative_distance import relative_distance as relative_di
 from gating.models.transformer import Transformer as Transformer
 from gating.predictors.in_context import SoftmaxSimilarity as SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP as InWeightMLP, TabularInWeight as TabularInWeight
+from gating.predictors.linear_regression import LinearAttention as LinearAttention
 from gating.tasks.class_mixture import ClassMixtureSampler as ClassMixtureSampler
 from gating.tasks.item_labels import ItemLabels as ItemLabels
 from gating.tasks.linear_regression import LinearRegression as LinearRegression

@@ -57,7 +57,13 @@ from theory.regret import (
 )
 
 # regression in context by linear attention
-from theory.linear_attention import icl_error as icl_error, memory_free_error as memory_free_error
+from theory.linear_attention import (
+    icl_error as icl_error,
+    idg_error as idg_error,
+    linear_attention_phases as linear_attention_phases,
+    memory_free_error as memory_free_error,
+    ridge_error as ridge_error,
+)
 
 # learning from weights and from context over training steps
 from theory.item_kinetics import (

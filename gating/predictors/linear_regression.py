@@ -1,13 +1,15 @@
-"""Memorizing and generalizing predictor of linear regression, at every position of a sequence."""
+"""Memorizing, generalizing and fitted predictors of linear regression, at every position of a sequence."""
+
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from gating.predictors.tables import finite_table, require_pairs, row_blocks
+from gating.predictors.tables import finite_table, require_finite, require_pairs, row_blocks
 from gating.tasks.sequences import Sequences
 from theory.validation import require_integer, require_positive, require_scalar, require_sizes
 
-__all__ = ["RegressionGeneralizer", "RegressionMemorizer"]
+__all__ = ["LinearAttention", "RegressionGeneralizer", "RegressionMemorizer"]
 
 
 class RegressionMemorizer:
@@ -112,6 +114,80 @@ class RegressionGeneralizer:
             innovations = torch.linalg.solve_triangular(factor, y[block].unsqueeze(-1), upper=False)
             means[block] = (factor.tril(-1) @ innovations).squeeze(-1)
         return means.reshape(sequences.y.shape)
+
+
+class LinearAttention:
+    r"""A layer of linear attention in its reduced form, with weights of its own for each length of context.
+
+    .. math:: A(x_t) = x_t^\top \Gamma_t \begin{pmatrix} \frac1{t-1} \sum_{s<t} y_s x_s \\
+        \frac1{m(t-1)} \sum_{s<t} y_s^2 \end{pmatrix}, \qquad A(x_1) = 0
+
+    Args:
+        weights: :math:`\Gamma_t`, shape (T, m, m + 1), those at t = 1 of no concern.
+        chunk: numbers held at once for a block of sequences, >= 1; changes speed and memory alone.
+
+    Raises:
+        ValueError: naming the argument, the allowed set and the value.
+
+    Example:
+        >>> from gating.tasks.linear_regression import LinearRegression
+        >>> task = LinearRegression([64], [0], dim=4, length=33)
+        >>> A = LinearAttention.fitted(task.batches(0, 1, 400))
+        >>> A(task.batches(1, 1, 2)).shape
+        torch.Size([1, 2, 33])
+
+    Source: Lu et al. (2024), linear attention reduced to one matrix; its error for large m: `theory.linear_attention`.
+    """
+
+    def __init__(self, weights: Tensor, *, chunk: int = 2**22):
+        require_finite("weights", weights, "of shape (T, m, m + 1), T and m >= 1", dims=3)
+        if weights.shape[2] != weights.shape[1] + 1:
+            raise ValueError(f"`weights` must have shape (T, m, m + 1); got {tuple(weights.shape)}")
+        self.weights = weights.detach().double()
+        self.chunk = require_integer("chunk", chunk, least=1)
+
+    @classmethod
+    def fitted(cls, sequences: Sequences) -> Self:
+        """Least squares over all sequences, of least norm, at each position, from x (..., T, m) and y (..., T).
+
+        Memory and time are those of one least-squares problem with m (m + 1) unknowns, T - 1 times.
+
+        Raises:
+            ValueError: inputs and answers do not fit each other, or are not finite.
+        """
+        x, y = _pairs(sequences, sequences.x.shape[-1])
+        x, held = x.double(), _held(x.double(), y)
+        weights = x.new_zeros(x.shape[1], x.shape[2], x.shape[2] + 1)
+        for t in range(1, len(weights)):
+            features = (x[:, t, :, None] * held[:, t, None, :]).flatten(1)
+            found = torch.linalg.lstsq(features, y[:, t, None], driver="gelsd").solution
+            weights[t] = found.reshape(weights[t].shape)
+        return cls(weights)
+
+    @torch.no_grad()
+    def __call__(self, sequences: Sequences) -> Tensor:
+        """Answer to every x given the pairs before it, float64, (..., T, m) -> (..., T).
+
+        Raises:
+            ValueError: inputs and answers do not fit each other or the weights, or are not finite.
+        """
+        length, dim = self.weights.shape[:2]
+        x, y = _pairs(sequences, dim)
+        if y.shape[1] > length:
+            raise ValueError(f"`sequences.y` must have at most {length} positions; got {y.shape[1]}")
+        weights, answers = self.weights[: y.shape[1]].to(x.device), torch.empty_like(y)
+        for block in row_blocks(len(y), x.shape[1:].numel(), self.chunk):
+            inputs = x[block].double()
+            held = torch.einsum("tij,btj->bti", weights, _held(inputs, y[block]))
+            answers[block] = torch.linalg.vecdot(inputs, held)
+        return answers.reshape(sequences.y.shape)
+
+
+def _held(x: Tensor, y: Tensor) -> Tensor:
+    """What linear attention holds of the pairs before each position, (rows, T, m), (rows, T) -> (rows, T, m + 1)."""
+    each = torch.cat([y.unsqueeze(-1) * x, y.square().unsqueeze(-1) / x.shape[-1]], -1)
+    before = torch.arange(y.shape[1], dtype=y.dtype, device=y.device).clamp_(min=1)
+    return torch.cat([torch.zeros_like(each[:, :1]), each[:, :-1].cumsum(1)], 1) / before.unsqueeze(-1)
 
 
 def _variance(noise_variance: float | None, dim: int) -> float:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from theory import in_weight
+from theory import ClassMixture, in_context_risk, in_weight
+from theory.in_weight_lower_bounds import log_loss_lower_bound
 from theory.labels import label_law
 from theory.published import corollary_1, proposition_1
 
@@ -19,6 +20,26 @@ def test_1_16_proposition_1_is_the_mean_over_rounds_and_above_the_last() -> None
     rounds = in_weight.exact_log_loss(np.arange(10_000), 1.0, law) - entropy
     means = np.cumsum(rounds)[sizes - 1] / sizes
     assert (np.abs(means - printed) < 4 / sizes).all()
+
+
+def test_1_16_and_2_13_of_the_paper_s_figure() -> None:
+    """`examples/published_bounds.py`: values read off the figure, and exact risks between the bounds drawn there."""
+    law = label_law(10, 0.001)
+    sizes = 2 ** np.arange(4, 15)
+    least = log_loss_lower_bound([*sizes, 10**9], 1.0, 10, label_noise=0.001, label_noise_kind="uniform")
+    printed, exact = proposition_1(sizes, 10, entropy=least[-1]), in_weight.exact_log_loss(sizes, 1.0, law)
+    assert (least[:-1] <= exact).all()
+    assert (exact < printed).all()
+    assert printed[8] == pytest.approx(0.02, abs=0.002)
+    wrong = np.arange(8)
+    low, high = corollary_1(8, wrong, 10, similarity=1.0, floor=0.001)
+    tight, _ = corollary_1(8, wrong, 10, similarity=1.0, floor=0.001, tightened=True)
+    spec = [ClassMixture(context_length=8, n_relevant=8 - int(k)) for k in wrong]
+    share = 1 - np.array([in_context_risk(each, "linear_loss", temperature=2.0)[0] for each in spec])
+    copies = -np.log(0.99 * share + 0.001)
+    assert (tight <= copies + 1e-12).all()
+    assert (copies <= high + 1e-12).all()
+    np.testing.assert_allclose([low[7], high[1]], [0.48, 0.15], atol=0.03)
 
 
 def random_softmax(generator: np.random.Generator) -> tuple[int, int, int, float, float, float]:

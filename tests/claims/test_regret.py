@@ -1,5 +1,5 @@
-"""One test for each statement of docs/theory.md, section 4, up to 4.13; 4.9 and 4.10 are in test_add_beta.py,
-the later ones in test_composition.py."""
+"""One test for each statement of docs/theory.md, section 4, up to 4.13, and 4.18; 4.9 and 4.10 are in
+test_add_beta.py, those between in test_composition.py."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,9 @@ from gating.gates import (
     OnlineGate,
     UniversalPortfolioGate,
 )
+from gating.gates import universal_portfolio as portfolio
 from gating.gates.online import play
+from gating.gates.ratio_history import INTERPOLATION_ERROR, RATIOS, deposit, summed_logs
 from tests.claims.hindsight import ROUNDING, best_mixture_loss, never_above_bound, sign_streams
 from theory.distribution import ClassMixture
 from theory.mixture_regret import (
@@ -310,3 +312,59 @@ def test_4_13_too_few_nodes_do_add_regret() -> None:
     wealth = special.logsumexp(k * np.log(node) + (n - k) * np.log1p(-node)) - math.log(nodes)
     regret = k * math.log(k / n) + (n - k) * math.log(1 - k / n) - wealth
     assert regret > exact_worst_add_beta_regret(n, 2, 0.5) + 1
+
+
+def _hard_streams(generator: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log losses in six columns: steady, exclusive, turning at half, noisy, shocked late, and equal."""
+    random = generator.random((n, 6))
+    lead = random * np.where(np.arange(n) < n // 2, 3.0, -3.0)[:, None]
+    difference = np.stack([
+        random[:, 0], np.where(random[:, 1] < 0.3, -np.inf, np.inf), lead[:, 2], 4 * random[:, 3] - 2,
+        np.where(np.arange(n) < n - 40, -30.0, np.inf), np.zeros(n),
+    ], 1)  # fmt: skip
+    return torch.from_numpy(np.maximum(difference, 0)), torch.from_numpy(np.maximum(-difference, 0))
+
+
+@pytest.mark.parametrize("prior", PORTFOLIO_PRIORS)
+def test_4_18_windows_play_what_all_nodes_play(
+    prior: str, generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and losses, with windows and without; windows did narrow, and did have to be doubled."""
+    n, played, gates = 1500, [], []
+    losses = _hard_streams(generator, n)
+    for least in (10**9, 32):
+        monkeypatch.setattr(portfolio, "WINDOWS_FROM", least)
+        gates.append(UniversalPortfolioGate((6,), horizon=n, prior=prior))
+        played.append(play(gates[-1], *losses))
+    every, windows = gates
+    assert every.n_nodes == windows.n_nodes
+    assert (windows.width[[0, 1, 4]] < every.n_nodes).all()
+    assert windows.width[5] == every.n_nodes  # equal predictors tell no mixtures apart
+    assert windows.added[2] > 0
+    torch.testing.assert_close(played[1], played[0], rtol=1e-10, atol=1e-13)
+    allowed = windows.bound() - every.bound() + ROUNDING
+    assert (windows.loss - every.loss <= allowed).all()
+    assert (windows.bound() - every.bound() <= 2e-9).all()
+
+
+def test_4_18_a_history_is_right_for_every_mixture(generator: np.random.Generator) -> None:
+    """Against the sum itself, one round and a thousand; ratios small, large and infinite."""
+    a = torch.from_numpy(np.sin(np.linspace(1e-4, np.pi / 2 - 1e-4, 200)) ** 2)
+    rest = torch.from_numpy(np.cos(np.linspace(1e-4, np.pi / 2 - 1e-4, 200)) ** 2)
+    for rounds, scale in ((1, 1.0), (1, 30.0), (1000, 0.01), (1000, 5.0)):
+        ratios = torch.from_numpy(generator.normal(size=rounds) * scale)
+        if rounds > 1:
+            ratios[0], ratios[1] = torch.inf, -torch.inf
+        history, direct = torch.zeros(1, RATIOS, dtype=torch.float64), torch.zeros(200, dtype=torch.float64)
+        for ratio in ratios:
+            deposit(history, torch.tensor([0]), ratio[None])
+            direct += (a * ratio.clamp(max=0).exp() + rest * (-ratio).clamp(max=0).exp()).log()
+        off = summed_logs(history[0], a, rest) - direct
+        rounding = 1e-15 * (1 + float(direct.abs().max()))
+        assert (off - off[100]).abs().max() <= 2 * rounds * INTERPOLATION_ERROR + 4 * rounding
+
+
+def test_4_18_weights_of_nodes_differ_by_less_than_their_number() -> None:
+    for n in (2, 5, 40, 700):
+        weights = special.roots_legendre(n)[1]
+        assert weights.max() / weights.min() < n

@@ -12,7 +12,7 @@ from gating.models.transformer import Transformer
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP, TabularInWeight
 from gating.predictors.item_labels import ItemGeneralizer, ItemMemorizer
-from gating.predictors.linear_regression import RegressionGeneralizer, RegressionMemorizer
+from gating.predictors.linear_regression import LinearAttention, RegressionGeneralizer, RegressionMemorizer
 from gating.predictors.urns import UrnGeneralizer, UrnMemorizer
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.item_labels import ItemLabels
@@ -81,6 +81,7 @@ PREDICTORS = {
     "items, Transformer": (ItemDecoder(DIM, LENGTH, **SHAPE), ITEMS, "label"),
     "lines, memorizer": (RegressionMemorizer(LINES.table(0)), LINES, "every mean"),
     "lines, generalizer": (RegressionGeneralizer(DIM), LINES, "every mean"),
+    "lines, linear attention": (LinearAttention.fitted(LINES.batches(1, 1, 50)), LINES, "every mean"),
     "lines, Transformer": (RegressionDecoder(DIM, LENGTH, **SHAPE), LINES, "every mean"),
     "urns, memorizer": (UrnMemorizer(URNS.table(0)), URNS, "every label"),
     "urns, generalizer": (UrnGeneralizer(DIM), URNS, "every label"),

@@ -44,6 +44,27 @@ def test_a_round_beyond_the_horizon_is_an_error() -> None:
         gate.update(0.1, 0.2, torch.tensor(1))
 
 
+def test_windows_are_each_learner_s_own() -> None:
+    """Two learners visited in turn, one of them restored half-way, are what each would be alone."""
+    generator = torch.Generator().manual_seed(0)
+    losses = 4 * torch.rand(600, 2, generator=generator, dtype=torch.float64)
+    losses[300:, 0] = 0.0
+    gate = UniversalPortfolioGate((2,), horizon=30_000)
+    assert gate.windows
+    for t in range(600):
+        for cell in (0, 1):
+            gate.update(losses[t, cell], 2.0, torch.tensor(cell))
+        if t == 400:
+            state, gate = gate.state_dict(), UniversalPortfolioGate((2,), horizon=30_000)
+            gate.load_state_dict(state)
+    for cell in (0, 1):
+        alone = UniversalPortfolioGate((1,), horizon=30_000)
+        for t in range(600):
+            alone.update(losses[t, cell], 2.0)
+        assert alone.width.item() == gate.width[cell]
+        assert alone.alpha().item() == pytest.approx(gate.alpha()[cell].item(), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
