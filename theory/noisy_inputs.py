@@ -20,7 +20,7 @@ from scipy import special
 
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import LARGEST_WHOLE
-from theory.noisy_scores import COUNTS, LEARNERS, cubic, score_tables
+from theory.noisy_scores import COUNTS, LEARNERS, ScoreTables, cubic, score_tables
 from theory.validation import Floats, require_choice, require_count, require_probability, require_scalar
 
 __all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error"]
@@ -194,23 +194,24 @@ def _hits_of_kinds(
             if rivals == 0:
                 continue
             gap = np.log(q / p) if learner == "bayes" else 0.0
-            value, change = (_shifted(tables.scores, law, gap) for law in survive[j])
+            value, change = (_held(tables, law, gap) for law in survive[j])
             value = np.maximum(value, _LEAST)
             ratio = p * change / value
             product = product * value**rivals
             slope, squares = slope + rivals * ratio, squares + rivals * ratio**2
         own, own_change = (tables.own @ law for law in weights[k])
         together = q * own_change * slope + own * (slope**2 - squares) / 2
-        hits[:, k] = ((own - sizes * together) * product).sum((0, 1))
+        hits[:, k] = ((own - sizes * together) * product).sum(0)
     return hits
 
 
-def _shifted(scores: Floats, values: Floats, gap: float) -> Floats:
-    """Values (R, S, sizes) at scores larger by a gap."""
+def _held(tables: ScoreTables, values: Floats, gap: float) -> Floats:
+    """Values (R, S, sizes) at the scores that the own class has, each larger by a gap: (held, sizes)."""
     if gap == 0:
-        return values
-    places, parts = cubic(scores, scores + gap)
-    return np.asarray(sum(values[:, place] * part[:, None] for place, part in zip(places, parts, strict=True)))
+        return np.asarray(values[tables.norm, tables.score])
+    places, parts = cubic(tables.scores, tables.scores[tables.score] + gap)
+    terms = (values[tables.norm, place] * part[:, None] for place, part in zip(places, parts, strict=True))
+    return np.asarray(sum(terms))
 
 
 def _count_weights(sizes: Floats, q: float, n_sure: int) -> tuple[Floats, Floats]:

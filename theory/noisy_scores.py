@@ -26,10 +26,11 @@ __all__ = ["COUNTS", "LEARNERS", "ScoreTables", "cubic", "score_tables"]
 LEARNERS = ("bayes", "nearest_mean")
 COUNTS = np.unique(np.concatenate([np.arange(1.0, 11), np.geomspace(10, 300, 31).round(), np.geomspace(300, 1e7, 27)]))
 """Numbers of inputs of a class that laws are held for."""
-NORMS, LENGTHS, ANGLES, SCORES = 8, 6, 32, 224
+NORMS, LENGTHS, ANGLES, SCORES = 6, 6, 32, 160
 """Nodes of the norm of the query, of the sum of inputs, of their angle, and least number of the score."""
 FINER = 2  # times as many nodes of the norm and of the sum in fewer than four dimensions
 REACH = 64.0  # nats beyond the scores of the own class: rivals may be more frequent, or less
+NEGLIGIBLE = 1e-11
 STEP = 1e-3  # of the logarithm of arguments in tables of special functions
 
 
@@ -39,11 +40,14 @@ class ScoreTables(NamedTuple):
     Attributes:
         scores: nodes of the score, growing, shape (S,).
         rival: probability that another class has a larger score, shape (R, S, n).
-        own: mass of the query's own class at the scores, shared among four nodes beside it, and of |x|: (R, S, n).
+        norm, score: places in R and S where the query's own class has mass, shape (held,).
+        own: that mass, each score shared among four nodes beside it: (held, n); a column sums to 1.
     """
 
     scores: Floats
     rival: Floats
+    norm: NDArray[np.int64]
+    score: NDArray[np.int64]
     own: Floats
 
 
@@ -81,11 +85,13 @@ def score_tables(d: int, noise: float, learner: str) -> ScoreTables:
     own_scores, mass = _own(d, noise, r, a, score)
     mass = mass * length_weights[:, None] * norm_weights[:, None, None, None]
     # own distances spread over about noise (0.4 sqrt d + 16), those of known centres by 1 / sqrt d
-    n_scores = int(np.clip(SCORES / 80 * noise * np.sqrt(d) * (0.4 * np.sqrt(d) + 16), SCORES, 8 * SCORES))
+    n_scores = int(np.clip(2 * noise * np.sqrt(d) * (0.4 * np.sqrt(d) + 16), SCORES, 8 * SCORES))
     scores = _nodes(own_scores, mass, n_scores, REACH if learner == "bayes" else 0.0)
     versine = (_bayes_versine if learner == "bayes" else _distance_versine)(scores, noise, r, a, table)
     rival = np.einsum("rnas,a->rsn", np.interp(versine, table.versine, table.cap), length_weights)
-    return ScoreTables(scores, rival, _shared(own_scores, mass, scores))
+    own = _shared(own_scores, mass, scores)
+    norm, place = np.nonzero((np.abs(own) > NEGLIGIBLE).any(-1))
+    return ScoreTables(scores, rival, norm, place, own[norm, place])
 
 
 Score = Callable[[Floats, float, Floats, Floats, _Special], Floats]
