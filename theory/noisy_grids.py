@@ -1,7 +1,7 @@
 """Bounds for learners from noisy inputs over a plane of settings: worked out at few points, interpolated between.
 
 Bounds change smoothly with N, the mass of frequent classes, the Zipf exponent and the input noise. Along such an axis
-every sixteenth value is worked out, and the middle of two as long as a cubic spline misses it; the others are
+every eighth value is worked out, and the middle of two as long as a cubic spline misses it; the others are
 interpolated. The largest miss that was small enough, of a spline on nodes farther apart than those used, is taken off
 lower bounds and added to upper ones.
 """
@@ -28,7 +28,7 @@ COORDINATES: dict[str, Callable[[Floats], Floats]] = {
     "input_noise": np.log,
 }
 """What interpolation is done in."""
-WIDEST, ENOUGH = 16, 0.01  # first step between values worked out, and the relative error at which it is not halved
+WIDEST, ENOUGH = 8, 0.01  # first step between values worked out, and the relative error at which it is not halved
 LINES = 5  # along which the second axis is looked at
 _FLOOR = 1e-6  # added to bounds before logarithms
 

@@ -20,7 +20,7 @@ from scipy import special
 
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import LARGEST_WHOLE
-from theory.noisy_scores import COUNTS, LEARNERS, ScoreTables, cubic, score_tables
+from theory.noisy_scores import COUNTS, LEARNERS, ScoreTables, cubic, numerical_error, score_tables
 from theory.validation import Floats, require_choice, require_count, require_probability, require_scalar
 
 __all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error"]
@@ -102,7 +102,7 @@ def noisy_input_bounds(
     if spec.label_noise > 0 and spec.label_noise_kind != "uniform":
         raise ValueError(f"`spec.label_noise_kind` must be uniform for noisy inputs; got {spec.label_noise_kind!r}")
     free, sure = (n.ravel() - spec.n_classes, 1) if cover_classes else (n.ravel(), 0)
-    part, least = (1 / 300, 1e-6) if spec.dim >= 4 else (1 / 50, 2e-5)
+    part, least = numerical_error(spec.dim)
     part = part + np.where(free > 0, 1 / (2 * np.maximum(free, 1)), 0)
     guesses = np.where((free == 0) & (sure == 0), 1 / spec.n_classes, 0.0)
     means = _hits(free, spec, spec.group("all"), "nearest_mean", sure) + guesses[:, None]
@@ -184,7 +184,7 @@ def _hits_of_kinds(
     sizes: Floats, spec: ClassMixture, kinds: Floats, numbers: Floats, learner: str, n_sure: int
 ) -> Floats:
     tables = score_tables(spec.dim, spec.input_noise, learner)
-    weights = [_count_weights(sizes, float(q), n_sure) for q in kinds]
+    weights = [_count_weights(tuple(sizes.tolist()), float(q), n_sure) for q in kinds]
     survive = [(1 - tables.rival @ mean, -(tables.rival @ change)) for mean, change in weights]
     hits = np.zeros((len(sizes), len(kinds)))
     for k, q in enumerate(kinds):
@@ -214,31 +214,37 @@ def _held(tables: ScoreTables, values: Floats, gap: float) -> Floats:
     return np.asarray(sum(terms))
 
 
-def _count_weights(sizes: Floats, q: float, n_sure: int) -> tuple[Floats, Floats]:
+@lru_cache(maxsize=8)  # asked for by each group of classes and by each learner
+def _count_weights(sizes: tuple[float, ...], q: float, n_sure: int) -> tuple[Floats, Floats]:
     """Weights (COUNTS, sizes) for means over n ~ n_sure + Bin(N, q), n >= 1, and their change for one input more."""
     weights = np.zeros((2, len(COUNTS), len(sizes)))
+    n_log_factorial, all_places, all_parts = _whole_counts()
     for column, size in enumerate(sizes):
         mean = size * q
         if mean > CERTAIN:
             places, parts = cubic(np.log(COUNTS), np.log([mean + n_sure]))
             weights[0, places[:, 0], column] = parts[:, 0]
             continue
-        reach = 8 * np.sqrt(mean) + 20
-        first, last = max(0.0, np.floor(mean - reach)), min(size, np.ceil(mean + reach))
-        n = np.arange(first, last + 2)
-        log_choose = special.gammaln(size + 1) - special.gammaln(n + 1) - special.gammaln(np.maximum(size - n, 0) + 1)
-        log_mass = log_choose + special.xlogy(n, q) + special.xlog1py(np.maximum(size - n, 0), -q)
-        mass = np.where(n <= size, np.exp(log_mass), 0.0)
-        places, parts = (law[:, int(first) + n_sure :][:, : len(n)] for law in _whole_counts())
-        for row, law in enumerate((mass, -np.diff(mass, prepend=0.0))):
-            weights[row, :, column] = np.bincount(places.ravel(), (parts * law).ravel(), len(COUNTS))
+        reach = 8 * np.sqrt(mean) + 12
+        first, last = int(max(0.0, mean - reach)), int(min(size, mean + reach)) + 1
+        n = np.arange(first, last)
+        rest = special.gammaln(size - n + 1) + n_log_factorial[first:last]
+        mass = np.exp(special.gammaln(size + 1) - rest + n * np.log(q) + (size - n) * np.log1p(-q))
+        law = np.zeros((2, last - first + 1))
+        law[0, :-1] = mass
+        law[1] = -law[0]
+        law[1, 1:] += mass
+        at = slice(first + n_sure, last + 1 + n_sure)
+        for row in (0, 1):
+            terms = all_parts[:, at] * law[row]
+            weights[row, :, column] = np.bincount(all_places[:, at].ravel(), terms.ravel(), len(COUNTS))
     return weights[0], weights[1]
 
 
 @lru_cache(maxsize=1)
-def _whole_counts() -> tuple[NDArray[np.int64], Floats]:
-    """Places among COUNTS, and weights, of 0, 1, 2, ... inputs, (4, counts); those of no input are zero."""
+def _whole_counts() -> tuple[Floats, NDArray[np.int64], Floats]:
+    """For 0, 1, 2, ... inputs: ln n!, places among COUNTS and weights there (4, counts); those of no input are zero."""
     n = np.arange(0.0, 1.1 * CERTAIN)
     places, parts = cubic(np.log(COUNTS), np.log(np.maximum(n, 1)))
     parts[:, 0] = 0.0
-    return places, parts
+    return special.gammaln(n + 1), places, parts

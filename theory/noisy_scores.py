@@ -21,7 +21,7 @@ from scipy import special
 
 from theory.validation import Floats
 
-__all__ = ["COUNTS", "LEARNERS", "ScoreTables", "cubic", "score_tables"]
+__all__ = ["COUNTS", "LEARNERS", "ScoreTables", "cubic", "nearer", "numerical_error", "score_tables"]
 
 LEARNERS = ("bayes", "nearest_mean")
 COUNTS = np.unique(np.concatenate([np.arange(1.0, 11), np.geomspace(10, 300, 31).round(), np.geomspace(300, 1e7, 27)]))
@@ -77,9 +77,8 @@ def score_tables(d: int, noise: float, learner: str) -> ScoreTables:
     of ``nearest_mean`` minus the distance to the mean of the inputs.
     """
     table = _special(d)
-    times = FINER if d < 4 else 1
-    norms, norm_weights = _norms(1.0, np.array([noise]), d, times * NORMS)
-    lengths, length_weights = _norms(1.0, noise / np.sqrt(COUNTS), d, times * LENGTHS)
+    norms, norm_weights = _norms(1.0, np.array([noise]), d, _times(d) * NORMS)
+    lengths, length_weights = _norms(1.0, noise / np.sqrt(COUNTS), d, _times(d) * LENGTHS)
     r, a = norms[0][:, None, None, None], lengths[:, :, None]  # (R, 1, 1, 1) and (n, a, 1)
     score = _bayes_score if learner == "bayes" else _distance_score
     own_scores, mass = _own(d, noise, r, a, score)
@@ -92,6 +91,30 @@ def score_tables(d: int, noise: float, learner: str) -> ScoreTables:
     own = _shared(own_scores, mass, scores)
     norm, place = np.nonzero((np.abs(own) > NEGLIGIBLE).any(-1))
     return ScoreTables(scores, rival, norm, place, own[norm, place])
+
+
+def numerical_error(d: int) -> tuple[float, float]:
+    """By which part of itself, and by how much more, a probability worked out from these tables may be wrong."""
+    return (1 / 300, 1e-6) if d >= 4 else (1 / 50, 2e-5)
+
+
+@lru_cache(maxsize=64)
+def nearer(d: int, noise: float, margin: float) -> Floats:
+    """Probability that an input of another class is at a squared distance of less than s + margin, shape (held,).
+
+    s: squared distances of an input of the query's own class, at the nodes of the table of ``nearest_mean``.
+    """
+    tables, special_functions = score_tables(d, noise, "nearest_mean"), _special(d)
+    norms, _ = _norms(1.0, np.array([noise]), d, _times(d) * NORMS)
+    lengths, weights = _norms(1.0, np.array([noise]), d, _times(d) * LENGTHS)
+    squared = np.maximum(tables.scores[tables.score] ** 2 + margin, 0)[:, None]
+    r, a = norms[0][tables.norm][:, None], lengths[0]
+    versine = (squared - (a - r) ** 2) / (2 * a * r)
+    return np.asarray(np.interp(versine, special_functions.versine, special_functions.cap) @ weights)
+
+
+def _times(d: int) -> int:
+    return FINER if d < 4 else 1
 
 
 Score = Callable[[Floats, float, Floats, Floats, _Special], Floats]
