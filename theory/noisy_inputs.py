@@ -40,7 +40,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Time grows with the square of the number of different frequencies.
 
     Numerical integration: errors below one part in 300 of the risk plus 1e-6 in d >= 4 dimensions, one in 50 plus 2e-5
-    in two and three; and one part in 2N from the counts, which are not independent. Noise up to 2 sqrt(64 / d).
+    in two and three; and one part in 2N plus 0.15/N^2 from the counts, which are not independent. For noise up to 16 / sqrt d.
 
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape.
@@ -103,7 +103,8 @@ def noisy_input_bounds(
         raise ValueError(f"`spec.label_noise_kind` must be uniform for noisy inputs; got {spec.label_noise_kind!r}")
     free, sure = (n.ravel() - spec.n_classes, 1) if cover_classes else (n.ravel(), 0)
     part, least = numerical_error(spec.dim)
-    part = part + np.where(free > 0, 1 / (2 * np.maximum(free, 1)), 0)
+    once = np.where(free > 0, 1 / np.maximum(free, 1), 0)
+    part, least = part + once / 2, least + 0.15 * once**2
     guesses = np.where((free == 0) & (sure == 0), 1 / spec.n_classes, 0.0)
     means = _hits(free, spec, spec.group("all"), "nearest_mean", sure) + guesses[:, None]
     noise, kept = spec.label_noise, 1 - spec.label_noise * spec.n_classes / (spec.n_classes - 1)
@@ -115,7 +116,7 @@ def noisy_input_bounds(
         lower, upper = 1 - told @ (q / q.sum()), 1 - spec.group_mean(means, group)
         lower = np.maximum((1 - part) * lower - least, 0)
         upper = np.minimum((1 + part) * upper + least, 1) if noise == 0 else np.ones_like(upper)
-        lower = noise + kept * (lower if kept > 0 else 1.0)
+        lower = noise + kept * np.where(kept > 0, lower, 1.0)
         bounds[group] = lower.reshape(n.shape), upper.reshape(n.shape)
     return bounds
 
