@@ -5,7 +5,8 @@ centre alone. Let R be the distance of a relevant token and T(s) the probability
 distance below s. With r relevant tokens, and :math:`k_y` that carry another label y,
 
 - h is wrong only if, for some y, one of its tokens weighs at least :math:`1/k_y` of any given relevant one: with
-  probability at most :math:`1 - E\prod_y (1 - T(R^2 + \tau\ln k_y))^{k_y}`, as tokens that share a centre miss together;
+  probability at most :math:`1 - E\prod_y (1 - T(R^2 + \tau\ln k_y))^{k_y}`, as tokens that share a centre
+  miss together;
 - h is wrong if one token weighs more than r times the nearest relevant one, at distance M: with probability at least
   :math:`1 - E\prod_{y: k_y > 0} (1 - T(M^2 - \tau\ln r))`, and M is larger than for independent tokens, in law.
 """
@@ -75,7 +76,7 @@ def _nearest(dim: int, noise: float, r: int) -> Floats:
 
 
 def _mean_over_labels(law: ContextLaw, k: int, values: list[Floats]) -> Floats:
-    """Mean over the labels of k irrelevant tokens of the product over labels shown m >= 1 times of ``values[m - 1]``."""
+    """Mean over labels of k irrelevant tokens: a product over labels, ``values[m - 1]`` for one shown m >= 1 times."""
     terms = np.zeros((k + 1, *values[0].shape))
     terms[0] = 1.0
     total = terms.copy()

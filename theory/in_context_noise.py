@@ -56,8 +56,8 @@ def risk_bounds(
 
     Without input noise, or with one token: `theory.in_context_bounds` (exact at equal distances), and for the 0-1 risk
     of contexts of more than 10 tokens the Bayes error and twice the linear loss, as the arg-max is wrong only where
-    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module, and twice the linear loss again; for the 0-1 risk averaged
-    over random centres, without label noise, those of `theory.in_context_nearest` too.
+    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module, and twice the linear loss again; for
+    the 0-1 risk averaged over random centres, without label noise, those of `theory.in_context_nearest` too.
 
     Lower and upper bound, always.
 

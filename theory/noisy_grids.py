@@ -35,7 +35,7 @@ _FLOOR = 1e-6  # added to bounds before logarithms
 
 def noisy_grid(
     specs: Sequence[Sequence[ClassMixture]],
-    sizes: Sequence[Floats],
+    sizes: Floats,
     axes: Sequence[tuple[str, Sequence[Any]]],
     *,
     cover_classes: bool,

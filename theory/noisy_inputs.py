@@ -40,7 +40,8 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Time grows with the square of the number of different frequencies.
 
     Numerical integration: errors below one part in 300 of the risk plus 1e-6 in d >= 4 dimensions, one in 50 plus 2e-5
-    in two and three; and one part in 2N plus 0.15/N^2 from the counts, which are not independent. For noise up to 16 / sqrt d.
+    in two and three; and one part in 2N plus 0.15/N^2 from the counts, which are not independent. For
+    noise up to 16 / sqrt d.
 
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape.
@@ -73,9 +74,9 @@ def noisy_input_bounds(
     r"""Bounds on the mean 0-1 risk of each group of classes, for learners from N noisy labelled inputs.
 
     The lower one holds for every learner that treats labels alike, even one that cares for this group alone: it is the
-    Bayes risk where the learner is told that the query is of the group. With label noise nu of the ``uniform`` kind it is
-    :math:`\nu + (1 - \nu\frac{C}{C-1}) R`, R being the bound for clean labels. The upper one is the risk of nearest means
-    on clean labels, where a query of a class never seen is a certain error; with label noise it is 1.
+    Bayes risk where the learner is told that the query is of the group. With label noise nu of the ``uniform`` kind it
+    is :math:`\nu + (1 - \nu\frac{C}{C-1}) R`, R being the bound for clean labels. The upper one is the risk of nearest
+    means on clean labels, where a query of a class never seen is a certain error; with label noise it is 1.
 
     Lower and upper bound, on average over uniform centres, up to the numerical errors of `noisy_input_error`, which are
     taken off and added.
@@ -102,9 +103,9 @@ def noisy_input_bounds(
     if spec.label_noise > 0 and spec.label_noise_kind != "uniform":
         raise ValueError(f"`spec.label_noise_kind` must be uniform for noisy inputs; got {spec.label_noise_kind!r}")
     free, sure = (n.ravel() - spec.n_classes, 1) if cover_classes else (n.ravel(), 0)
-    part, least = numerical_error(spec.dim)
+    relative, absolute = numerical_error(spec.dim)
     once = np.where(free > 0, 1 / np.maximum(free, 1), 0)
-    part, least = part + once / 2, least + 0.15 * once**2
+    part, least = relative + once / 2, absolute + 0.15 * once**2
     guesses = np.where((free == 0) & (sure == 0), 1 / spec.n_classes, 0.0)
     means = _hits(free, spec, spec.group("all"), "nearest_mean", sure) + guesses[:, None]
     noise, kept = spec.label_noise, 1 - spec.label_noise * spec.n_classes / (spec.n_classes - 1)

@@ -5,7 +5,7 @@ A centre :math:`\mu` is uniform on the unit sphere of R^d, inputs are :math:`\mu
 them has density proportional to
 
 - :math:`\sin^{d-2}\phi` for another class,
-- :math:`\sin^{d-2}\phi \; e^{A(|S + x|/\sigma^2)}` for the query's own, :math:`A(\kappa) = \ln {}_0F_1(d/2; \kappa^2/4)`.
+- :math:`\sin^{d-2}\phi \; e^{A(|S + x|/\sigma^2)}` for its own, :math:`A(\kappa) = \ln {}_0F_1(d/2; \kappa^2/4)`.
 
 The scores of both learners are functions of :math:`|S|`, :math:`\phi` and :math:`|x|`, so each law is an integral over
 :math:`|S|` and, for the own class, over the angle. Tables hold them at nodes of :math:`|x|`, of n and of the score.
@@ -69,7 +69,7 @@ class _Special(NamedTuple):
     cap: Floats
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def score_tables(d: int, noise: float, learner: str) -> ScoreTables:
     """Laws of the scores of one learner, for inputs in d dimensions with this noise.
 
@@ -192,7 +192,7 @@ def _shared(scores: Floats, mass: Floats, nodes: Floats) -> Floats:
     places, parts = cubic(nodes, scores)
     column = np.arange(n_norms * n_counts).reshape(n_norms, n_counts, 1, 1) * len(nodes) + places
     total = np.bincount(column.ravel(), (mass * parts).ravel(), n_norms * n_counts * len(nodes))
-    return total.reshape(n_norms, n_counts, len(nodes)).transpose(0, 2, 1)
+    return np.asarray(total.reshape(n_norms, n_counts, len(nodes)).transpose(0, 2, 1), dtype=np.float64)
 
 
 def cubic(nodes: Floats, at: Floats) -> tuple[NDArray[np.int64], Floats]:

@@ -107,8 +107,8 @@ def noisy_problems(measure: str, bounds: str, squared_distance: float | tuple[fl
 class RiskBounds:
     """Bounds of both predictors over a grid of specifications and sample sizes, each of shape (S, M).
 
-    ``in_weight_lower`` holds for every in-weight predictor, ``in_weight_upper`` for the tabular one; for noisy inputs, for
-    every learner from them, and for nearest means.
+    ``in_weight_lower`` holds for every in-weight predictor, ``in_weight_upper`` for the tabular one; where inputs are
+    noisy, for every learner from them, and for nearest means.
     """
 
     in_weight_lower: Floats
@@ -156,7 +156,7 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
 
 
 def _beside_context(
-    specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison, in_weight: Mapping[str, Sequence[Floats]]
+    specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison, in_weight: Mapping[str, Floats]
 ) -> dict[str, RiskBounds]:
     """Bounds of both predictors from those (S, M) of the in-weight one."""
     sides = [
@@ -171,10 +171,10 @@ def _beside_context(
         for spec in specs
     ]
     bounds = {}
-    for group, ends in in_weight.items():
+    for group, (least, most) in in_weight.items():
         means = np.array([[spec.group_mean(r, group) for r in each] for spec, each in zip(specs, sides, strict=True)])
         lower, upper = (np.broadcast_to(side[:, None], (len(specs), len(sizes))) for side in means.T)
-        bounds[group] = RiskBounds(*ends, lower, upper)
+        bounds[group] = RiskBounds(least, most, lower, upper)
     return bounds
 
 
@@ -324,5 +324,5 @@ def _plane(
     rows = np.reshape(np.array(specs, dtype=object), (len(axes[0][1]), -1)).tolist()
     found = noisy_grid(rows, sizes, axes, cover_classes=compare.cover_classes)
     shape = len(specs), len(sizes)
-    in_weight = {group: [side.reshape(shape) for side in ends] for group, ends in found.items()}
+    in_weight = {group: np.reshape(ends, (2, *shape)) for group, ends in found.items()}
     return _beside_context(specs, sizes, compare, in_weight)

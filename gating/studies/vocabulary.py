@@ -40,7 +40,10 @@ MIXTURE_TERMS = WORDS.terms
 SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("nearest_mean", "any_in_weight", "copying")}
 """Systems that learn, in the order of legends and tables. Blue answers from weights, orange from context."""
 
-THEORY = {key: WORDS.systems[key].name.partition(" (")[0].lower() for key in ("tabular", "nearest_mean", "any_in_weight", "copying")}
+THEORY = {
+    key: WORDS.systems[key].name.partition(" (")[0].lower()
+    for key in ("tabular", "nearest_mean", "any_in_weight", "copying")
+}
 """Systems that theory is about, in words; label counts know the query's class, nearest means see noisy inputs."""
 
 CONDITIONS: dict[tuple[str, str], str] = {

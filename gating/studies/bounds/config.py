@@ -37,8 +37,9 @@ class BoundsConfig:
         squared_distance: squared distance > 0 between class centres; 2 is its mean for independent unit vectors, null
             averages bounds over centres uniform on the sphere (exact risks of copying are then left out).
         bounds: ``tight`` (exact and Bayes risks where they are known) or ``simple`` (closed forms).
-        inputs: what the in-weight predictors of bounds and crossovers see: ``told`` (the class of each query) or ``noisy``
-            (noisy inputs and labels, never the class; for the error alone, tight bounds and a squared distance of null).
+        inputs: what the in-weight predictors of bounds and crossovers see: ``told`` (the class of each query) or
+            ``noisy`` (noisy inputs and labels, never the class; for the error alone, tight bounds and a squared
+            distance of null).
     """
 
     study: Literal["bounds"] = "bounds"

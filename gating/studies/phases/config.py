@@ -84,8 +84,8 @@ class PhasesConfig:
         cover_classes: whether K of the training queries show every class once.
         beta: pseudo-count > 0 of the tabular g.
         bounds: ``tight`` (exact and Bayes risks where they are known) or ``simple`` (closed forms).
-        inputs: what in-weight predictors see: ``told`` (the class of each query) or ``noisy`` (noisy inputs and labels, never
-            the class; for the error alone, tight bounds and a squared distance of null).
+        inputs: what in-weight predictors see: ``told`` (the class of each query) or ``noisy`` (noisy inputs and
+            labels, never the class; for the error alone, tight bounds and a squared distance of null).
     """
 
     study: Literal["phases"] = "phases"

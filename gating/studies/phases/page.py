@@ -80,7 +80,8 @@ def phases_verdict(config: PhasesConfig, table: pd.DataFrame) -> tuple[str, ...]
         said.append("The table has no points of the map: nothing can be said.")
     loss = f"by {measure_of(config.measure).meaning}, {config.context.replace('_', ' ')} contexts"
     said.append(
-        f"This is theory {loss}, for in-weight predictors that {SEE[config.inputs]}; shares are of the settings that are drawn, and change with the ends of the map."
+        f"This is theory {loss}, for in-weight predictors that {SEE[config.inputs]}; "
+        "shares are of the settings that are drawn, and change with the ends of the map."
     )
     return tuple(said)
 
