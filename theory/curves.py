@@ -114,13 +114,14 @@ def risk_rows(
         squared_distance: D between class centres; 2 is its mean for independent unit vectors. None averages bounds over
             uniform centres, and leaves out exact risks of h for contexts of more than one token.
         bounds: ``tight`` or ``simple``, as in `theory.phases.Comparison`.
-        inputs: ``told`` or ``noisy``, as there: what in-weight predictors of the bounds see; ``noisy`` has bounds of the
-            error alone.
+        inputs: ``told`` or ``noisy``, as there: what in-weight predictors of the bounds see; ``noisy`` has bounds of
+            the error alone.
 
     Returns:
         One dict per value with keys ``system`` (``tabular``: add-beta label counts; ``copying``: softmax similarity at
-        the temperature; ``nearest_mean``: of noisy inputs, where these are what is seen;
-        ``any_in_weight``: every predictor that sees the query alone), ``n``, ``distribution`` (ibd, oobd), ``context`` (relevant, irrelevant, as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
+        the temperature; ``nearest_mean``: of noisy inputs, where these are what is seen; ``any_in_weight``: every
+        predictor that sees the query alone), ``n``, ``distribution`` (ibd, oobd), ``context`` (relevant, irrelevant,
+        as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
         ``kind`` (exact, lower, upper) and ``value``.
 
     Raises:
