@@ -87,8 +87,7 @@ def random_point(generator: np.random.Generator) -> tuple[ClassMixture, int, str
 def contradictions(n_points: int, generator: np.random.Generator) -> Found:
     """At random points until so many are certified: means of a group, whose classes are alike, from its first class.
 
-    Certified ICL says that no learner is better than copying, so nearest means are not; certified IWL that nearest means
-    are better.
+    Certified ICL says that no learner is better than copying, so nearest means are not; certified IWL that these are.
     """
     phases, wrong = {ICL: 0, IWL: 0}, []
     while sum(phases.values()) < n_points:

@@ -305,7 +305,7 @@ def test_bad_input_is_named(arguments: tuple[int, ClassMixture, str], said: str)
 
 
 def test_bounds_refuse_what_they_are_not_known_for() -> None:
-    with pytest.raises(ValueError, match="`spec.label_noise_kind` must be uniform for noisy inputs; got 'shift'"):
+    with pytest.raises(ValueError, match=r"`spec.label_noise_kind` must be uniform for noisy inputs; got 'shift'"):
         noisy_input_bounds(10, ClassMixture(label_noise=0.1, label_noise_kind="shift"))
-    with pytest.raises(ValueError, match="`n_inputs` must be an integer >= 10"):
+    with pytest.raises(ValueError, match=r"`n_inputs` must be an integer >= 10"):
         noisy_input_bounds(5, ClassMixture(), cover_classes=True)
