@@ -75,8 +75,9 @@ def noisy_grid(
 def _coordinate(name: str, values: Sequence[Any]) -> tuple[Floats, bool]:
     """Where the values are, and whether bounds change smoothly between them."""
     if name in COORDINATES and None not in values:
-        place = COORDINATES[name](np.array(values, dtype=np.float64))
-        if (np.diff(place) > 0).all():
+        with np.errstate(divide="ignore", invalid="ignore"):  # values that are refused where they are used
+            place = COORDINATES[name](np.array(values, dtype=np.float64))
+        if np.isfinite(place).all() and (np.diff(place) > 0).all():
             return place, True
     return np.arange(len(values), dtype=np.float64), False
 

@@ -97,7 +97,7 @@ def test_2_16_a_plane_without_a_smooth_axis_is_worked_out_point_by_point() -> No
                        cover_classes=True)  # fmt: skip
     for row, (spec,) in enumerate(specs):
         for group, ends in noisy_input_bounds([9, 50], spec, cover_classes=True).items():
-            np.testing.assert_allclose([side[row] for side in found[group]], ends, rtol=1e-9)
+            np.testing.assert_allclose([side[row] for side in found[group]], ends, rtol=1e-9, atol=1e-12)
 
 
 def test_nearest_means_of_the_benchmark_are_those_of_the_theory() -> None:
