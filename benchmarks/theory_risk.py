@@ -6,13 +6,14 @@ Run on one core: OMP_NUM_THREADS=1 python -m benchmarks.theory_risk
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from theory import in_weight
 from theory.distribution import ClassMixture
 from theory.labels import label_law
-from theory.phases import Comparison, phase_diagram
+from theory.phases import Comparison, phase_diagram, risk_bounds
 from theory.plug_in import miss_table
 
 REPEATS = 7
@@ -48,6 +49,15 @@ def main() -> None:
                 lambda s=spec, c=compare: phase_diagram(s, "n_sequences", sizes, "p_high", p_high, compare=c)
             )
             print(f"| 100 x {len(sizes)} certified phases, {measure}, L = {length}, 3 groups | {1e3 * seconds:.0f} |")
+    for count in (60, 100):
+        sizes, p_high = np.unique(np.logspace(1, 7, count).round()).tolist(), np.linspace(0.5, 0.99, count).tolist()
+        spec, compare = ClassMixture(), Comparison(inputs="noisy", squared_distance=None, context="as_trained")
+        plane = {"x": "n_sequences", "x_values": sizes, "y": "p_high", "y_values": p_high}
+        seconds = median_seconds(lambda s=spec, c=compare, p=plane: phase_diagram(s, **p, compare=c))
+        print(f"| {count} x {len(sizes)} certified phases, noisy inputs, error, 3 groups | {1e3 * seconds:.0f} |")
+        specs = [replace(spec, p_high=p) for p in p_high]
+        seconds = median_seconds(lambda s=specs, n=sizes, c=compare: risk_bounds(s, n, c))
+        print(f"| the same, every point worked out | {1e3 * seconds:.0f} |")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,11 @@ from theory.curves import in_context_risk as in_context_risk, in_weight_risk as 
 from theory.in_context_bounds import squared_distance_bounds as squared_distance_bounds
 from theory.in_weight import exact_missing_mass as exact_missing_mass, tabular_risk as tabular_risk
 from theory.phases import RiskBounds as RiskBounds, risk_bounds as risk_bounds
-from theory.noisy_inputs import noisy_input_crossover as noisy_input_crossover, noisy_input_error as noisy_input_error
+from theory.noisy_inputs import (
+    noisy_input_bounds as noisy_input_bounds,
+    noisy_input_crossover as noisy_input_crossover,
+    noisy_input_error as noisy_input_error,
+)
 
 # statements of the literature, as printed
 from theory.published import corollary_1 as corollary_1, proposition_1 as proposition_1

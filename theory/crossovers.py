@@ -26,7 +26,7 @@ class Crossover:
         exact: smallest N at which the tabular predictor's risk is at most the in-context risk; NaN where the latter is
             known only between bounds.
         earliest: smallest N at which some in-weight predictor may be as good: certified ICL before it.
-        latest: smallest N from which the tabular predictor surely is as good.
+        latest: smallest N from which the tabular predictor (for noisy inputs, nearest means) surely is as good.
     """
 
     exact: float
@@ -62,7 +62,8 @@ def crossover(spec: ClassMixture, group: str, compare: Comparison) -> Crossover:
     """
     require_choice("group", group, [g for g in GROUPS if len(spec.group(g))])
     ends = risk_bounds([spec], [spec.n_classes], compare)[group]
-    is_exact = compare.bounds == "tight" and bool((ends.in_context_lower == ends.in_context_upper).all())
+    known = compare.bounds == "tight" and compare.inputs == "told"
+    is_exact = known and bool((ends.in_context_lower == ends.in_context_upper).all())
     smallest = partial(_smallest, spec, group, compare)
     return Crossover(
         exact=smallest(lambda risk: risk.in_weight_upper <= risk.in_context_upper) if is_exact else math.nan,

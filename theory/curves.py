@@ -89,8 +89,9 @@ def risk_rows(
     beta: float = 1.0,
     temperature: float = 0.1,
     clip: float = 1e-7,
-    squared_distance: float = 2.0,
+    squared_distance: float | None = 2.0,
     bounds: str = "tight",
+    inputs: str = "told",
 ) -> list[Row]:
     """Risks of both predictors for each N, test distribution, context and group, exact and between bounds.
 
@@ -110,13 +111,17 @@ def risk_rows(
         beta: pseudo-count of each label, > 0.
         temperature: tau > 0 of the similarity.
         clip: least probability that h gives a label, in (0, 1).
-        squared_distance: D between class centres; 2 is its mean for independent unit vectors.
+        squared_distance: D between class centres; 2 is its mean for independent unit vectors. None averages bounds over
+            uniform centres, and leaves out exact risks of h for contexts of more than one token.
         bounds: ``tight`` or ``simple``, as in `theory.phases.Comparison`.
+        inputs: ``told`` or ``noisy``, as there: what in-weight predictors of the bounds see; ``noisy`` has bounds of
+            the error alone.
 
     Returns:
         One dict per value with keys ``system`` (``tabular``: add-beta label counts; ``copying``: softmax similarity at
-        the temperature; ``any_in_weight``: every predictor that sees the query alone), ``n``, ``distribution`` (ibd,
-        oobd), ``context`` (relevant, irrelevant, as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
+        the temperature; ``nearest_mean``: of noisy inputs, where these are what is seen; ``any_in_weight``: every
+        predictor that sees the query alone), ``n``, ``distribution`` (ibd, oobd), ``context`` (relevant, irrelevant,
+        as_trained), ``group``, ``measure`` (error, log_loss, linear_loss),
         ``kind`` (exact, lower, upper) and ``value``.
 
     Raises:
@@ -149,13 +154,17 @@ def risk_rows(
             for system, risks in systems.items():
                 key = {"system": system, "distribution": distribution, "context": context, "measure": measure}
                 curves += [({**key, "group": g, "kind": "exact"}, spec.group_mean(risks, g)) for g in groups]
-        for measure in MEASURES if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
-            compare = Comparison(measure, context, temperature, clip, squared_distance, cover_classes, beta, bounds)
+        known = MEASURES if inputs == "told" else ("error",)
+        for measure in known if spec.dim > 1 or spec.input_noise == 0 or spec.context_length == 1 else ():
+            compare = Comparison(
+                measure, context, temperature, clip, squared_distance, cover_classes, beta, bounds, inputs
+            )
+            upper = "tabular" if inputs == "told" else "nearest_mean"
             for group, ends in risk_bounds([spec], sizes, compare).items():
                 key = {"distribution": "ibd", "context": context, "measure": measure, "group": group}
                 curves += [
                     ({"system": "any_in_weight", **key, "kind": "lower"}, ends.in_weight_lower[0]),
-                    ({"system": "tabular", **key, "kind": "upper"}, ends.in_weight_upper[0]),
+                    ({"system": upper, **key, "kind": "upper"}, ends.in_weight_upper[0]),
                     ({"system": "copying", **key, "kind": "lower"}, ends.in_context_lower[0]),
                     ({"system": "copying", **key, "kind": "upper"}, ends.in_context_upper[0]),
                 ]
@@ -167,12 +176,15 @@ def risk_rows(
 
 
 def _in_context_risks(
-    spec: ClassMixture, context: str, temperature: float, clip: float, squared_distance: float
+    spec: ClassMixture, context: str, temperature: float, clip: float, squared_distance: float | None
 ) -> dict[str, Floats]:
+    if squared_distance is None and spec.context_length > 1:
+        return {}
+    distance = 2.0 if squared_distance is None else squared_distance  # of no concern to one token
     is_short = spec.context_length <= LONGEST_EXACT_CONTEXT
     return {
         measure: in_context_risk(
-            spec, measure, context=context, temperature=temperature, clip=clip, squared_distance=squared_distance
+            spec, measure, context=context, temperature=temperature, clip=clip, squared_distance=distance
         )
         for measure in ("log_loss", "linear_loss", "error")
         if measure != "error" or is_short

@@ -30,6 +30,7 @@ from theory.context_law import ContextLaw
 from theory.distribution import ClassMixture
 from theory.in_context import likely_binomial, mean_by_class
 from theory.in_context_bounds import distance_interval, foreign_collisions, squared_distance_bounds
+from theory.in_context_nearest import LONGEST, nearest_error
 from theory.label_learning import noise_entropy
 from theory.label_votes import LONGEST_EXACT_CONTEXT, Interval
 from theory.validation import Floats, require_choice, require_positive, require_probability
@@ -55,7 +56,8 @@ def risk_bounds(
 
     Without input noise, or with one token: `theory.in_context_bounds` (exact at equal distances), and for the 0-1 risk
     of contexts of more than 10 tokens the Bayes error and twice the linear loss, as the arg-max is wrong only where
-    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module, and twice the linear loss again.
+    :math:`h_y \le 1/2`. With input noise: the bounds at the top of this module, and twice the linear loss again; for
+    the 0-1 risk averaged over random centres, without label noise, those of `theory.in_context_nearest` too.
 
     Lower and upper bound, always.
 
@@ -102,6 +104,8 @@ def risk_bounds(
         risk = partial(_log_loss, noise=noise, cap=-np.log(least), entropy=entropy)
     else:
         risk = partial(_error if measure == "error" else _linear_loss, noise=noise, foreign=foreign_collisions(spec))
+        if measure == "error" and squared_distance is None and spec.label_noise == 0:
+            risk = partial(_sharper_error, bounds=risk, noise=spec.input_noise, dim=spec.dim, temperature=tau)
     lower, upper = mean_by_class(spec, context, risk)
     return lower, upper
 
@@ -173,6 +177,22 @@ def _error(law: ContextLaw, r: int, k: int, noise: _PairNoise, foreign: Interval
     lower = float((asked * (1 - law.answer) ** r).sum()) * certain
     upper = 1 - float((asked * law.answer**r).sum()) * certain
     return max(floor, lower), min(upper, 2 * _linear_loss(law, r, k, noise, foreign)[1])
+
+
+def _sharper_error(
+    law: ContextLaw,
+    r: int,
+    k: int,
+    bounds: Callable[[ContextLaw, int, int], Interval],
+    noise: float,
+    dim: int,
+    temperature: float,
+) -> Interval:
+    lower, upper = bounds(law, r, k)
+    if r == 0 or k > LONGEST:
+        return lower, upper
+    least, most = nearest_error(law, r, k, noise, dim, temperature)
+    return max(lower, least), min(upper, most)
 
 
 def _log_loss(law: ContextLaw, r: int, k: int, noise: _PairNoise, cap: float, entropy: float) -> Interval:

@@ -1,49 +1,47 @@
 r"""In-weight learning from noisy inputs: what a learner pays that is told labels, and never the class of an input.
 
-Inputs are :math:`x = \mu_c + \sigma z` in d dimensions, with class centres drawn from :math:`N(0, I/d)`, the Gaussian
-stand-in of uniform unit vectors (their norms differ by :math:`1/\sqrt{2d}`). Class c has
-:math:`n_c \sim \mathrm{Bin}(N, q_c)` labelled inputs, independently of others. Two learners answer from them:
+Inputs are :math:`x = \mu_c + \sigma z` in d dimensions, with class centres uniform on the unit sphere, as the sampler
+draws them. The N labelled inputs are the queries of N training sequences. Two learners answer from them:
 
 - *nearest mean*: the class whose mean input is nearest to the query;
-- *Bayes*: the most probable class given all labelled inputs, centres and noise being known in law. No learner that sees
-  the same inputs and labels errs less on average over centres.
+- *Bayes*: the most probable class given all labelled inputs, the laws of centres and noise being known. No learner that
+  sees the same inputs and labels errs less on average over centres, classes weighted by their frequencies.
 
-Given the query, the distances to means of other classes are independent non-central chi-squared numbers. So the risk
-is one minus the mean of a product over rivals, which is two integrals and one sum over counts: no simulation.
+Given the norm of the query and the numbers of inputs, scores of different classes are independent, with the laws of
+`theory.noisy_scores`. So the risk is one minus the mean of a product over rivals: sums over nodes, no simulation. The
+numbers of inputs of different classes have covariance :math:`-N q_c q_{c'}`, which enters to first order.
 """
 
-from typing import NamedTuple
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy import special, stats
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from theory.distribution import GROUPS, ClassMixture
 from theory.fields import LARGEST_WHOLE
+from theory.noisy_scores import COUNTS, LEARNERS, ScoreTables, cubic, numerical_error, score_tables
 from theory.validation import Floats, require_choice, require_count, require_probability, require_scalar
 
-__all__ = ["LEARNERS", "noisy_input_crossover", "noisy_input_error"]
+__all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error"]
 
-LEARNERS = ("bayes", "nearest_mean")
-NORMS, SCORES, RATIO = 8, 200, 1.08
-"""Nodes of the query's norm and of the score of its own class, and ratio of the ends of a bin of counts."""
-CERTAIN = 1e6  # expected count from which on a count is that
-SPREAD = 7.0  # standard deviations that scores are integrated over
-FAR = 1e4
-"""Squared distance, in units of the variance, from which on a distance counts as normal; scipy's series fail later."""
+CERTAIN = 1e4  # expected count from which on a count is that
+_LEAST = 1e-9  # what a probability is taken to be at least where it is divided by
+_BATCH = 64  # sizes worked out together
 
 
 def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "bayes") -> Floats:
     r"""0-1 risk on queries of each class after N labelled inputs, none of them with noisy labels.
 
-    :math:`1 - E\prod_{c'}(1 - E_{n_{c'}} P(s_{c'} > s_c))`, with s the score of a class: minus the squared distance to
-    its mean, or :math:`\ln q - \frac d2 \ln S - \|x - m\|^2 / 2S` with m and S the mean and variance of its next input
-    given :math:`n_c`. A class never seen is answered uniformly.
+    :math:`1 - E\prod_{c'}(1 - E_{n_{c'}} P(s_{c'} > s_c))`, with s the score of a class: minus the distance to the mean
+    of its inputs, or :math:`\ln q + A(|S + x|/\sigma^2) - A(|S|/\sigma^2)` with S their sum and
+    :math:`A(\kappa) = \ln {}_0F_1(d/2; \kappa^2/4)`. A class never seen is answered uniformly.
 
     Time grows with the square of the number of different frequencies.
 
-    Numerical integration, absolute error below 1e-4 in d >= 4 dimensions and 5e-3 in fewer. Holds on average over
-    Gaussian centres and independent counts.
+    Numerical integration: errors below one part in 300 of the risk plus 1e-6 in d >= 4 dimensions, one in 50 plus 2e-5
+    in two and three; and one part in 2N plus 0.15/N^2 from the counts, which are not independent. For
+    noise up to 16 / sqrt d.
 
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape.
@@ -59,19 +57,69 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Example:
         >>> spec = ClassMixture(input_noise=0.2, dim=64)
         >>> noisy_input_error([10, 100], spec)[:, [0, -1]].round(2).tolist()
-        [[0.18, 0.79], [0.01, 0.21]]
+        [[0.18, 0.79], [0.01, 0.2]]
 
-    Source: conjugate Gaussian posteriors; Loh (1997) for means of noisy inputs; own integration.
+    Source: posteriors of directions, Mardia and Jupp (2000), chapter 9, for A; own integration.
     """
     require_choice("learner", learner, LEARNERS)
-    if not spec.input_noise > 0:
-        raise ValueError(f"`spec.input_noise` must be > 0; got {spec.input_noise}: inputs without noise tell the class")
-    if spec.dim < 2:
-        raise ValueError(f"`spec.dim` must be >= 2; got {spec.dim}")
-    n = require_count("n_inputs", n_inputs)
-    kinds, place, members = np.unique(spec.frequencies, return_inverse=True, return_counts=True)
-    found = [_risks(float(size), kinds, members.astype(np.float64), spec, learner) for size in n.ravel()]
-    return np.reshape(found, (*n.shape, len(kinds)))[..., place]
+    n = _checked(n_inputs, spec)
+    hits = _hits(n.ravel(), spec, spec.group("all"), learner, 0)
+    never = (1 - spec.frequencies) ** n.ravel()[:, None]
+    return np.reshape(1 - hits - never / spec.n_classes, (*n.shape, spec.n_classes))
+
+
+def noisy_input_bounds(
+    n_inputs: ArrayLike, spec: ClassMixture, *, cover_classes: bool = False
+) -> dict[str, tuple[Floats, Floats]]:
+    r"""Bounds on the mean 0-1 risk of each group of classes, for learners from N noisy labelled inputs.
+
+    The lower one holds for every learner that treats labels alike, even one that cares for this group alone: it is the
+    Bayes risk where the learner is told that the query is of the group. With label noise nu of the ``uniform`` kind it
+    is :math:`\nu + (1 - \nu\frac{C}{C-1}) R`, R being the bound for clean labels. The upper one is the risk of nearest
+    means on clean labels, where a query of a class never seen is a certain error; with label noise it is 1.
+
+    Lower and upper bound, on average over uniform centres, up to the numerical errors of `noisy_input_error`, which are
+    taken off and added.
+
+    Args:
+        n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape; >= K with ``cover_classes``.
+        spec: the data, as for `noisy_input_error`; label noise of the ``uniform`` kind.
+        cover_classes: whether K of the inputs show every class once.
+
+    Returns:
+        For each group that is not empty, lower and upper bound, each in the shape of ``n_inputs``.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Example:
+        >>> lower, upper = noisy_input_bounds([10, 100], ClassMixture(input_noise=0.2, dim=64))["low"]
+        >>> lower.round(2).tolist(), upper.round(2).tolist()
+        ([0.7, 0.16], [0.96, 0.5])
+
+    Source: a Bayes rule has the least risk of its prior; noisy labels are clean ones and a coin.
+    """
+    n = _checked(n_inputs, spec, least=spec.n_classes if cover_classes else 0)
+    if spec.label_noise > 0 and spec.label_noise_kind != "uniform":
+        raise ValueError(f"`spec.label_noise_kind` must be uniform for noisy inputs; got {spec.label_noise_kind!r}")
+    free, sure = (n.ravel() - spec.n_classes, 1) if cover_classes else (n.ravel(), 0)
+    relative, absolute = numerical_error(spec.dim)
+    once = np.where(free > 0, 1 / np.maximum(free, 1), 0)
+    part, least = relative + once / 2, absolute + 0.15 * once**2
+    guesses = np.where((free == 0) & (sure == 0), 1 / spec.n_classes, 0.0)
+    means = _hits(free, spec, spec.group("all"), "nearest_mean", sure) + guesses[:, None]
+    noise, kept = spec.label_noise, 1 - spec.label_noise * spec.n_classes / (spec.n_classes - 1)
+    bounds = {}
+    for group in (name for name in GROUPS if len(spec.group(name))):
+        members = spec.group(group)
+        q = spec.frequencies[members]
+        told = _hits(free, spec, members, "bayes", sure) + (0 if sure else (1 - q) ** free[:, None] / spec.n_classes)
+        lower, upper = 1 - told @ (q / q.sum()), 1 - spec.group_mean(means, group)
+        lower = np.maximum((1 - part) * lower - least, 0)
+        upper = np.minimum((1 + part) * upper + least, 1) if noise == 0 else np.ones_like(upper)
+        lower = noise + kept * np.where(kept > 0, lower, 1.0)
+        bounds[group] = lower.reshape(n.shape), upper.reshape(n.shape)
+    return bounds
 
 
 def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner: str = "bayes") -> float:
@@ -93,7 +141,7 @@ def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner:
 
     Example:
         >>> noisy_input_crossover(ClassMixture(input_noise=0.2, dim=64), "low", 0.5)
-        40.0
+        39.0
 
     Source: `noisy_input_error`.
     """
@@ -115,117 +163,90 @@ def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner:
     return float(high)
 
 
-class _Known(NamedTuple):
-    """What is known of a class after n labelled inputs, each of shape (nodes,).
+def _checked(n_inputs: ArrayLike, spec: ClassMixture, least: int = 0) -> Floats:
+    if not spec.input_noise > 0:
+        raise ValueError(f"`spec.input_noise` must be > 0; got {spec.input_noise}: inputs without noise tell the class")
+    if spec.dim < 2:
+        raise ValueError(f"`spec.dim` must be >= 2; got {spec.dim}")
+    return require_count("n_inputs", n_inputs, least=least)
 
-    Attributes:
-        weight: probability of each n.
-        variance: of the mean that queries are compared with, per dimension.
-        shared: its covariance with the centre.
-        level: score at distance 0.
-        width: S, by twice of which a squared distance is divided in the score.
+
+def _hits(sizes: Floats, spec: ClassMixture, members: NDArray[np.int64], learner: str, n_sure: int) -> Floats:
+    """Probability, (sizes, members), that a class has inputs and outscores the other members; classes alike done once.
+
+    Every class has ``n_sure`` inputs beside the N random ones.
     """
-
-    weight: Floats
-    variance: Floats
-    shared: Floats
-    level: Floats
-    width: Floats
+    kinds, place, numbers = np.unique(spec.frequencies[members], return_inverse=True, return_counts=True)
+    parts = [sizes[first : first + _BATCH] for first in range(0, len(sizes), _BATCH)]
+    found = [_hits_of_kinds(part, spec, kinds, numbers.astype(np.float64), learner, n_sure) for part in parts]
+    return np.concatenate(found)[:, place]
 
 
-def _risks(size: float, kinds: Floats, members: Floats, spec: ClassMixture, learner: str) -> Floats:
-    """Risk of a class of each kind; classes of a kind are alike."""
-    known = [_known(size, float(q), spec, learner) for q in kinds]
-    d, total = spec.dim, spec.input_noise**2 + 1 / spec.dim
-    norms, weights = special.roots_hermitenorm(NORMS)
-    squares = total * stats.chi2.ppf(special.ndtr(norms), d)
-    never = np.array([(1 - q) ** size for q in kinds])
-    hits = np.zeros(len(kinds))
-    top = max((float(each.level.max()) for each in known if len(each.level)), default=0.0)
-    for square, weight in zip(squares, weights / weights.sum(), strict=True):
-        for kind, each in enumerate(known):
-            if not len(each.level):
+def _hits_of_kinds(
+    sizes: Floats, spec: ClassMixture, kinds: Floats, numbers: Floats, learner: str, n_sure: int
+) -> Floats:
+    tables = score_tables(spec.dim, spec.input_noise, learner)
+    weights = [_count_weights(tuple(sizes.tolist()), float(q), n_sure) for q in kinds]
+    survive = [(1 - tables.rival @ mean, -(tables.rival @ change)) for mean, change in weights]
+    hits = np.zeros((len(sizes), len(kinds)))
+    for k, q in enumerate(kinds):
+        product, slope, squares = np.ones(1), np.zeros(1), np.zeros(1)
+        for j, p in enumerate(kinds):
+            rivals = numbers[j] - (j == k)
+            if rivals == 0:
                 continue
-            low, high = _own_scores(each, square, total, d)
-            depth = np.sqrt(top - high) + np.linspace(0, 1, SCORES) * (np.sqrt(top - low) - np.sqrt(top - high))
-            scores = top - depth**2  # the density of a squared distance is steep at 0, that of a distance is not
-            beaten = np.array([_beaten(rival, scores, square, d) for rival in known])  # by one rival of each kind
-            rivals = members - (np.arange(len(kinds)) == kind)
-            survive = np.prod((1 - beaten) ** rivals[:, None], axis=0)
-            density = _density(each, scores, square, total, d)
-            hits[kind] += weight * np.trapezoid(density * survive * 2 * depth, depth)
-    return 1 - hits - never / spec.n_classes
+            gap = np.log(q / p) if learner == "bayes" else 0.0
+            value, change = (_held(tables, law, gap) for law in survive[j])
+            value = np.maximum(value, _LEAST)
+            ratio = p * change / value
+            product = product * value**rivals
+            slope, squares = slope + rivals * ratio, squares + rivals * ratio**2
+        own, own_change = (tables.own @ law for law in weights[k])
+        together = q * own_change * slope + own * (slope**2 - squares) / 2
+        hits[:, k] = ((own - sizes * together) * product).sum(0)
+    return hits
 
 
-def _counts(size: float, q: float) -> tuple[Floats, Floats]:
-    """Weights and values of the counts n >= 1 of a class, those that differ little taken together."""
-    if size * q > CERTAIN:
-        return np.ones(1), np.array([size * q])
-    law = stats.binom(size, q)
-    counts = np.arange(max(1, law.ppf(1e-7)), law.ppf(1 - 1e-7) + 1)
-    mass = law.pmf(counts)
-    place = np.unique(np.floor(np.log(counts) / np.log(RATIO)), return_inverse=True)[1]
-    weight: Floats = np.bincount(place, mass).astype(np.float64)
-    return weight, np.bincount(place, mass * counts).astype(np.float64) / weight
+def _held(tables: ScoreTables, values: Floats, gap: float) -> Floats:
+    """Values (R, S, sizes) at the scores that the own class has, each larger by a gap: (held, sizes)."""
+    if gap == 0:
+        return np.asarray(values[tables.norm, tables.score])
+    places, parts = cubic(tables.scores, tables.scores[tables.score] + gap)
+    terms = (values[tables.norm, place] * part[:, None] for place, part in zip(places, parts, strict=True))
+    return np.asarray(sum(terms))
 
 
-def _known(size: float, q: float, spec: ClassMixture, learner: str) -> _Known:
-    """Of the counts n >= 1 of a class."""
-    weight, n = _counts(size, q)
-    d, noise = spec.dim, spec.input_noise**2
-    if learner == "nearest_mean":
-        half = np.full(len(n), 0.5)
-        return _Known(weight, 1 / d + noise / n, np.full(len(n), 1 / d), 0.0 * n, half)
-    shared = n / (d * (n + noise * d))
-    width = noise + 1 / d - shared
-    return _Known(weight, shared, shared, np.log(q) - d / 2 * np.log(width), width)
+@lru_cache(maxsize=8)  # asked for by each group of classes and by each learner
+def _count_weights(sizes: tuple[float, ...], q: float, n_sure: int) -> tuple[Floats, Floats]:
+    """Weights (COUNTS, sizes) for means over n ~ n_sure + Bin(N, q), n >= 1, and their change for one input more."""
+    weights = np.zeros((2, len(COUNTS), len(sizes)))
+    n_log_factorial, all_places, all_parts = _whole_counts()
+    for column, size in enumerate(sizes):
+        mean = size * q
+        if mean > CERTAIN:
+            places, parts = cubic(np.log(COUNTS), np.log([mean + n_sure]))
+            weights[0, places[:, 0], column] = parts[:, 0]
+            continue
+        reach = 8 * np.sqrt(mean) + 12
+        first, last = int(max(0.0, mean - reach)), int(min(size, mean + reach)) + 1
+        n = np.arange(first, last)
+        rest = special.gammaln(size - n + 1) + n_log_factorial[first:last]
+        mass = np.exp(special.gammaln(size + 1) - rest + n * np.log(q) + (size - n) * np.log1p(-q))
+        law = np.zeros((2, last - first + 1))
+        law[0, :-1] = mass
+        law[1] = -law[0]
+        law[1, 1:] += mass
+        at = slice(first + n_sure, last + 1 + n_sure)
+        for row in (0, 1):
+            terms = all_parts[:, at] * law[row]
+            weights[row, :, column] = np.bincount(all_places[:, at].ravel(), terms.ravel(), len(COUNTS))
+    return weights[0], weights[1]
 
 
-def _conditional(known: _Known, square: float, total: float) -> tuple[Floats, Floats]:
-    """Of the query minus the mean of its class, given the query: variance per dimension, and squared mean."""
-    variance = known.variance - known.shared**2 / total
-    return variance, (1 - known.shared / total) ** 2 * square
-
-
-def _own_scores(known: _Known, square: float, total: float, d: int) -> tuple[float, float]:
-    """Least and largest score that the class of the query has, but for a negligible probability."""
-    variance, centre = _conditional(known, square, total)
-    middle, spread = np.sqrt(centre + d * variance), np.sqrt(variance)
-    near, far = np.maximum(middle - SPREAD * spread, 0) ** 2, (middle + SPREAD * spread) ** 2
-    return float((known.level - far / (2 * known.width)).min()), float((known.level - near / (2 * known.width)).max())
-
-
-def _density(known: _Known, scores: Floats, square: float, total: float, d: int) -> Floats:
-    """Density of the score of the query's class, summed over its counts."""
-    variance, centre = _conditional(known, square, total)
-    squared = 2 * known.width * (known.level - scores[:, None])
-    scaled = np.maximum(squared, 0) / variance
-    density = _distance_density(scaled, d, centre / variance) * 2 * known.width / variance
-    return np.where(squared > 0, density, 0.0) @ known.weight
-
-
-def _beaten(known: _Known, scores: Floats, square: float, d: int) -> Floats:
-    """Probability that one class of this kind, seen at least once, has a larger score."""
-    squared = 2 * known.width * (known.level - scores[:, None])
-    scaled = np.maximum(squared, 0) / known.variance
-    return _distance_probability(scaled, d, square / known.variance) @ known.weight
-
-
-def _distance_density(squared: Floats, d: int, centre: Floats) -> Floats:
-    """Density of a squared distance, of unit variance in d dimensions, from a point at squared distance `centre`."""
-    middle, spread = _far(d, centre)
-    root = np.sqrt(squared)
-    far = stats.norm.pdf(root, middle, spread) / (2 * np.maximum(root, np.finfo(float).tiny))
-    return np.where(centre > FAR, far, stats.ncx2.pdf(squared, d, np.minimum(centre, FAR)))
-
-
-def _distance_probability(squared: Floats, d: int, centre: Floats) -> Floats:
-    """Probability that such a squared distance is smaller."""
-    far = stats.norm.cdf(np.sqrt(squared), *_far(d, centre))
-    return np.where(centre > FAR, far, stats.ncx2.cdf(squared, d, np.minimum(centre, FAR)))
-
-
-def _far(d: int, centre: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the distance from a far point, from those of its square, which is steep there."""
-    square, variance = centre + d, 2 * d + 4 * centre
-    return np.sqrt(square) - variance / (8 * square**1.5), np.sqrt(variance / square) / 2
+@lru_cache(maxsize=1)
+def _whole_counts() -> tuple[Floats, NDArray[np.int64], Floats]:
+    """For 0, 1, 2, ... inputs: ln n!, places among COUNTS and weights there (4, counts); those of no input are zero."""
+    n = np.arange(0.0, 1.1 * CERTAIN)
+    places, parts = cubic(np.log(COUNTS), np.log(np.maximum(n, 1)))
+    parts[:, 0] = 0.0
+    return special.gammaln(n + 1), places, parts

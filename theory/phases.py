@@ -6,7 +6,7 @@ than what the in-context predictor must pay; otherwise it is undecided. All boun
 sets; see `theory.in_weight_lower_bounds` for what "every in-weight predictor" means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Annotated, Any
@@ -22,18 +22,22 @@ from theory.fields import NonNegative, Positive, Probability, Rule, one_of
 from theory.in_context_noise import MEASURES
 from theory.label_learning import noise_entropy
 from theory.labels import LabelLaw, label_law
+from theory.noisy_grids import noisy_grid
+from theory.noisy_inputs import noisy_input_bounds
 from theory.settings import settings
 from theory.validation import Floats, require_choice, require_count
 
 __all__ = [
     "BOUNDS",
     "ICL",
+    "INPUTS",
     "IWL",
     "MEASURES",
     "UNDECIDED",
     "Comparison",
     "PhaseDiagram",
     "RiskBounds",
+    "noisy_problems",
     "phase_diagram",
     "risk_bounds",
 ]
@@ -41,6 +45,7 @@ __all__ = [
 
 IWL, UNDECIDED, ICL = -1, 0, 1
 BOUNDS = ("tight", "simple")
+INPUTS = ("told", "noisy")
 _ROUNDING = 1e-11  # exact values may be wrong by 1e-12
 
 
@@ -81,13 +86,29 @@ class Comparison:
     cover_classes: bool = False
     beta: Positive = 1.0
     bounds: Annotated[str, one_of(BOUNDS)] = "tight"
+    inputs: Annotated[str, one_of(INPUTS)] = "told"
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if self.inputs == "noisy":
+            yield from noisy_problems(self.measure, self.bounds, self.squared_distance)
+
+
+def noisy_problems(measure: str, bounds: str, squared_distance: float | tuple[float, float] | None) -> Iterator[str]:
+    """What bounds for learners from noisy inputs are not known for, one sentence each."""
+    for name, value, known in (("measure", measure, "error"), ("bounds", bounds, "tight")):
+        if value != known:
+            yield f"`{name}` must be {known} where `inputs` is noisy; got {value!r}"
+    if squared_distance is not None:
+        yield f"`squared_distance` must be None (uniform centres) where `inputs` is noisy; got {squared_distance}"
 
 
 @dataclass(frozen=True)
 class RiskBounds:
     """Bounds of both predictors over a grid of specifications and sample sizes, each of shape (S, M).
 
-    ``in_weight_lower`` holds for every in-weight predictor, ``in_weight_upper`` for the tabular one.
+    ``in_weight_lower`` holds for every in-weight predictor, ``in_weight_upper`` for the tabular one; where inputs are
+    noisy, for every learner from them, and for nearest means.
     """
 
     in_weight_lower: Floats
@@ -126,9 +147,20 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
     """
     sizes = np.atleast_1d(require_count("n_sequences", n_sequences))
     groups = [g for g in GROUPS if all(len(spec.group(g)) for spec in specs)]
-    sides = []
-    for spec, in_weight_ends in zip(specs, _in_weight_sides(specs, sizes, compare), strict=True):
-        in_context_ends = in_context_noise.risk_bounds(
+    if compare.inputs == "noisy":
+        ends = [noisy_input_bounds(sizes, spec, cover_classes=compare.cover_classes) for spec in specs]
+        in_weight = {g: np.stack([each[g] for each in ends], axis=1) for g in groups}
+    else:
+        in_weight = _told_sides(specs, sizes, compare, groups)
+    return _beside_context(specs, sizes, compare, in_weight)
+
+
+def _beside_context(
+    specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison, in_weight: Mapping[str, Floats]
+) -> dict[str, RiskBounds]:
+    """Bounds of both predictors from those (S, M) of the in-weight one."""
+    sides = [
+        in_context_noise.risk_bounds(
             spec,
             compare.measure,
             temperature=compare.temperature,
@@ -136,15 +168,25 @@ def risk_bounds(specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: 
             squared_distance=compare.squared_distance,
             context=compare.context,
         )
-        sides.append((*in_weight_ends, *in_context_ends))
+        for spec in specs
+    ]
     bounds = {}
-    for group in groups:
-        means = [
-            [np.broadcast_to(spec.group_mean(risks, group), sizes.shape) for risks in ends]
-            for spec, ends in zip(specs, sides, strict=True)
-        ]
-        bounds[group] = RiskBounds(*np.stack(means, axis=1))
+    for group, (least, most) in in_weight.items():
+        means = np.array([[spec.group_mean(r, group) for r in each] for spec, each in zip(specs, sides, strict=True)])
+        lower, upper = (np.broadcast_to(side[:, None], (len(specs), len(sizes))) for side in means.T)
+        bounds[group] = RiskBounds(least, most, lower, upper)
     return bounds
+
+
+def _told_sides(
+    specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison, groups: Sequence[str]
+) -> dict[str, Floats]:
+    """Lower and upper bounds (2, S, M) of each group, where the in-weight predictor is told the class."""
+    sides = _in_weight_sides(specs, sizes, compare)
+    return {
+        g: np.stack([[spec.group_mean(r, g) for r in ends] for spec, ends in zip(specs, sides, strict=True)], axis=1)
+        for g in groups
+    }
 
 
 def _in_weight_sides(specs: Sequence[ClassMixture], sizes: Floats, compare: Comparison) -> list[tuple[Floats, Floats]]:
@@ -263,10 +305,24 @@ def phase_diagram(
     fields = [name for name in order if name != "n_sequences"]
     specs = [replace(spec, **dict(zip(fields, v, strict=True))) for v in product(*(axes[f] for f in fields))]
     diagrams = {}
-    for group, flat in risk_bounds(specs, np.array(sizes), compare).items():
+    for group, flat in _plane(specs, np.array(sizes), compare, [(name, axes[name]) for name in order]).items():
         sides = {
             name: np.moveaxis(values.reshape([len(axes[axis]) for axis in order]), order.index(y), 0)
             for name, values in vars(flat).items()
         }
         diagrams[group] = PhaseDiagram(x, y, tuple(axes[x]), tuple(axes[y]), group, compare, RiskBounds(**sides))
     return diagrams
+
+
+def _plane(
+    specs: Sequence[ClassMixture], n_sequences: ArrayLike, compare: Comparison, axes: list[tuple[str, list[Any]]]
+) -> dict[str, RiskBounds]:
+    """`risk_bounds` of all points of a plane, those for noisy inputs interpolated."""
+    if compare.inputs == "told":
+        return risk_bounds(specs, n_sequences, compare)
+    sizes = require_count("n_sequences", n_sequences)
+    rows = np.reshape(np.array(specs, dtype=object), (len(axes[0][1]), -1)).tolist()
+    found = noisy_grid(rows, sizes, axes, cover_classes=compare.cover_classes)
+    shape = len(specs), len(sizes)
+    in_weight = {group: np.reshape(ends, (2, *shape)) for group, ends in found.items()}
+    return _beside_context(specs, sizes, compare, in_weight)

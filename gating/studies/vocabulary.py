@@ -37,11 +37,14 @@ declare_from("gating.studies")
 WORDS = page_words("gating.studies")
 MIXTURE_TERMS = WORDS.terms
 """Words that a reader of results on the class mixture needs."""
-SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("any_in_weight", "copying")}
+SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("nearest_mean", "any_in_weight", "copying")}
 """Systems that learn, in the order of legends and tables. Blue answers from weights, orange from context."""
 
-THEORY = {key: WORDS.systems[key].name.partition(" (")[0].lower() for key in ("tabular", "any_in_weight", "copying")}
-"""Systems that theory is about, in words; on clean inputs, with the query's class known."""
+THEORY = {
+    key: WORDS.systems[key].name.partition(" (")[0].lower()
+    for key in ("tabular", "nearest_mean", "any_in_weight", "copying")
+}
+"""Systems that theory is about, in words; label counts know the query's class, nearest means see noisy inputs."""
 
 CONDITIONS: dict[tuple[str, str], str] = {
     ("ibd", "relevant"): "in base, relevant",

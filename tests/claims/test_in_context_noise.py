@@ -14,7 +14,7 @@ from tests.claims.test_in_context import CONTEXTS, losses, random_spec, sampled_
 from theory import in_context, token_distances
 from theory.distribution import ClassMixture
 from theory.in_context_noise import MEASURES, risk_bounds
-from theory.phases import ICL, UNDECIDED, Comparison
+from theory.phases import ICL, IWL, Comparison
 from theory.phases import risk_bounds as risk_phases
 from theory.token_distances import (
     exact_mean_log_overtaking,
@@ -112,7 +112,7 @@ def test_2_10_rare_near_centres_are_in_the_upper_bound(dim: int) -> None:
     assert draws.mean() > 0
     assert_mean(draws, risk_bounds(spec, "error", temperature=0.001, squared_distance=None)[1][5])
     phases = risk_phases([spec], [250], Comparison("error", "relevant", temperature=0.001, squared_distance=None))
-    assert (phases["low"].phases == (UNDECIDED if dim == 2 else ICL)).all()
+    assert (phases["low"].phases == (IWL if dim == 2 else ICL)).all()
 
 
 @pytest.mark.parametrize("distance", [None, 0.0, 1e-4, 0.03, 2.0])

@@ -110,7 +110,7 @@ MLP = torch.nn.Linear(2, 2)
 VALID: dict[Callable[..., Any], dict[str, Any]] = {
     Comparison: {
         "measure": "error", "context": "relevant", "temperature": 0.1, "clip": 1e-7, "squared_distance": (2.0, 2.0),
-        "cover_classes": False, "beta": 1.0, "bounds": "tight",
+        "cover_classes": False, "beta": 1.0, "bounds": "tight", "inputs": "told",
     },
     GateCells: {
         "probability": [[0.5], [0.5]], "p_in_weight": [[0.9], [0.1]], "p_in_context": [[0.6], [0.6]], "query": [0, 1],

@@ -50,6 +50,7 @@ VALID: dict[str, Any] = {
     "bayes_error": 0.1,
     "squared_distance": 2.0,
     "bounds": "tight",
+    "inputs": "told",
     "input_noise": 0.3,
     "margin": 0.5,
     "largest": 0.3,

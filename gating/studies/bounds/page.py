@@ -100,7 +100,12 @@ def bounds_verdict(config: BoundsConfig, table: pd.DataFrame) -> tuple[str, ...]
         said.append(f"Where the context always shows the query's class, that is so {how}.")
     if not said:
         said.append("The table has no N from which weights are at least as good.")
-    if config.distribution.input_noise > 0:
+    if config.inputs == "noisy":
+        said.append(
+            "Exact risks are of clean inputs and known classes; bounds and crossovers are of learners that see noisy "
+            "inputs and are never told a class."
+        )
+    elif config.distribution.input_noise > 0:
         said.append(
             "Exact risks are of clean inputs and known classes; on noisy inputs a learner needs more sequences."
         )

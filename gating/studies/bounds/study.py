@@ -89,6 +89,7 @@ def risks_of(config: BoundsConfig, n_sequences: tuple[int, ...]) -> pd.DataFrame
             clip=config.clip,
             squared_distance=config.squared_distance,
             bounds=config.bounds,
+            inputs=config.inputs,
         )
     return select(
         make_table({"study": "bounds", **row} for row in risks), {**asked, "distribution": config.test_distributions}
@@ -121,7 +122,7 @@ def _crossovers(config: BoundsConfig) -> Iterator[dict[str, Any]]:
             continue
         compare = Comparison(
             measure, context, config.temperature, config.clip, config.squared_distance, config.cover_classes,
-            config.beta, config.bounds,
+            config.beta, config.bounds, config.inputs,
         )  # fmt: skip
         found = crossover(spec, group, compare)
         key = {"system": "theory", "distribution": "ibd", "context": context, "group": group}

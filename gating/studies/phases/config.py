@@ -11,7 +11,7 @@ from pydantic import Field
 from theory.context_law import CONTEXTS
 from theory.distribution import ClassMixture
 from theory.fields import DIFFERENT, EXACT, LARGEST_WHOLE, Positive, Probability, one_of
-from theory.phases import BOUNDS, MEASURES, Comparison
+from theory.phases import BOUNDS, INPUTS, MEASURES, Comparison, noisy_problems
 from theory.settings import SpecError, settings
 
 __all__ = ["Axis", "PhasesConfig", "Value"]
@@ -84,6 +84,8 @@ class PhasesConfig:
         cover_classes: whether K of the training queries show every class once.
         beta: pseudo-count > 0 of the tabular g.
         bounds: ``tight`` (exact and Bayes risks where they are known) or ``simple`` (closed forms).
+        inputs: what in-weight predictors see: ``told`` (the class of each query) or ``noisy`` (noisy inputs and
+            labels, never the class; for the error alone, tight bounds and a squared distance of null).
     """
 
     study: Literal["phases"] = "phases"
@@ -99,6 +101,7 @@ class PhasesConfig:
     cover_classes: bool = False
     beta: Positive = 1.0
     bounds: Annotated[str, one_of(BOUNDS)] = "tight"
+    inputs: Annotated[str, one_of(INPUTS)] = "told"
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""
@@ -112,6 +115,8 @@ class PhasesConfig:
         outside = [n for n in sizes if not isinstance(n, int) or not fewest <= n <= LARGEST_WHOLE]
         if outside:
             yield f"`n_sequences`, or its axis, must hold integers in {fewest} .. 2^53; got {outside[0]!r}"
+        if self.inputs == "noisy":
+            yield from noisy_problems(self.measure, self.bounds, self.squared_distance)
         yield from self._axis_problems()
 
     def _axis_problems(self) -> Iterator[str]:
@@ -137,4 +142,5 @@ class PhasesConfig:
             cover_classes=self.cover_classes,
             beta=self.beta,
             bounds=self.bounds,
+            inputs=self.inputs,
         )

@@ -20,6 +20,7 @@ __all__ = ["SHARES", "phases_page", "phases_text", "phases_verdict"]
 SHARES = {"share_icl": ICL, "share_iwl": IWL, "share_undecided": UNDECIDED}
 """Share of the points in a phase, and the phase."""
 WORDS = page_words("gating.studies.phases")
+SEE = {"told": "are told the class of each query", "noisy": "see noisy inputs and are never told a class"}
 MUST = {ICL: "from context", IWL: "from weights"}
 
 
@@ -79,7 +80,8 @@ def phases_verdict(config: PhasesConfig, table: pd.DataFrame) -> tuple[str, ...]
         said.append("The table has no points of the map: nothing can be said.")
     loss = f"by {measure_of(config.measure).meaning}, {config.context.replace('_', ' ')} contexts"
     said.append(
-        f"This is theory {loss}; shares are of the settings that are drawn, and change with the ends of the map."
+        f"This is theory {loss}, for in-weight predictors that {SEE[config.inputs]}; "
+        "shares are of the settings that are drawn, and change with the ends of the map."
     )
     return tuple(said)
 
@@ -121,6 +123,7 @@ def _stretch(row: pd.Series, phase: int) -> str:
 def phases_page(question: str, config: PhasesConfig, table: pd.DataFrame) -> Page:
     """The page of the study `phases`."""
     title = f"Loss: {measure_of(config.measure).meaning}; context: {config.context}; bounds: {config.bounds}"
+    title += f"; in-weight predictors {SEE[config.inputs]}"
     return Page(
         title=WORDS.title,
         question=question,

@@ -23,6 +23,8 @@ __all__ = ["Phases"]
 declare_from("gating.studies.phases")
 
 POINTS = "points"
+UPPER = {"told": "tabular", "noisy": "nearest_mean"}
+"""Whose risk is the upper bound of in-weight predictors."""
 
 
 class Phases(Study[PhasesConfig]):
@@ -97,7 +99,7 @@ def points_of(config: PhasesConfig, diagram: PhaseDiagram) -> pd.DataFrame:
     kinds = (
         ("theory", "phase", "exact", diagram.phases),
         ("any_in_weight", config.measure, "lower", bounds.in_weight_lower),
-        ("tabular", config.measure, "upper", bounds.in_weight_upper),
+        (UPPER[config.inputs], config.measure, "upper", bounds.in_weight_upper),
         ("copying", config.measure, "lower", bounds.in_context_lower),
         ("copying", config.measure, "upper", bounds.in_context_upper),
     )
