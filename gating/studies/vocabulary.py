@@ -37,7 +37,9 @@ declare_from("gating.studies")
 WORDS = page_words("gating.studies")
 MIXTURE_TERMS = WORDS.terms
 """Words that a reader of results on the class mixture needs."""
-SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in ("nearest_mean", "any_in_weight", "copying")}
+NEVER_TRAINED = ("bayes", "nearest_mean", "any_in_weight", "copying")
+"""Systems that only theory knows, or that nothing is trained for."""
+SYSTEMS = {key: look for key, look in WORDS.systems.items() if key not in NEVER_TRAINED}
 """Systems that learn, in the order of legends and tables. Blue answers from weights, orange from context."""
 
 THEORY = {

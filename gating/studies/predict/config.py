@@ -17,6 +17,7 @@ from theory.settings import settings
 
 __all__ = ["PredictConfig"]
 
+declare_from("gating.studies")
 declare_from("gating.studies.predict")
 
 FEWEST_QUERIES, MOST_QUERIES, SIZES = 4.0, 512.0, 8
