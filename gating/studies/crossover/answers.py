@@ -13,7 +13,7 @@ from gating.results.query import last_step, select
 from gating.studies.crossover.measure import LEVEL
 from theory.validation import Floats
 
-__all__ = ["ONSETS", "Onset", "answer_rows", "by_onset", "frequencies"]
+__all__ = ["FROM_INPUTS", "ONSETS", "Onset", "answer_rows", "by_onset", "frequencies"]
 
 Curve = tuple[Floats, Floats]
 """Sizes N, shape (M,), and what each seed exceeds the level by, (S, M)."""
@@ -48,6 +48,12 @@ ONSETS = (
 )
 """The crossovers that are measured; theory predicts an N* where it has rows of the same measure, so none of a gate."""
 
+CLASS_TOLD = ("theory", "tabular")
+"""Systems of predicted N* that measured ones are divided by: they know the class of each query."""
+
+FROM_INPUTS = ("bayes", "nearest_mean")
+"""Systems of predicted N* of learners from noisy inputs."""
+
 PARTS = {
     "predicted": ("crossover", "exact"), "measured": ("crossover", "measured"),
     "ratio": ("crossover_ratio", "measured"), "stylized": ("crossover", "predicted"),
@@ -73,10 +79,13 @@ def by_onset(table: pd.DataFrame) -> dict[Onset, dict[str, pd.DataFrame]]:
     last = last_step(table[table["answer"] | (table["kind"] == "exact")])
     last = last.reindex(columns=[*last, *{"p_high", "reached", "already", "seeds"} - {*last}])
     q = frequencies(last)
-    found = {}
+    told, found = last[~last["system"].isin(FROM_INPUTS)], {}
     for onset in ONSETS:
-        parts = {part: select(last, {"measure": f"{measure}_{onset.key}", "kind": kind}).set_index("p_high")
+        parts = {part: select(told, {"measure": f"{measure}_{onset.key}", "kind": kind})
                  for part, (measure, kind) in PARTS.items()}  # fmt: skip
+        noisy = {"measure": f"crossover_{onset.key}", "kind": "exact"}
+        parts |= {system: select(last, {**noisy, "system": system}) for system in FROM_INPUTS}
+        parts = {part: rows.set_index("p_high") for part, rows in parts.items()}
         places = [p_high for p_high in q.index if p_high in parts["measured"].index]
         if places:
             found[onset] = {part: rows.reindex([np.nan] if "slope" in part else places).assign(q=q)
@@ -98,7 +107,7 @@ def answer_rows(table: pd.DataFrame) -> Iterator[Row]:
     theory = table[table["kind"] == "exact"]
     frequency = select(theory, {"measure": "query_frequency"}).set_index("p_high")["value"]
     for onset in ONSETS:
-        rows = select(theory, {"measure": f"crossover_{onset.key}"}).set_index("p_high")
+        rows = select(theory, {"measure": f"crossover_{onset.key}", "system": CLASS_TOLD}).set_index("p_high")
         predicted = rows["value"].replace([0.0, np.inf], np.nan)  # none to divide by, and no point of a power law
         slope = float(power_law_exponent(frequency[rows.index], predicted)) if len(rows) else np.nan
         place = {"study": "crossover", "distribution": onset.where[0], "context": onset.where[1], "group": "low",

@@ -14,9 +14,10 @@ from gating.evaluation.measures import Row, answers, by_replica, loss_rows
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import TabularInWeight
 from gating.studies.crossover.config import CrossoverConfig
+from gating.studies.level import level_crossovers
 from gating.studies.replicas import Replica, sampler_of
 from gating.studies.vocabulary import refusals
-from theory.crossovers import crossover, error_crossover
+from theory.crossovers import crossover
 from theory.distribution import ClassMixture
 from theory.phases import Comparison
 
@@ -40,7 +41,7 @@ def theory_rows(config: CrossoverConfig) -> tuple[Row, ...]:
 
     ``crossover_error`` and ``crossover_log_loss``: where the risk of label counts falls to that of copying, contexts as
     trained; exact on clean inputs, on which both are measured, lower and upper with the input noise of the settings.
-    ``crossover_error_level``: where the expected error of label counts falls to 1/2.
+    ``crossover_error_level``: where the expected error of label counts, or of a learner from noisy inputs, is 1/2.
 
     Raises:
         SpecError: theory refuses the settings.
@@ -58,8 +59,9 @@ def _theory_rows(config: CrossoverConfig, spec: ClassMixture) -> Iterator[Row]:
         clean, found = (crossover(data, "low", compare) for data in (replace(spec, input_noise=0.0), spec))
         for kind, value in (("exact", clean.exact), ("lower", found.earliest), ("upper", found.latest)):
             yield {**key, "measure": f"crossover_{loss}", "kind": kind, "value": value}
-    yield {**place, "system": "tabular", "context": "irrelevant", "level": LEVEL, "kind": "exact",
-           "measure": "crossover_error_level", "value": error_crossover(spec, "low", LEVEL)}  # fmt: skip
+    for system, value in level_crossovers(spec, "low", LEVEL).items():
+        yield {**place, "system": system, "context": "irrelevant", "level": LEVEL, "kind": "exact",
+               "measure": "crossover_error_level", "value": value}  # fmt: skip
 
 
 def counted_sizes(config: CrossoverConfig, spec: ClassMixture) -> list[int]:

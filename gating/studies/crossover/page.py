@@ -11,7 +11,7 @@ from gating.page.names import GREY, System, system_of
 from gating.page.said import in_lines, interval, sized
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
-from gating.studies.crossover.answers import Onset, by_onset, frequencies
+from gating.studies.crossover.answers import FROM_INPUTS, Onset, by_onset, frequencies
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.verdict import crossover_verdict
 from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
@@ -23,6 +23,7 @@ THEORY_LINES = {"error": (), "log_loss": DASHED, "error_level": DOTTED}
 
 WORDS = page_words("gating.studies.crossover")
 HEADER = ("q", "predicted N*", "measured N*", "ratio")
+NAMES = {"bayes": "best learner's\nfrom noisy inputs", "nearest_mean": "nearest\nmean's"}
 STYLIZED = ("stylized\nmodel's N*", "ratio to it")
 ENDS = ["value", "low", "high"]
 NEAR = 0.1  # of 1: a ratio this close is marked as equal
@@ -109,7 +110,8 @@ def crossover_tables(table: pd.DataFrame) -> dict[str, TextTable]:
     for onset, parts in by_onset(table).items():
         step = parts["measured"]["step"].max()
         after = "" if pd.isna(step) else f", after {step:,} steps"
-        header = (*HEADER, *(STYLIZED if _has_twin(parts) else ()), "seeds that cross")
+        header = (*HEADER[:2], *(NAMES[system] for system in _learners(parts)), *HEADER[2:],
+                  *(STYLIZED if _has_twin(parts) else ()), "seeds that cross")  # fmt: skip
         found[WORDS.said[onset.key] + after] = TextTable(header, tuple(_cells(parts)))
     return found
 
@@ -121,9 +123,16 @@ def _cells(parts: dict[str, pd.DataFrame]) -> Iterator[tuple[str, ...]]:
         predicted, row, ratio, stylized, over = (parts[part].iloc[k] for part in shown)
         crossed = f"{row['reached']} of {row['seeds']}" + (f", {row['already']} at every N" if row["already"] else "")
         beside = (_size(stylized) or "none", interval(over)) if twin else ()
-        yield f"{row['q']:.4g}", _size(predicted), _size(row) or "none", interval(ratio), *beside, crossed
+        noisy = (_size(parts[system].iloc[k]) for system in _learners(parts))
+        yield f"{row['q']:.4g}", _size(predicted), *noisy, _size(row) or "none", interval(ratio), *beside, crossed
     slopes = ("predicted slope", "slope", "slope ratio", *(("stylized slope",) if twin else ()))
-    yield "slope on q", *(number(*parts[part][ENDS].iloc[0]) for part in slopes), *[""] * (2 if twin else 1)
+    first, *others = (number(*parts[part][ENDS].iloc[0]) for part in slopes)
+    yield "slope on q", first, *("" for _ in _learners(parts)), *others, *[""] * (2 if twin else 1)
+
+
+def _learners(parts: dict[str, pd.DataFrame]) -> list[str]:
+    """Learners from noisy inputs that theory has N* of."""
+    return [system for system in FROM_INPUTS if parts[system]["value"].notna().any()]
 
 
 def _size(row: pd.Series) -> str:

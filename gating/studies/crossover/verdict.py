@@ -8,7 +8,7 @@ import pandas as pd
 from gating.page.said import few_seeds, interval, listed, sized
 from gating.page.text_table import number, whole
 from gating.results.query import select
-from gating.studies.crossover.answers import by_onset, frequencies
+from gating.studies.crossover.answers import FROM_INPUTS, by_onset, frequencies
 from gating.studies.crossover.config import CrossoverConfig
 
 __all__ = ["crossover_verdict"]
@@ -36,7 +36,8 @@ def crossover_verdict(config: CrossoverConfig, table: pd.DataFrame) -> tuple[str
 
 
 def _theory_alone(table: pd.DataFrame) -> str:
-    predicted, q = _reached(select(table, {"measure": "crossover_error_level", "kind": "exact"})), frequencies(table)
+    told = table[~table["system"].isin(FROM_INPUTS)]
+    predicted, q = _reached(select(told, {"measure": "crossover_error_level", "kind": "exact"})), frequencies(table)
     if predicted.empty or q.empty:
         return "No N* was measured, and none is predicted."
     return (

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -13,30 +12,26 @@ from gating.runs.ensemble import Ensemble
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.settings.text import as_plain
+from gating.studies.level import level_crossovers
 from gating.studies.predict.config import PredictConfig
 from gating.studies.replicas import Replica, input_shape, sampler_of
 from gating.studies.stylized import stylized_model, trained_rows
 from gating.studies.vocabulary import refusals
 from gating.training.trained import Trained
 from gating.training.trainer import Trainer
-from theory.crossovers import error_crossover
 from theory.handover import handover_error
-from theory.noisy_inputs import LEARNERS, noisy_input_crossover
 
 __all__ = ["ROWS", "ensemble", "keep_measures", "theory_rows"]
 
 ROWS = "rows"
-MOST_FREQUENCIES = 8
-"""Different frequencies up to which noisy inputs are integrated over; time grows with the square of their number."""
 
 
 @lru_cache(maxsize=4)
 def theory_rows(config: PredictConfig) -> tuple[Row, ...]:
     """N* of each group by theory alone: where an in-weight error falls to the level, and to that of the handover.
 
-    System ``tabular`` counts labels of known classes; ``bayes`` and ``nearest_mean`` learn from noisy inputs, where
-    there is noise of inputs and none of labels. The level of the handover is the error below which weights win where
-    the context does not answer, against a copier that is right as often as contexts are relevant.
+    Systems are the learners of `gating.studies.level`. The level of the handover is the error below which weights win
+    where the context does not answer, against a copier that is right as often as contexts are relevant.
 
     Raises:
         SpecError: theory refuses the settings.
@@ -47,16 +42,13 @@ def theory_rows(config: PredictConfig) -> tuple[Row, ...]:
 
 def _theory_rows(config: PredictConfig) -> Iterator[Row]:
     spec = config.distribution
-    noisy = spec.input_noise > 0 and spec.dim >= 2 and not spec.label_noise
-    learners = LEARNERS if noisy and len(np.unique(spec.frequencies)) <= MOST_FREQUENCIES else ()
     handover = float(handover_error(spec.p_relevant))
     levels = [config.level, *([handover] if not spec.label_noise and 0 < handover < config.level else [])]
     for group in config.groups:
         place = {"study": "predict", "distribution": "ibd", "context": "irrelevant", "group": group, "kind": "exact",
                  "measure": "crossover_error_level"}  # fmt: skip
         for level in levels:
-            found = {"tabular": error_crossover(spec, group, level)}
-            found |= {learner: noisy_input_crossover(spec, group, level, learner) for learner in learners}
+            found = level_crossovers(spec, group, level)
             yield from ({**place, "system": system, "level": level, "value": n} for system, n in found.items())
 
 

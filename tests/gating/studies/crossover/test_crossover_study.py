@@ -15,6 +15,7 @@ from gating.runs.folder import RunFolder
 from gating.studies.crossover.answers import answer_rows
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import LEVEL, count_rows, counted_sizes, theory_rows
+from gating.studies.crossover.page import crossover_tables
 from gating.studies.crossover.study import Crossover
 from gating.studies.replicas import TransformerShape
 from gating.training.schedule import TrainSettings
@@ -227,3 +228,16 @@ def test_every_problem_of_a_config_is_named_at_once():
     assert len(caught.value.problems) == 8
     with pytest.raises(SpecError, match="`low_queries` must give different sizes N"):
         tiny(low_queries=(0.01, 8.0))
+
+
+def test_learners_from_noisy_inputs_stand_beside_counts_and_no_ratio_is_to_them(whole):
+    table = whole[1]
+    exact = table[(table["measure"] == "crossover_error_level") & (table["kind"] == "exact")]
+    sizes = exact.pivot(index="p_high", columns="system", values="value")
+    assert (sizes["tabular"] <= sizes["bayes"]).all()
+    assert (sizes["bayes"] <= sizes["nearest_mean"]).all()
+    shown = crossover_tables(table)["Transformer, in-weight error falls past 1/2, after 30 steps"]
+    place = [heading.split("\n")[0] for heading in shown.header].index("best learner's")
+    assert [row[place] for row in shown.rows[:3]] == [f"{n:,.0f}" for n in sizes["bayes"][::-1]]
+    without = table[~table["system"].isin(["bayes", "nearest_mean"])]
+    pd.testing.assert_frame_equal(make_table(answer_rows(without)), make_table(answer_rows(table)))
