@@ -32,7 +32,8 @@ class PredictConfig:
 
     Args:
         study: name of the study.
-        distribution: the data; a group of classes has none or at least two.
+        distribution: the data; a group of classes has none or at least two, together at least three. The level of
+            errors is (1 + label_noise) / 2, where half of what can be learnt is; it must be better than a guess.
         n_sequences: training-set sizes N, two or more ascending integers in 1 .. 2^40. None takes 8 of them, evenly
             spaced in ln N from 4 queries of a most frequent class to 512 of a rarest.
         training: how the Transformer will be trained; the stylized models that predict it are trained so.
@@ -67,6 +68,10 @@ class PredictConfig:
         for group, count in (("high", spec.n_high), ("low", spec.n_low)):
             if count == 1:
                 yield f"`distribution.n_{group}` must be 0 or at least 2 for the out-of-base shift; got 1"
+        most = 1 - 2 / spec.n_classes
+        if spec.label_noise >= most:
+            below = f"below 1 - 2 / {spec.n_classes} = {most:.3g}, from which on a guess passes the level"
+            yield f"`distribution.label_noise` must be {below} (1 + label_noise) / 2; got {spec.label_noise:g}"
         if self.n_sequences is None and self.sizes[-1] > MAX_SEQUENCES:
             yield f"`n_sequences` must be given: 512 queries of a rarest class are more than 2^40; got {self.sizes[-1]}"
 

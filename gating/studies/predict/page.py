@@ -115,7 +115,8 @@ def predict_verdict(config: PredictConfig, table: pd.DataFrame) -> tuple[str, ..
     said += _keeping(config, table)
     said.append(
         f"Predicted by stylized models for {config.training.steps:,} steps of a Transformer whose perceptrons are"
-        f" {config.hidden} wide; no Transformer was trained."
+        f" {config.hidden} wide; none was trained. Stylized models copy from the first step on: a Transformer has to"
+        " learn to, and may never read the context."
     )
     return (*said, *few_seeds(table))
 

@@ -167,6 +167,8 @@ def test_sizes_are_chosen_by_the_frequencies_where_none_are_given():
     ({"distribution": ClassMixture(n_high=1)}, "`distribution.n_high` must be 0 or at least 2"),
     ({"distribution": ClassMixture(n_low=2, p_high=1 - 1e-12)}, "`n_sequences` must be given"),
     ({"hidden": 0}, "`hidden`"),
+    ({"distribution": ClassMixture(label_noise=0.85)}, "`distribution.label_noise` must be below 1 - 2 / 10 = 0.8"),
+    ({"distribution": ClassMixture(n_low=0, n_high=2)}, "`distribution.label_noise` must be below 1 - 2 / 2 = 0"),
 ])  # fmt: skip
 def test_settings_that_are_none_are_refused(given, said):
     with pytest.raises(SpecError, match=said):
