@@ -1,5 +1,7 @@
-"""Which stylized model's N* is nearest to the Transformers'? Each variant is trained as the preset `quick` of `crossover`
-trains, and its in-weight crossovers of rare classes stand over those measured of Transformers (docs/results/crossover.md).
+"""Which stylized model's N* is nearest to that of Transformers? In-weight crossovers of rare classes.
+
+Each variant is trained as the preset `quick` of `crossover` trains Transformers, whose measured N* stand over its own
+(docs/results/crossover.md).
 
 Run: python -m benchmarks.stylized_variants [SEEDS]   (three seeds: about a quarter of an hour of one core)
 """
