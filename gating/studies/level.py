@@ -8,7 +8,7 @@ from theory.noisy_inputs import LEARNERS, noisy_input_crossover
 
 __all__ = ["level_crossovers"]
 
-MOST_FREQUENCIES = 8
+MOST_FREQUENCIES = 16
 """Different frequencies up to which noisy inputs are integrated over; time grows with the square of their number."""
 
 
