@@ -76,7 +76,7 @@ CASES = {
         ["copying does not emerge at any N", "weights do not answer in its place at any N"], ["lost", "inf"],
     ),
     "kept": (steps("low", 20, emergence=16.0, lost=INF), ["reading the context is not lost at any N"], ["inf"]),
-    "from the start": (steps("low", 20, emergence=0.0), ["copying emerges at step 0"], ["lost", "weights"]),
+    "from the start": (steps("low", 20, emergence=0.0), ["copying emerges at step 0"], ["reading", "in its place"]),
     "nothing": ([], ["The table has no step"], ["classes:"]),
 }  # fmt: skip
 
