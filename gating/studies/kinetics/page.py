@@ -84,8 +84,6 @@ def kinetics_verdict(config: KineticsConfig, table: pd.DataFrame) -> tuple[str, 
     said = []
     for group, name in GROUPS.items():
         of = {measure: select(answers, {"group": group, "measure": measure}) for measure in STEPS}
-        if not any(map(len, of.values())):
-            continue
         emerge, lost = of["emergence_step"], of["lost_step"]
         lost = lost[~lost["n"].isin(emerge.loc[~np.isfinite(emerge["value"]), "n"])]
         parts = [
@@ -93,7 +91,8 @@ def kinetics_verdict(config: KineticsConfig, table: pd.DataFrame) -> tuple[str, 
             _range("reading the context is lost", "reading the context is not lost", lost),
             _range("weights answer in its place", "weights do not answer in its place", of["handover_step"]),
         ]
-        said.append(f"{name.capitalize()}: {'; '.join(part for part in parts if part)}.")
+        if any(parts):
+            said.append(f"{name.capitalize()}: {'; '.join(filter(None, parts))}.")
     if not said:
         said.append("The table has no step at which anything happens.")
     never = f"What is not reached in {config.steps:,} steps counts as never."

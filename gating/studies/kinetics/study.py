@@ -20,6 +20,7 @@ from theory.kinetics import Kinetics, class_mixture_kinetics
 __all__ = ["KineticsStudy"]
 
 CURVES = "curves"
+SAME = ("steps", "weight_rate", "gate_rate", "copier_rate", "shared_gate", "by_heart")
 POINTS = 80
 """Steps that a table has at most, evenly spaced in their logarithm."""
 
@@ -50,9 +51,9 @@ class KineticsStudy(Study[KineticsConfig]):
         return make_table(answer_rows(config))
 
     def estimate(self, config: KineticsConfig, resources: Resources) -> Estimate:
-        """Half a second for each N; with noisy inputs more, as the square of the number of different frequencies."""
+        """A tenth of a second for each N; with noisy inputs more, as the square of the number of frequencies."""
         different = len(np.unique(config.distribution.frequencies)) if config.distribution.input_noise else 0
-        return Estimate((0.5 + 0.06 * different**2) * len(config.n_sequences), self.memory(config), PAGE_BYTES)
+        return Estimate((0.1 + 3e-4 * different**2) * len(config.n_sequences), self.memory(config), PAGE_BYTES)
 
     def memory(self, config: KineticsConfig) -> float:
         """Six curves of 600 steps for each N and class."""
@@ -79,20 +80,9 @@ def courses(config: KineticsConfig) -> tuple[Kinetics, ...]:
     Raises:
         SpecError: theory refuses the settings.
     """
+    same = {name: getattr(config, name) for name in SAME}
     with refusals():
-        return tuple(
-            class_mixture_kinetics(
-                config.distribution,
-                n,
-                steps=config.steps,
-                weight_rate=config.weight_rate,
-                gate_rate=config.gate_rate,
-                copier_rate=config.copier_rate,
-                shared_gate=config.shared_gate,
-                by_heart=config.by_heart,
-            )
-            for n in config.n_sequences
-        )
+        return tuple(class_mixture_kinetics(config.distribution, n, **same) for n in config.n_sequences)
 
 
 def curve_rows(config: KineticsConfig) -> Iterator[dict[str, Any]]:
