@@ -73,6 +73,7 @@ FOREIGN: dict[str, dict[str, tuple[str, ...]]] = {
     "compare": {"system": ("stylized_frozen", "transformer_iw"), "group": ("all",), "measure": ("mean_gate",)},
     "crossover": {"system": ("copying",), "context": ("relevant",), "measure": ("log_loss",)},
     "predict": {"system": ("bayes",), "context": ("relevant",), "measure": ("crossover_gate",)},
+    "kinetics": {"system": ("kinetics",), "context": ("irrelevant",), "measure": ("emergence_step",)},
     "strategies": {"system": ("posterior, beta = 1", "step in time"), "kind": ("fitted",), "fitted_to": ("one seed",)},
     "finetune": {"system": ("llm",), "mixture": ("memory=1",), "exposure": ("given",), "measure": ("gate",)},
 }

@@ -15,6 +15,7 @@ from gating.runs.plot import figures_in
 TINY = {
     "bounds": ["--n_sequences", "[10, 100]", "--distribution.label_noise", "0.05"],
     "phases": ["--x.count", "5", "--y.count=3"],
+    "kinetics": ["--n_sequences", "[20, 1000]", "--steps", "10000"],
     "regret": [
         "--n_rounds",
         "60",
@@ -30,9 +31,10 @@ TINY = {
 FIGURES = {
     "bounds": {"error-by-n", "log-loss-by-n"},
     "phases": {"phases"},
+    "kinetics": {"kinetics-by-step"},
     "regret": {"regret-by-round", "gate-by-round"},
 }
-IN_TEXT = {"bounds": "latest", "phases": "undecided", "regret": "regret / bound"}
+IN_TEXT = {"bounds": "latest", "phases": "undecided", "kinetics": "Copying emerges", "regret": "regret / bound"}
 
 
 @pytest.mark.parametrize("study", TINY)
@@ -58,7 +60,7 @@ def test_a_study_from_flags_to_report_and_back(study, tmp_path, capsys):
     assert "holds a run with other settings" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("study", ["bounds", "phases"])
+@pytest.mark.parametrize("study", ["bounds", "phases", "kinetics"])
 def test_without_a_folder_nothing_is_written(study, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([study, *TINY[study]]) == 0

@@ -130,7 +130,7 @@ CHANGED: dict[str, tuple[Change, ...]] = {
 """By study: numbers that are others today."""
 
 SHOWN = 5
-TOLERANCES = {"bounds": (1e-9, 1e-12), "phases": (1e-9, 1e-12)}
+TOLERANCES = {"bounds": (1e-9, 1e-12), "phases": (1e-9, 1e-12), "kinetics": (1e-5, 1e-8)}
 TRAINED_TOLERANCE, MAY_JUMP = (1e-3, 1e-4), 0.005
 """On another processor, or with other versions: relative and absolute tolerance of numbers from exact formulas, and of
 those from training in single precision; and the share of the latter that may lie outside, since an answer that changes

@@ -81,6 +81,11 @@ PREDICT: Settings = {
     "evaluation_per_cell": 3, "beta": 1.0, "temperature": 0.1, "training": TRAINING,
 }  # fmt: skip
 
+KINETICS: Settings = {
+    "distribution": {**DATA, "n_low": 3}, "n_sequences": [8, 32, 128], "steps": 10_000, "weight_rate": 1.0,
+    "gate_rate": 1.0, "copier_rate": 1.0, "shared_gate": False, "by_heart": False, "level": 0.5,
+}  # fmt: skip
+
 STRATEGIES: Settings = {
     **SEEDS, "dim": 4, "length": 8, "n_tasks": [2, 4, 8], "mlp_factors": [1.0, 2.0], "n_seeds": 2,
     "evaluation_sequences": 16, "evaluation_rows": 32, "loss_sequences": 32, "loss_groups": 4,
@@ -163,6 +168,13 @@ CASES: dict[str, dict[str, Settings]] = {
             **PREDICT, "distribution": {**DATA, "n_high": 3, "context_length": 2, "label_noise": 0.1},
         },
     },
+    "kinetics": {
+        "noisy inputs": KINETICS,
+        "clean inputs, longer context, by heart, one gate": {
+            **KINETICS, "n_sequences": [4, 64], "weight_rate": 0.5, "copier_rate": 4.0, "shared_gate": True,
+            "by_heart": True, "level": 0.6, "distribution": {**DATA, "context_length": 3, "input_noise": 0.0},
+        },
+    },
     "strategies": {
         "urns": {**STRATEGIES, "task": "urns"},
         "linear_regression": {**STRATEGIES, "task": "linear_regression"},
@@ -202,7 +214,7 @@ def run(study: str, case: str, root: Path) -> Path:
             settings["gates"] = settings["gates"] and str(run("compare", settings["gates"].strip("{}"), root))
         file = root / f"{folder.name}.yaml"
         file.write_text(yaml.safe_dump(settings))
-        trains = [] if study in ("bounds", "phases", "regret") else ["--workers", "1", "--device", "cpu"]
+        trains = [] if study in ("bounds", "phases", "regret", "kinetics") else ["--workers", "1", "--device", "cpu"]
         status = main([study, "--config", str(file), "--out", str(folder), *trains])
         assert status == 0, f"`gating {study}` ended with status {status} in case '{case}'"
     return folder

@@ -58,6 +58,7 @@ def test_what_is_no_study_and_no_config_is_refused(given, said):
 SMALL = {
     "bounds": {"n_sequences": [0, 100], "measures": ["error"]},
     "phases": {"x": {"field": "n_sequences", "low": 10, "high": 1000, "count": 3, "scale": "log"}},
+    "kinetics": {"n_sequences": [20]},
     "regret": {"n_rounds": 40, "n_seeds": 2, "n_records": 3, "gates": ["adahedge", "bayes_mixture"]},
 }
 LONG = ("compare", "crossover", "predict", "strategies")

@@ -1,0 +1,1 @@
+"""Learning from weights and from context over training steps, by theory alone."""
