@@ -53,7 +53,7 @@ from gating.models.transformer import Transformer, sinusoidal_positions
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP, TabularInWeight
 from gating.predictors.item_labels import ItemGeneralizer, ItemMemorizer
-from gating.predictors.linear_regression import RegressionGeneralizer, RegressionMemorizer
+from gating.predictors.linear_regression import LinearAttention, RegressionGeneralizer, RegressionMemorizer
 from gating.predictors.urns import UrnGeneralizer, UrnMemorizer
 from gating.results.table import make_table
 from gating.runs.ensemble import Ensemble
@@ -134,7 +134,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     MLPGate: {"dim": 4, "context_length": 1, "inputs": "query", "hidden": 8, "rngs": RNGS},
     StylizedModel: {
         "g": InWeightMLP(4, 3, rngs=RNGS), "h": SoftmaxSimilarity(3, 1),
-        "gate": MLPGate(4, 1, inputs="query", rngs=RNGS),
+        "gate": MLPGate(4, 1, inputs="query", rngs=RNGS), "normalised": True,
     },
     InWeightMLP: {"dim": 4, "n_labels": 3, "hidden": 8, "rngs": RNGS},
     TabularInWeight: {"counts": torch.ones(1, 3, 3), "centres": torch.ones(1, 3, 4), "beta": 1.0},
@@ -144,6 +144,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
         "chunk": 64,
     },
     ItemGeneralizer: {"dim": 4, "within_variance": 0.5, "label_noise": 0.1, "chunk": 64},
+    LinearAttention: {"weights": torch.ones(3, 2, 3), "chunk": 64},
     RegressionMemorizer: {"weights": torch.ones(2, 3), "noise_variance": 0.5, "chunk": 64},
     RegressionGeneralizer: {"dim": 4, "noise_variance": 0.5, "chunk": 64},
     UrnMemorizer: {"urns": torch.full((2, 2), 0.5), "chunk": 64},
