@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theory.gate_cells import GateCells
-from theory.handover import handover_error, optimal_handover, teaching_share
+from theory.handover import handover_error, keeping_share, optimal_handover, teaching_share
 from theory.oracle import oracle_gate
 
 
@@ -39,6 +39,14 @@ def test_3_12_a_copied_label_that_g_believes_too_is_harder_to_beat() -> None:
     free, spread = optimal_handover(p, delta), optimal_handover(p, delta, copied=delta / 9)
     assert spread.weights_win.sum() <= free.weights_win.sum()
     assert (spread.alpha == free.alpha).all()
+
+
+def test_3_12_the_share_that_keeps_copying_is_where_weights_stop_to_win() -> None:
+    missed = np.linspace(0.01, 0.99, 50)
+    share = keeping_share(missed)
+    np.testing.assert_allclose(handover_error(share), missed, atol=1e-12)
+    assert optimal_handover(share - 1e-6, missed).weights_win.all()
+    assert not optimal_handover(share + 1e-6, missed).weights_win.any()
 
 
 def test_3_12_ends() -> None:
