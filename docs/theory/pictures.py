@@ -6,6 +6,8 @@ Every number comes from the library.
 import sys
 from pathlib import Path
 
+from docs.theory import predictors_and_gates as gates
+from docs.theory import training
 from gating import save_plot
 
 PICTURES = (
