@@ -101,7 +101,7 @@ def in_context() -> Figure:
 
 def noisy_context() -> Figure:
     """Section 2: copying from noisy inputs, measured between its bounds."""
-    noises, draws = np.linspace(0.02, 0.6, 30), 6000
+    noises, draws = np.linspace(0.03, 0.6, 20), 6000
     tried = np.linspace(0.05, 0.6, 12)
     generator = np.random.default_rng(0)
     panels = []
