@@ -88,7 +88,7 @@ def in_context() -> Figure:
              [in_context_risk(spec, "linear_loss", temperature=0.5)[0] for spec in noisy]),
         line("0-1 loss of a vote, exact (2.3)", PURPLE, EXACT, r,
              [in_context_risk(spec, "error", temperature=0.5)[0] for spec in noisy]),
-        line("floor of copying, 1 - S (2.5)", GREY, UPPER, r, floor_of_copying),
+        line("floor of copying, 1 - S (2.5)", GREY, LOWER, r, floor_of_copying),
         line("Bayes error, which weights reach (1.4)", WEIGHTS, LOWER, r, noise),
     )  # fmt: skip
     panels = (
@@ -101,8 +101,7 @@ def in_context() -> Figure:
 
 def noisy_context() -> Figure:
     """Section 2: copying from noisy inputs, measured between its bounds."""
-    noises, draws = np.linspace(0.03, 0.6, 20), 6000
-    tried = np.linspace(0.05, 0.6, 12)
+    noises, draws = np.linspace(0.05, 0.6, 12), 3000
     generator = np.random.default_rng(0)
     panels = []
     for dim in (64, 8):
@@ -113,10 +112,10 @@ def noisy_context() -> Figure:
         low, high = np.array(
             [copying_bounds(spec(noise), "error", temperature=0.1, squared_distance=None) for noise in noises]
         )[..., -1].T
-        seen = [copying_wrong(spec(noise), 9, 0.1, draws, generator) for noise in tried]
+        seen = [copying_wrong(spec(noise), 9, 0.1, draws, generator) for noise in noises]
         layers = (
             line("upper bound (2.10, 2.14)", CONTEXT, UPPER, noises, high),
-            measured("measured, 6,000 sequences a point (two standard errors)", WEIGHTS, tried, seen, draws),
+            measured("measured, 3,000 sequences a point (two standard errors)", GREY, noises, seen, draws),
             line("lower bound (2.10, 2.14)", CONTEXT, LOWER, noises, low),
         )
         panels.append(Panel(f"{dim} dimensions", "", Axis("probability of an error", 0, 1), layers))

@@ -94,7 +94,7 @@ def linear_attention() -> Figure:
             line("training tasks (8.5)", WEIGHTS, EXACT, tau, idg_error(tau, alpha, rho, kappa)),
             line("answering 0", GREY, UPPER, tau, 1 + rho),
             line("any number of tasks and sequences (8.4)", CONTEXT, LOWER, tau, memory_free_error(alpha, rho)),
-            line("ridge regression, best of all (8.6)", GREY, LOWER, tau, ridge_error(alpha, rho)),
+            line("ridge regression, best on new tasks (8.6)", GREY, LOWER, tau, ridge_error(alpha, rho)),
         )
         panels.append(Panel(few, "", Axis("mean squared error", 0.08, 6, scale="log"), layers))
     axis = Axis("training sequences over squared dimension, tau", scale="log")
@@ -134,7 +134,7 @@ def item_kinetics() -> Figure:
             line("time over 2N, exact flow (11.1)", GATE, EXACT, beta, clock),
             line("lower bound, Mills' ratio (11.4)", CONTEXT, LOWER, beta,
                  np.exp(-beta) * stats.norm.sf(w) / stats.norm.pdf(w)),
-            line("limit of little attention (11.4)", PURPLE, UPPER, beta[early], np.exp(-2 * beta[early]) / 4),
+            line("limit of little attention (11.4)", PURPLE, LOWER, beta[early], np.exp(-2 * beta[early]) / 4),
         )  # fmt: skip
         panels.append(
             Panel(f"Output weight at the start: {w:g}", "", Axis("time over 2N", 0.005, 60, scale="log"), layers)
