@@ -102,3 +102,16 @@ def test_a_replica_depends_on_its_own_parameters_and_inputs():
     retrained[1].sum().backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad[[0, 2]] == 0).all(), name
+
+
+@pytest.mark.parametrize("inputs", GATE_INPUTS)
+def test_normalised_inputs_are_those_of_weights_and_gate_and_not_of_copying(inputs):
+    model, sequences = _model(inputs), _sequences()
+    x = sequences.x
+    seen = sequences._replace(x=(x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt())
+    alpha = model.gate.alpha(seen).unsqueeze(-1)
+    by_hand = alpha * model.g(seen).exp() + (1 - alpha) * model.h(sequences).exp()
+    plain = model(sequences).exp()
+    model.normalised = True
+    torch.testing.assert_close(model(sequences).exp(), by_hand)
+    assert not torch.allclose(plain, by_hand, atol=1e-2)
