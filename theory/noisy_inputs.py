@@ -23,7 +23,7 @@ from theory.fields import LARGEST_WHOLE
 from theory.noisy_scores import COUNTS, LEARNERS, ScoreTables, cubic, numerical_error, score_tables
 from theory.validation import Floats, require_choice, require_count, require_probability, require_scalar
 
-__all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error"]
+__all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error", "require_noisy_inputs"]
 
 CERTAIN = 1e4  # expected count from which on a count is that
 _LEAST = 1e-9  # what a probability is taken to be at least where it is divided by
@@ -62,7 +62,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Source: posteriors of directions, Mardia and Jupp (2000), chapter 9, for A; own integration.
     """
     require_choice("learner", learner, LEARNERS)
-    n = _checked(n_inputs, spec)
+    n = require_noisy_inputs(n_inputs, spec)
     hits = _hits(n.ravel(), spec, spec.group("all"), learner, 0)
     never = (1 - spec.frequencies) ** n.ravel()[:, None]
     return np.reshape(1 - hits - never / spec.n_classes, (*n.shape, spec.n_classes))
@@ -99,7 +99,7 @@ def noisy_input_bounds(
 
     Source: a Bayes rule has the least risk of its prior; noisy labels are clean ones and a coin.
     """
-    n = _checked(n_inputs, spec, least=spec.n_classes if cover_classes else 0)
+    n = require_noisy_inputs(n_inputs, spec, least=spec.n_classes if cover_classes else 0)
     if spec.label_noise > 0 and spec.label_noise_kind != "uniform":
         raise ValueError(f"`spec.label_noise_kind` must be uniform for noisy inputs; got {spec.label_noise_kind!r}")
     free, sure = (n.ravel() - spec.n_classes, 1) if cover_classes else (n.ravel(), 0)
@@ -163,7 +163,15 @@ def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner:
     return float(high)
 
 
-def _checked(n_inputs: ArrayLike, spec: ClassMixture, least: int = 0) -> Floats:
+def require_noisy_inputs(n_inputs: ArrayLike, spec: ClassMixture, least: int = 0) -> Floats:
+    """Numbers of inputs as by `theory.validation.require_count`, and a check that the inputs are noisy.
+
+    Example:
+        >>> require_noisy_inputs(10, ClassMixture(input_noise=0.0))
+        Traceback (most recent call last):
+        ...
+        ValueError: `spec.input_noise` must be > 0; got 0.0: inputs without noise tell the class
+    """
     if not spec.input_noise > 0:
         raise ValueError(f"`spec.input_noise` must be > 0; got {spec.input_noise}: inputs without noise tell the class")
     if spec.dim < 2:
