@@ -1,9 +1,11 @@
 r"""In-weight learning from noisy inputs: what a learner pays that is told labels, and never the class of an input.
 
 Inputs are :math:`x = \mu_c + \sigma z` in d dimensions, with class centres uniform on the unit sphere, as the sampler
-draws them. The N labelled inputs are the queries of N training sequences. Two learners answer from them:
+draws them. The N labelled inputs are the queries of N training sequences. Three learners answer from them:
 
 - *nearest mean*: the class whose mean input is nearest to the query;
+- *LDA*, linear discriminants with estimated means and frequencies and the true variance: the class with the largest
+  :math:`\ln n_c - |x - \bar x_c|^2 / 2\sigma^2`;
 - *Bayes*: the most probable class given all labelled inputs, the laws of centres and noise being known. No learner that
   sees the same inputs and labels errs less on average over centres, classes weighted by their frequencies.
 
@@ -34,7 +36,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     r"""0-1 risk on queries of each class after N labelled inputs, none of them with noisy labels.
 
     :math:`1 - E\prod_{c'}(1 - E_{n_{c'}} P(s_{c'} > s_c))`, with s the score of a class: minus the distance to the mean
-    of its inputs, or :math:`\ln q + A(|S + x|/\sigma^2) - A(|S|/\sigma^2)` with S their sum and
+    of its inputs, the discriminant above, or :math:`\ln q + A(|S + x|/\sigma^2) - A(|S|/\sigma^2)` with S their sum and
     :math:`A(\kappa) = \ln {}_0F_1(d/2; \kappa^2/4)`. A class never seen is answered uniformly.
 
     Time grows with the square of the number of different frequencies.
@@ -46,7 +48,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape.
         spec: the data: classes, their frequencies, d >= 2 and sigma > 0; other fields do not matter.
-        learner: ``bayes`` or ``nearest_mean``.
+        learner: ``bayes``, ``nearest_mean`` or ``lda``.
 
     Returns:
         The risk, shape (..., classes).
@@ -131,7 +133,7 @@ def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner:
         spec: the data, as for `noisy_input_error`.
         group: ``high``, ``low`` or ``all``, not empty.
         level: of the 0-1 risk, in (0, 1).
-        learner: ``bayes`` or ``nearest_mean``.
+        learner: ``bayes``, ``nearest_mean`` or ``lda``.
 
     Returns:
         N; infinite when it is not reached by 2^53.

@@ -1,15 +1,15 @@
 r"""Equations that softmax regression comes to when inputs are many: laws of the logits, from a few K x K matrices.
 
 Logits of a new input of class c are :math:`N(m_c + b, \Sigma)`, with an intercept b. For
-:math:`\omega \sim N(m_c + b, \Sigma)`, u the minimiser of :math:`-\ln p_c(u) + \frac12 (u - \omega)^\top V^{-1} (u - \omega)`
-and :math:`g = e_c - p(u)`, where p is the softmax,
+:math:`\omega \sim N(m_c + b, \Sigma)`, u the minimiser of
+:math:`-\ln p_c(u) + \frac12 (u - \omega)^\top V^{-1} (u - \omega)` and :math:`g = e_c - p(u)`, where p is the softmax,
 
 .. math:: B = \rho I - \sigma^2 E \frac{\partial g}{\partial\omega}, \quad V = \frac{\sigma^2}\alpha B^{-1}, \quad
     m = G F B^{-1}, \quad
     \Sigma = \sigma^2 B^{-1}\Big(F^\top G F + \frac{\sigma^2}\alpha E g g^\top\Big) B^{-1}, \quad E g = 0,
 
-where row c of F is :math:`q_c E_c g`, G is the Gram matrix of the centres and E a mean over classes with weights q. Means
-over :math:`\omega` are taken at quasi-random points of a fixed seed.
+where row c of F is :math:`q_c E_c g`, G is the Gram matrix of the centres and E a mean over classes with weights q.
+Means over :math:`\omega` are taken at quasi-random points of a fixed seed.
 """
 
 from functools import lru_cache
@@ -79,10 +79,13 @@ def fitted_logits(fit: Fit, n_points: int, seed: int = 0) -> LogitLaws:
     k, step = len(fit.q), _Step(fit, _normals(len(fit.q), n_points, seed))
     spread = np.diag(fit.q) - np.outer(fit.q, fit.q)
     place = _flat(_State(0 * spread, spread, spread, np.log(fit.q) - np.log(fit.q).mean()))
-    places, moves, last, mixing = [], [], np.inf, MIXING
+    places: list[Floats] = []
+    moves: list[Floats] = []
+    last, mixing = np.inf, MIXING
     for _ in range(MOST_STEPS):
         new = step(_shaped(place, k))
-        move, weight = _flat(new) - place, np.repeat([1 / max(abs(part).max(), 1e-12) for part in new], [k * k] * 3 + [k])
+        scales = [1 / max(abs(part).max(), 1e-12) for part in new]
+        move, weight = _flat(new) - place, np.repeat(scales, [k * k, k * k, k * k, k])
         change = float(abs(move * weight).max())
         if change < PRECISION:
             return _laws(new, fit)
@@ -95,7 +98,7 @@ def fitted_logits(fit: Fit, n_points: int, seed: int = 0) -> LogitLaws:
             steps, changes = np.diff(places, axis=0).T, np.diff(moves, axis=0).T
             shares = np.linalg.lstsq(changes * weight[:, None], move * weight, rcond=1e-8)[0]
             place = place - (steps + mixing * changes) @ shares
-    raise RuntimeError(f"no fixed point of softmax regression in {MOST_STEPS} steps; the last changed {last:.1g}; {fit}")
+    raise RuntimeError(f"no fixed point of softmax regression in {MOST_STEPS} steps; the last changed {last:.1g}")
 
 
 class _Step:

@@ -1,8 +1,9 @@
 r"""In-weight learning from noisy inputs by softmax regression, when dimensions and inputs are many.
 
-N inputs :math:`x = \mu_c + \sigma z` in d dimensions, with their labels, are fitted by the logits :math:`W^\top x + b` that
-minimise :math:`\frac1N \sum_i -\ln p_i + \frac\rho2 \|W\|^2`. As d grows with :math:`\alpha = N/d` held, logits of new
-inputs are Gaussian, with laws that solve the equations of `theory.softmax_equations`.
+N inputs :math:`x = \mu_c + \sigma z` in d dimensions, with their labels, are fitted by the logits
+:math:`W^\top x + b` that minimise :math:`\frac1N \sum_i -\ln p_i + \frac\rho2 \|W\|^2`. As d grows with
+:math:`\alpha = N/d` held, logits of new inputs are Gaussian, with laws that solve the equations of
+`theory.softmax_equations`.
 """
 
 from typing import NamedTuple
@@ -40,13 +41,13 @@ def softmax_regression_risk(n_inputs: ArrayLike, spec: ClassMixture, ridge: floa
     r"""Risks of softmax regression, fitted with a ridge to N noisy inputs with their labels.
 
     The limit of many dimensions d, at :math:`\alpha = N/d`: centres are orthogonal, and every class has its share
-    :math:`N q_c` of the inputs. In d dimensions neither is so, and errors are larger: of rare classes, at d = 64 and five
-    expected inputs each, by four fifths. With ``n_draws`` the equations are solved for as many draws of centres,
-    uniform on the sphere in d dimensions, and of numbers of inputs, and risks are means over them: a Monte Carlo
-    estimate, seed fixed. A class without inputs in a draw is never answered: error 1, infinite log loss.
+    :math:`N q_c` of the inputs. In d dimensions neither is so, and errors are larger: of rare classes, at d = 64
+    and five expected inputs each, by four fifths. With ``n_draws`` the equations are solved for as many draws of
+    centres, uniform on the sphere in d dimensions, and of numbers of inputs, and risks are means over them: a
+    Monte Carlo estimate, seed fixed. A class without inputs in a draw is never answered: error 1, infinite log loss.
 
-    Takes a quarter of a second for each N with two frequencies, and as much for each draw. Errors of the quasi-random
-    points are below 2% of a risk.
+    Takes half a second for each N with two frequencies, and as much for each draw. Errors of the quasi-random points
+    are below 2% of a risk.
 
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 1, of any shape.
@@ -64,7 +65,7 @@ def softmax_regression_risk(n_inputs: ArrayLike, spec: ClassMixture, ridge: floa
         >>> risk.error[:, -1].round(2).tolist(), risk.log_loss[:, -1].round(1).tolist()
         ([0.19, 0.09], [0.8, 0.5])
 
-    Source: Loureiro et al. (2021), arXiv 2106.03791, for mixtures of Gaussians and convex losses; here by leave-one-out.
+    Source: Loureiro et al. (2021), arXiv 2106.03791; docs/theory.md, statements 1.21 and 1.22.
     """
     n = require_noisy_inputs(n_inputs, spec, least=1)
     if spec.n_classes > MOST_CLASSES:

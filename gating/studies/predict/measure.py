@@ -21,11 +21,13 @@ from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 from theory.crossovers import error_crossover
 from theory.handover import handover_error
-from theory.noisy_inputs import LEARNERS, noisy_input_crossover
+from theory.noisy_inputs import noisy_input_crossover
 
 __all__ = ["ROWS", "ensemble", "keep_measures", "theory_rows"]
 
 ROWS = "rows"
+LEARNERS = ("bayes", "nearest_mean")
+"""Learners from noisy inputs whose N* is predicted."""
 MOST_FREQUENCIES = 8
 """Different frequencies up to which noisy inputs are integrated over; time grows with the square of their number."""
 
