@@ -63,7 +63,7 @@ def softmax_regression_risk(n_inputs: ArrayLike, spec: ClassMixture, ridge: floa
     Example:
         >>> risk = softmax_regression_risk([250, 1000], ClassMixture(input_noise=0.2, dim=64), ridge=1e-3)
         >>> risk.error[:, -1].round(2).tolist(), risk.log_loss[:, -1].round(1).tolist()
-        ([0.19, 0.09], [0.8, 0.5])
+        ([0.19, 0.05], [0.8, 0.5])
 
     Source: Loureiro et al. (2021), arXiv 2106.03791; docs/theory.md, statements 1.21 and 1.22.
     """

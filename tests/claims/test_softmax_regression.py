@@ -128,7 +128,7 @@ def test_1_21_the_gap_falls_as_one_over_d() -> None:
     assert found[-1] < 0.12
 
 
-@pytest.mark.parametrize(("d", "size", "ridge"), [(64, 250, 1e-3), (64, 750, 1e-4)])
+@pytest.mark.parametrize(("d", "size", "ridge"), [(64, 250, 1e-3), pytest.param(64, 750, 1e-4, marks=pytest.mark.long)])
 def test_1_22_given_centres_and_counts_fits_are_near_at_any_d(d: int, size: int, ridge: float) -> None:
     """The same centres and numbers of inputs in the equations and in the fits: within 8% and three standard errors."""
     spec, generator, pairs = ClassMixture(input_noise=0.2, dim=d), np.random.default_rng(4), []
@@ -174,7 +174,7 @@ def test_1_23_rare_classes_need_more_the_stronger_the_ridge() -> None:
         spec = ClassMixture(input_noise=0.2, dim=64, p_high=1 - 5 * q)
         return bool(softmax_regression_risk(round(per_class / q), spec, ridge).error[-1] < 0.5)
 
-    for ridge, q, per_class in ((1e-3, 0.08, 0.61), (1e-3, 0.005, 8.4), (1e-4, 0.005, 3.0)):
+    for ridge, q, per_class in ((1e-3, 0.08, 0.61), (1e-3, 0.005, 8.4)):
         assert below(q, 1.1 * per_class, ridge)
         assert not below(q, per_class / 1.1, ridge)
 
@@ -195,11 +195,13 @@ def test_1_21_ends() -> None:
 
 def test_1_14_bayes_errs_less() -> None:
     spec = ClassMixture(input_noise=0.2, dim=64)
-    risk = softmax_regression_risk(100, spec, 1e-3, n_draws=4)
+    risk = softmax_regression_risk(100, spec, 1e-3, n_draws=3)
     assert (risk.error + 4 * risk.standard_error) @ spec.frequencies > noisy_input_error(100, spec) @ spec.frequencies
 
 
-@pytest.mark.parametrize(("spec", "size", "ridge"), [CASES[0], CASES[2], CASES[4]])
+@pytest.mark.parametrize(
+    ("spec", "size", "ridge"), [CASES[0], CASES[4], pytest.param(*CASES[2], marks=pytest.mark.long)]
+)
 def test_1_21_more_points_change_less_than_is_stated(spec: ClassMixture, size: int, ridge: float) -> None:
     fit = Fit(spec.frequencies, np.eye(spec.n_classes), size / spec.dim, spec.input_noise, ridge)
     few, more = (fitted_logits(fit, n_points, seed) for n_points, seed in ((1024, 0), (2048, 1)))
