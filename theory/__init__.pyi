@@ -15,6 +15,7 @@ from theory.noisy_inputs import (
     noisy_input_crossover as noisy_input_crossover,
     noisy_input_error as noisy_input_error,
 )
+from theory.softmax_regression import SoftmaxRisk as SoftmaxRisk, softmax_regression_risk as softmax_regression_risk
 
 # statements of the literature, as printed
 from theory.published import corollary_1 as corollary_1, proposition_1 as proposition_1

@@ -1,9 +1,11 @@
 r"""In-weight learning from noisy inputs: what a learner pays that is told labels, and never the class of an input.
 
 Inputs are :math:`x = \mu_c + \sigma z` in d dimensions, with class centres uniform on the unit sphere, as the sampler
-draws them. The N labelled inputs are the queries of N training sequences. Two learners answer from them:
+draws them. The N labelled inputs are the queries of N training sequences. Three learners answer from them:
 
 - *nearest mean*: the class whose mean input is nearest to the query;
+- *LDA*, linear discriminants with estimated means and frequencies and the true variance: the class with the largest
+  :math:`\ln n_c - |x - \bar x_c|^2 / 2\sigma^2`;
 - *Bayes*: the most probable class given all labelled inputs, the laws of centres and noise being known. No learner that
   sees the same inputs and labels errs less on average over centres, classes weighted by their frequencies.
 
@@ -23,7 +25,7 @@ from theory.fields import LARGEST_WHOLE
 from theory.noisy_scores import COUNTS, LEARNERS, ScoreTables, cubic, numerical_error, score_tables
 from theory.validation import Floats, require_choice, require_count, require_probability, require_scalar
 
-__all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error"]
+__all__ = ["LEARNERS", "noisy_input_bounds", "noisy_input_crossover", "noisy_input_error", "require_noisy_inputs"]
 
 CERTAIN = 1e4  # expected count from which on a count is that
 _LEAST = 1e-9  # what a probability is taken to be at least where it is divided by
@@ -34,7 +36,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     r"""0-1 risk on queries of each class after N labelled inputs, none of them with noisy labels.
 
     :math:`1 - E\prod_{c'}(1 - E_{n_{c'}} P(s_{c'} > s_c))`, with s the score of a class: minus the distance to the mean
-    of its inputs, or :math:`\ln q + A(|S + x|/\sigma^2) - A(|S|/\sigma^2)` with S their sum and
+    of its inputs, the discriminant above, or :math:`\ln q + A(|S + x|/\sigma^2) - A(|S|/\sigma^2)` with S their sum and
     :math:`A(\kappa) = \ln {}_0F_1(d/2; \kappa^2/4)`. A class never seen is answered uniformly.
 
     Time grows with the square of the number of different frequencies.
@@ -46,7 +48,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 0, of any shape.
         spec: the data: classes, their frequencies, d >= 2 and sigma > 0; other fields do not matter.
-        learner: ``bayes`` or ``nearest_mean``.
+        learner: ``bayes``, ``nearest_mean`` or ``lda``.
 
     Returns:
         The risk, shape (..., classes).
@@ -62,7 +64,7 @@ def noisy_input_error(n_inputs: ArrayLike, spec: ClassMixture, learner: str = "b
     Source: posteriors of directions, Mardia and Jupp (2000), chapter 9, for A; own integration.
     """
     require_choice("learner", learner, LEARNERS)
-    n = _checked(n_inputs, spec)
+    n = require_noisy_inputs(n_inputs, spec)
     hits = _hits(n.ravel(), spec, spec.group("all"), learner, 0)
     never = (1 - spec.frequencies) ** n.ravel()[:, None]
     return np.reshape(1 - hits - never / spec.n_classes, (*n.shape, spec.n_classes))
@@ -99,7 +101,7 @@ def noisy_input_bounds(
 
     Source: a Bayes rule has the least risk of its prior; noisy labels are clean ones and a coin.
     """
-    n = _checked(n_inputs, spec, least=spec.n_classes if cover_classes else 0)
+    n = require_noisy_inputs(n_inputs, spec, least=spec.n_classes if cover_classes else 0)
     if spec.label_noise > 0 and spec.label_noise_kind != "uniform":
         raise ValueError(f"`spec.label_noise_kind` must be uniform for noisy inputs; got {spec.label_noise_kind!r}")
     free, sure = (n.ravel() - spec.n_classes, 1) if cover_classes else (n.ravel(), 0)
@@ -131,7 +133,7 @@ def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner:
         spec: the data, as for `noisy_input_error`.
         group: ``high``, ``low`` or ``all``, not empty.
         level: of the 0-1 risk, in (0, 1).
-        learner: ``bayes`` or ``nearest_mean``.
+        learner: ``bayes``, ``nearest_mean`` or ``lda``.
 
     Returns:
         N; infinite when it is not reached by 2^53.
@@ -163,7 +165,15 @@ def noisy_input_crossover(spec: ClassMixture, group: str, level: float, learner:
     return float(high)
 
 
-def _checked(n_inputs: ArrayLike, spec: ClassMixture, least: int = 0) -> Floats:
+def require_noisy_inputs(n_inputs: ArrayLike, spec: ClassMixture, least: int = 0) -> Floats:
+    """Numbers of inputs as by `theory.validation.require_count`, and a check that the inputs are noisy.
+
+    Example:
+        >>> require_noisy_inputs(10, ClassMixture(input_noise=0.0))
+        Traceback (most recent call last):
+        ...
+        ValueError: `spec.input_noise` must be > 0; got 0.0: inputs without noise tell the class
+    """
     if not spec.input_noise > 0:
         raise ValueError(f"`spec.input_noise` must be > 0; got {spec.input_noise}: inputs without noise tell the class")
     if spec.dim < 2:

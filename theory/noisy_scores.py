@@ -1,4 +1,4 @@
-r"""Laws of the scores that two learners give to classes, from noisy inputs with uniform centres.
+r"""Laws of the scores that three learners give to classes, from noisy inputs with uniform centres.
 
 A centre :math:`\mu` is uniform on the unit sphere of R^d, inputs are :math:`\mu + \sigma z`. Given n inputs with sum S,
 :math:`|S|` is independent of the query x, whether S is of the query's class or not, and the angle :math:`\phi` between
@@ -7,7 +7,7 @@ them has density proportional to
 - :math:`\sin^{d-2}\phi` for another class,
 - :math:`\sin^{d-2}\phi \; e^{A(|S + x|/\sigma^2)}` for its own, :math:`A(\kappa) = \ln {}_0F_1(d/2; \kappa^2/4)`.
 
-The scores of both learners are functions of :math:`|S|`, :math:`\phi` and :math:`|x|`, so each law is an integral over
+The scores of all learners are functions of :math:`|S|`, :math:`\phi` and :math:`|x|`, so each law is an integral over
 :math:`|S|` and, for the own class, over the angle. Tables hold them at nodes of :math:`|x|`, of n and of the score.
 """
 
@@ -23,7 +23,7 @@ from theory.validation import Floats
 
 __all__ = ["COUNTS", "LEARNERS", "ScoreTables", "cubic", "nearer", "numerical_error", "score_tables"]
 
-LEARNERS = ("bayes", "nearest_mean")
+LEARNERS = ("bayes", "nearest_mean", "lda")
 COUNTS = np.unique(np.concatenate([np.arange(1.0, 11), np.geomspace(10, 300, 31).round(), np.geomspace(300, 1e7, 27)]))
 """Numbers of inputs of a class that laws are held for."""
 NORMS, LENGTHS, ANGLES, SCORES = 6, 6, 32, 160
@@ -74,19 +74,21 @@ def score_tables(d: int, noise: float, learner: str) -> ScoreTables:
     """Laws of the scores of one learner, for inputs in d dimensions with this noise.
 
     The score of ``bayes`` is the log density of the query given the inputs of the class, less that given none of them;
-    of ``nearest_mean`` minus the distance to the mean of the inputs.
+    of ``nearest_mean`` minus the distance to the mean of the inputs; of ``lda`` the log of their number less the
+    squared distance over twice the variance.
     """
     table = _special(d)
     norms, norm_weights = _norms(1.0, np.array([noise]), d, _times(d) * NORMS)
     lengths, length_weights = _norms(1.0, noise / np.sqrt(COUNTS), d, _times(d) * LENGTHS)
     r, a = norms[0][:, None, None, None], lengths[:, :, None]  # (R, 1, 1, 1) and (n, a, 1)
-    score = _bayes_score if learner == "bayes" else _distance_score
+    score, inverse = _SCORES[learner]
     own_scores, mass = _own(d, noise, r, a, score)
     mass = mass * length_weights[:, None] * norm_weights[:, None, None, None]
     # own distances spread over about noise (0.4 sqrt d + 16), those of known centres by 1 / sqrt d
     n_scores = int(np.clip(2 * noise * np.sqrt(d) * (0.4 * np.sqrt(d) + 16), SCORES, 8 * SCORES))
+    n_scores *= 2 if learner == "lda" else 1  # squares of distances are spread out unevenly
     scores = _nodes(own_scores, mass, n_scores, REACH if learner == "bayes" else 0.0)
-    versine = (_bayes_versine if learner == "bayes" else _distance_versine)(scores, noise, r, a, table)
+    versine = inverse(scores, noise, r, a, table)
     rival = np.einsum("rnas,a->rsn", np.interp(versine, table.versine, table.cap), length_weights)
     own = _shared(own_scores, mass, scores)
     norm, place = np.nonzero((np.abs(own) > NEGLIGIBLE).any(-1))
@@ -172,6 +174,24 @@ def _bayes_versine(scores: Floats, noise: float, r: Floats, a: Floats, table: _S
 
 def _distance_versine(scores: Floats, noise: float, r: Floats, a: Floats, table: _Special) -> Floats:
     return (np.minimum(scores, 0.0) ** 2 - (a - r) ** 2) / (2 * a * r)
+
+
+def _discriminant_score(versine: Floats, noise: float, r: Floats, a: Floats, table: _Special) -> Floats:
+    squared = _distance_score(versine, noise, r, a, table) ** 2
+    return np.asarray(np.log(COUNTS)[:, None, None] - squared / (2 * noise**2))
+
+
+def _discriminant_versine(scores: Floats, noise: float, r: Floats, a: Floats, table: _Special) -> Floats:
+    squared = 2 * noise**2 * (np.log(COUNTS)[:, None, None] - scores)
+    return (squared - (a - r) ** 2) / (2 * a * r)
+
+
+_SCORES: dict[str, tuple[Score, Score]] = {
+    "bayes": (_bayes_score, _bayes_versine),
+    "nearest_mean": (_distance_score, _distance_versine),
+    "lda": (_discriminant_score, _discriminant_versine),
+}
+"""Score of each learner from the versine, and the versine from the score."""
 
 
 def _nodes(scores: Floats, mass: Floats, n_scores: int, reach: float) -> Floats:

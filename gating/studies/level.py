@@ -4,9 +4,12 @@ import numpy as np
 
 from theory.crossovers import error_crossover
 from theory.distribution import ClassMixture
-from theory.noisy_inputs import LEARNERS, noisy_input_crossover
+from theory.noisy_inputs import noisy_input_crossover
 
 __all__ = ["level_crossovers"]
+
+LEARNERS = ("bayes", "nearest_mean")
+"""Learners from noisy inputs that stand in tables: the best one, and the simplest."""
 
 MOST_FREQUENCIES = 16
 """Different frequencies up to which noisy inputs are integrated over; time grows with the square of their number."""

@@ -1,4 +1,4 @@
-"""One test for each statement of docs/theory.md on learners that see noisy inputs: 1.13 to 1.15, 1.17 to 1.19."""
+"""One test for each statement of docs/theory.md on learners that see noisy inputs: 1.13 to 1.15, 1.17 to 1.20."""
 
 from itertools import product
 
@@ -48,6 +48,18 @@ def nearest_mean(draw: Draw) -> Floats:
     return -squared(draw.queries, draw.means())
 
 
+def nearest_direction(draw: Draw) -> Floats:
+    """The mean at the smallest angle: knows that centres are of one length, and nothing of the noise."""
+    means = draw.means()
+    length = np.linalg.norm(means, axis=1, keepdims=True)
+    return np.asarray(draw.queries @ (means / np.maximum(length, 1e-9)).T)
+
+
+def lda(draw: Draw) -> Floats:
+    """Linear discriminants with estimated means and frequencies and the true variance."""
+    return np.log(np.maximum(draw.counts, 1)) - squared(draw.queries, draw.means()) / (2 * draw.noise**2)
+
+
 def log_mean_exponential(kappa: Floats, d: int) -> Floats:
     """Of kappa times the first coordinate of a uniform unit vector."""
     order = d / 2 - 1
@@ -90,6 +102,23 @@ def logistic(draw: Draw) -> Floats:
     return np.asarray(draw.queries @ weights)
 
 
+def perceptron(draw: Draw) -> Floats:
+    """A network with one hidden layer of 32 rectified units, by Adam on the log loss."""
+    generator, d, k = np.random.default_rng(0), draw.inputs.shape[1], len(draw.counts)
+    weights = [generator.normal(size=(d, 32)) / np.sqrt(d), generator.normal(size=(32, k)) / np.sqrt(32)]
+    first, second, targets = [0.0 * w for w in weights], [0.0 * w for w in weights], np.eye(k)[draw.labels]
+    for step in range(1, 61):
+        hidden = np.maximum(draw.inputs @ weights[0], 0)
+        rest = (special.softmax(hidden @ weights[1], axis=1) - targets) / len(targets)
+        slopes = [draw.inputs.T @ (rest @ weights[1].T * (hidden > 0)), hidden.T @ rest]
+        for i, slope in enumerate(slopes):
+            first[i] = 0.9 * first[i] + 0.1 * slope
+            second[i] = 0.99 * second[i] + 0.01 * slope**2
+            size = np.sqrt(second[i] / (1 - 0.99**step)) + 1e-8
+            weights[i] = weights[i] - 0.02 * first[i] / (1 - 0.9**step) / size
+    return np.asarray(np.maximum(draw.queries @ weights[0], 0) @ weights[1])
+
+
 CASES = [
     (ClassMixture(dim=2, input_noise=0.1), 60),
     (ClassMixture(dim=3, input_noise=0.3), 40),
@@ -104,9 +133,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("spec", "size"), CASES)
-def test_1_13_and_1_14_exact_risks_agree_with_simulation(spec: ClassMixture, size: int) -> None:
-    """Both learners, frequent and rare classes, within five standard errors and the error of the integration."""
-    generator, found = np.random.default_rng(1), {"bayes": bayes, "nearest_mean": nearest_mean}
+def test_1_13_and_1_14_and_1_20_exact_risks_agree_with_simulation(spec: ClassMixture, size: int) -> None:
+    """All learners, frequent and rare classes, within five standard errors and the error of the integration."""
+    generator, found = np.random.default_rng(1), {"bayes": bayes, "nearest_mean": nearest_mean, "lda": lda}
     draws = [Draw(size, spec, generator) for _ in range(400)]
     for learner, scores in found.items():
         wrong = np.array([draw.wrong(scores(draw)) for draw in draws])
@@ -120,18 +149,21 @@ def test_1_13_and_1_14_exact_risks_agree_with_simulation(spec: ClassMixture, siz
 
 @pytest.mark.parametrize(("spec", "size"), CASES)
 def test_1_14_no_learner_errs_less_than_bayes(spec: ClassMixture, size: int) -> None:
-    """Weighed by frequencies, as the posterior is; nearest means, neighbours, least squares and softmax regression."""
+    """Weighed by frequencies, as the posterior is; nearest means and directions, linear discriminants, neighbours,
+    least squares, softmax regression and a network of one hidden layer."""
     generator = np.random.default_rng(2)
     draws = [Draw(size, spec, generator) for _ in range(150)]
     least = float(noisy_input_error(size, spec) @ spec.frequencies)
-    for scores in (nearest_mean, five_neighbours, ridge, logistic):
-        wrong = np.array([draw.wrong(scores(draw)) @ spec.frequencies for draw in draws])
+    for scores in (nearest_mean, nearest_direction, lda, five_neighbours, ridge, logistic, perceptron):
+        some = draws[:40] if scores is perceptron else draws
+        wrong = np.array([draw.wrong(scores(draw)) @ spec.frequencies for draw in some])
         assert wrong.mean() + 4 * wrong.std() / np.sqrt(len(wrong)) >= least, scores.__name__
-    assert float(noisy_input_error(size, spec, "nearest_mean") @ spec.frequencies) >= least - 1e-3
+    for learner in ("nearest_mean", "lda"):
+        assert float(noisy_input_error(size, spec, learner) @ spec.frequencies) >= least - 1e-3
 
 
 def test_1_14_the_bound_is_near_the_best_learner() -> None:
-    """At ten points, frequent and rare classes alike, at least 70% of what nearest means or least squares pay."""
+    """At ten points, at least 80% of what the best of six learners pays that know nothing of the laws."""
     generator = np.random.default_rng(3)
     for d, noise, size in ((16, 0.2, 50), (16, 0.5, 300), (64, 0.1, 50), (64, 0.2, 30), (64, 0.2, 60), (64, 0.3, 100),
                            (64, 0.5, 1000), (128, 0.2, 50), (128, 0.3, 100), (256, 0.2, 100)):  # fmt: skip
@@ -139,9 +171,9 @@ def test_1_14_the_bound_is_near_the_best_learner() -> None:
         draws = [Draw(size, spec, generator) for _ in range(60)]
         best = min(
             np.mean([draw.wrong(scores(draw)) @ spec.frequencies for draw in draws])
-            for scores in (nearest_mean, ridge, bayes)
+            for scores in (nearest_mean, nearest_direction, lda, five_neighbours, ridge, logistic)
         )
-        assert float(noisy_input_error(size, spec) @ spec.frequencies) >= 0.7 * best, (d, noise, size)
+        assert float(noisy_input_error(size, spec) @ spec.frequencies) >= 0.8 * best, (d, noise, size)
 
 
 def test_1_15_crossovers_are_where_the_risk_passes_its_level() -> None:
