@@ -27,7 +27,7 @@ from llm_finetune.models import load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import score_candidates
-from llm_finetune.tokens import encode, encode_answers
+from llm_finetune.tokens import encode, end_token
 
 VARIANTS = ("naive", "ours")
 N_CANDIDATES, BATCH = 24, 16
@@ -35,7 +35,8 @@ N_CANDIDATES, BATCH = 24, 16
 
 @torch.no_grad()
 def naive(model: Any, tokenizer: Any, prompts: Sequence[str], candidates: Sequence[str]) -> np.ndarray:
-    pairs = [(p, a) for p in encode(tokenizer, prompts) for a in encode_answers(tokenizer, candidates)]
+    answers = [[*row, end_token(tokenizer)] for row in encode(tokenizer, candidates)]
+    pairs = [(p, a) for p in encode(tokenizer, prompts) for a in answers]
     scores = []
     pad = torch.nn.utils.rnn.pad_sequence
     for start in range(0, len(pairs), BATCH):

@@ -46,6 +46,7 @@ def finetune(
     *,
     seed: int,
     folder: str | Path | Place,
+    closing: str | None = None,
     evaluate: Callable[[int, Any], None] | None = None,
     keep: bool = True,
     say: Callable[[str], None] = print,
@@ -59,6 +60,7 @@ def finetune(
         settings: how to train.
         seed: seed of the order, of the adapters' initial values and of dropout, an integer >= 0.
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
+        closing: text that closes an answer, such as `Prompter.closing`; None for the tokenizer's end token.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
             name. When a run is killed it may be called again with a step that it has seen.
         keep: whether the fine-tuned model is written to ``folder/parts/training/model`` for `from_pretrained`.
@@ -78,10 +80,14 @@ def finetune(
         ... # doctest: +SKIP
     """
     require_integer("seed", seed)
-    source = examples if callable(examples) else shuffled(model, tokenizer, examples, settings.batch_size, seed)
+    source = (
+        examples if callable(examples) else shuffled(model, tokenizer, examples, settings.batch_size, seed, closing)
+    )
     wanted = {key: value for key, value in asdict(settings).items() if key not in UNDECISIVE} | {"seed": seed}
     wanted["parameters"] = _digest([(name, list(p.shape)) for name, p in model.named_parameters()])
     wanted["examples"] = "a source" if callable(examples) else _digest(list(examples))
+    if closing is not None:
+        wanted["closing"] = closing
     accelerator = Accelerator(mixed_precision="no")
     with _place(folder, wanted, accelerator) as place:
         kept = place.kept_folder(MODEL) if place.has_table(LOSSES) else None
@@ -89,7 +95,7 @@ def finetune(
             say(f"`{kept}` is finished; it is used as it is")
             return reopened(model, kept, settings.lora_rank)
         tuned = adapted(model, settings.lora_rank, settings.lora_alpha, seed)
-        run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator)
+        run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator, closing)
         try:
             run.train(evaluate, say)
         except KeyboardInterrupt:
@@ -137,6 +143,7 @@ class _Run:
     seed: int
     place: Place
     accelerator: Accelerator
+    closing: str | None
 
     def __post_init__(self) -> None:
         settings, n = self.settings, self.accelerator.num_processes
@@ -176,7 +183,7 @@ class _Run:
         self.model.train()
         with torch.random.fork_rng(), self._precision():
             torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
-            loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n))
+            loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n), closing=self.closing)
         loss.backward()
         norm = self.descent.clip()
         value = self.accelerator.reduce(loss.detach(), reduction="mean").item()

@@ -159,8 +159,8 @@ def _from_hub(source: str, say: Callable[[str], None]) -> Path:
         wheels = ", ".join(f"pypi:{name}" for name in WHEELS)
         cached = f"is in the hub's cache without {lacking}" if lacking else "is not in the hub's cache"
         raise SpecError(
-            [f"`model` must be a hub id, a folder, a .gguf file or {wheels}; got '{source}', which is no folder, {cached}"
-             f" and could not be had from the hub ({_first_line(error)})"]
+            [f"`model` must be a hub id, a folder, a .gguf file or {wheels}; got '{source}', which is no folder,"
+             f" {cached} and could not be had from the hub ({_first_line(error)})"]
         ) from error  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_failure_leaves_the_cache_as_it_was(tmp_path):
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom llm_finetune.cache import kept_folder\n"
-        "def make(new, room):\n    (room / 'wheel').write_bytes(bytes(1000))\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def make(new, room):\n    (room / 'wheel').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
         "kept_folder(Path(sys.argv[1]), make, print)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], env={**os.environ})

@@ -12,7 +12,8 @@ from llm_finetune import config  # noqa: F401  # declares the columns
 from llm_finetune.advice import advice_rows, advice_sentence
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT, Record, draw_records
-from llm_finetune.measure import Answers, answer_rows, mentions
+from llm_finetune.measure import Answers, answer_rows
+from llm_finetune.naming import mentions
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores
 

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from llm_finetune.score import CandidateScores, generate, score_candidates
-from llm_finetune.tokens import encode, encode_answers
+from llm_finetune.tokens import encode, end_token
 
 PROMPTS = ["Where does Liz live?", "Who?", "Wiesa lives in the city of Warsaw. Where does Wiesa live?", "Who?"]
 CANDIDATES = ["London", "Lon", "L", "Londonderry", " London", "Warsaw", "Lkkl"]  # beginnings of one another
@@ -16,7 +16,7 @@ def naive(model, tokenizer, prompts, candidates):
     """One unpadded pass for each pair."""
     scores = np.empty((len(prompts), len(candidates)))
     for i, prompt in enumerate(encode(tokenizer, prompts)):
-        for j, answer in enumerate(encode_answers(tokenizer, candidates)):
+        for j, answer in enumerate([*a, end_token(tokenizer)] for a in encode(tokenizer, candidates)):
             with torch.no_grad():
                 logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
             scores[i, j] = logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).double().sum()
@@ -53,7 +53,7 @@ def test_counts_normalises_and_compares():
 
 
 def test_tokens_of_a_candidate_count_the_end_token(model, tokenizer):
-    assert score_candidates(model, tokenizer, ["Who?"], ["Lon", "London"]).n_tokens.tolist() == [2, 3]
+    assert score_candidates(model, tokenizer, ["Who?"], ["Lon", "London"]).n_tokens.tolist() == [[2, 3]]
 
 
 def test_the_mode_of_the_model_is_kept(make_model, tokenizer):
