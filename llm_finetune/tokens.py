@@ -136,7 +136,7 @@ def require_room(model: Any, prompts: Sequence[str], lengths: list[int]) -> None
         ValueError: naming the longest prompt, its tokens and the model's context.
     """
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if lengths and longest is not None and max(lengths) > longest:
+    if lengths and longest is not None and 0 < longest < max(lengths):
         prompt = prompts[lengths.index(max(lengths))]
         shown = prompt if len(prompt) <= 80 else f"{prompt[:80]}..."
         raise ValueError(

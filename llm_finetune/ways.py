@@ -24,8 +24,8 @@ __all__ = ["WAYS", "evaluating", "known_way", "naive_scores", "prefix_scores", "
 
 Rows = Sequence[Sequence[int]]
 
-ROUNDING = 2e-5
-"""Largest difference of two sums of log-probabilities, per token, that is rounding in float32, in nats."""
+ROUNDING = 64 * torch.finfo(torch.float32).eps
+"""Largest difference that is rounding in float32, per token and per nat of the largest logit."""
 
 PAIRS_PER_PASS = 32
 
@@ -81,16 +81,16 @@ def prefix_scores(model: Any, rows: Rows, answers: Rows) -> Tensor:
     lengths = torch.tensor([len(answer) for answer in answers], device=model.device)
     width = int(lengths.max())
     ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in answers], device=model.device)
+    name = _name_of_cache(model)
     inside = torch.arange(width, device=model.device) < lengths[:, None]
     scores = torch.empty(len(rows), len(answers), dtype=torch.float64)
     for r, row in enumerate(rows):
         read = model(input_ids=torch.tensor([list(row)], device=model.device), use_cache=True)
-        name = "past_key_values" if getattr(read, "past_key_values", None) is not None else "cache_params"
-        state, first = getattr(read, name), read.logits[:, -1:].float()
+        state, first = read[name], read.logits[:, -1:].float()
         for start in range(0, len(answers), PAIRS_PER_PASS):
             part = slice(start, start + PAIRS_PER_PASS)
             own = copy.deepcopy(state)
-            own.batch_repeat_interleave(len(ids[part]))
+            own.reorder_cache(torch.zeros(len(ids[part]), dtype=torch.long, device=model.device))  # one copy for each
             rest = model(input_ids=ids[part, :-1], use_cache=True, **{name: own}).logits.float()
             logits = torch.cat([first.expand(len(rest), -1, -1), rest], dim=1)
             scores[r, part] = (_log_probs(logits, ids[part]) * inside[part]).sum(1).cpu()
@@ -142,10 +142,10 @@ def way_of(model: Any, rows: Rows, answers: Rows, say: Callable[[str], None]) ->
     other = next(k for k in reversed(range(len(answers))) if answers[k] is not longest)
     pairs = [(0, answers.index(longest)), (0, other), (1, answers.index(longest))]
     checked = [row, row[: (len(row) + 1) // 2]]
-    wanted = _reference(model, checked, answers, pairs)
+    wanted, rounding = _reference(model, checked, answers, pairs)
     names, reasons = list(WAYS), []
     for way in names[names.index(known.way) if known else 0 :]:
-        reason = None if way == "naive" else _difference(model, way, checked, answers, pairs, wanted)
+        reason = None if way == "naive" else _difference(model, way, checked, answers, pairs, wanted, rounding)
         if reason is None:
             break
         reasons.append(f"{NAMES[way]} {reason}")
@@ -156,22 +156,28 @@ def way_of(model: Any, rows: Rows, answers: Rows, say: Callable[[str], None]) ->
 
 
 def _difference(
-    model: Any, way: str, rows: Rows, answers: Rows, pairs: list[tuple[int, int]], wanted: list[float]
+    model: Any,
+    way: str,
+    rows: Rows,
+    answers: Rows,
+    pairs: list[tuple[int, int]],
+    wanted: list[float],
+    rounding: float,
 ) -> str | None:
-    """How a way departs from naive scores; None where it does not."""
+    """How a way departs from naive scores by more than rounding, per token; None where it does not."""
     try:
         found = WAYS[way](model, rows, answers)
     except Exception as error:  # whatever a model does not take: masks of four dimensions, positions, a cache
         return f"it cannot be ({type(error).__name__})"
     gaps = [abs(float(found[pair]) - value) for pair, value in zip(pairs, wanted, strict=True)]
-    allowed = [ROUNDING * len(answers[a]) for _, a in pairs]
+    allowed = [rounding * len(answers[a]) for _, a in pairs]
     if all(gap <= most for gap, most in zip(gaps, allowed, strict=True)):
         return None
     return f"it is {max(gaps):.2g} nats off"
 
 
-def _reference(model: Any, rows: Rows, answers: Rows, pairs: list[tuple[int, int]]) -> list[float]:
-    """Naive scores of pairs, one at a time.
+def _reference(model: Any, rows: Rows, answers: Rows, pairs: list[tuple[int, int]]) -> tuple[list[float], float]:
+    """Naive scores of pairs, one at a time, and how far rounding may take others from them, per token.
 
     Raises:
         ValueError: see `way_of`.
@@ -181,7 +187,7 @@ def _reference(model: Any, rows: Rows, answers: Rows, pairs: list[tuple[int, int
         wanted = [float(naive_scores(model, [rows[r]], [answers[a]])) for r, a in pairs]
         whole, row = [*rows[0], *answers[pairs[0][1]]], list(rows[0])
         alone, within = (
-            _last_logits(model, keep, input_ids=torch.tensor([ids], device=model.device))[0, 0].log_softmax(-1)
+            _last_logits(model, keep, input_ids=torch.tensor([ids], device=model.device))[0, 0]
             for keep, ids in ((1, row), (len(whole) - len(row) + 1, whole))
         )
     except Exception as error:
@@ -189,11 +195,12 @@ def _reference(model: Any, rows: Rows, answers: Rows, pairs: list[tuple[int, int
         raise ValueError(f"`model` must predict tokens; {name} does not ({type(error).__name__}: {reason})") from error
     if not torch.tensor(wanted).isfinite().all():
         raise ValueError(f"`model` must predict finite log-probabilities; {name} gives {wanted[0]:g}")
-    gap = float((alone - within).abs().max())
-    if not gap <= 100 * ROUNDING:
-        what = f"what follows a token changes the prediction there by {gap:.2g} nats"
+    rounding = ROUNDING * max(1.0, float(alone.max().abs()), float(alone.logsumexp(0).abs()))
+    gap = float((alone.softmax(0) - within.softmax(0)).abs().max())
+    if not gap <= 10 * rounding:
+        what = f"what follows a token changes the probabilities predicted there by {gap:.2g}"
         raise ValueError(f"`model` must be causal; in {name} {what}")
-    return wanted
+    return wanted, rounding
 
 
 def _last_logits(model: Any, keep: int, **inputs: Any) -> Tensor:
@@ -202,6 +209,12 @@ def _last_logits(model: Any, keep: int, **inputs: Any) -> Tensor:
         inputs["logits_to_keep"] = keep
     logits: Tensor = model(**inputs).logits
     return logits[:, -keep:].float()
+
+
+def _name_of_cache(model: Any) -> str:
+    """What the model calls what it keeps of the tokens that it has read."""
+    taken = inspect.signature(_base(model).forward).parameters
+    return next(name for name in ("cache", "past_key_values", "cache_params") if name in taken)
 
 
 def _log_probs(logits: Tensor, ids: Tensor) -> Tensor:
