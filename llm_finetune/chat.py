@@ -8,6 +8,7 @@ prompt, answer and closing text together are the conversation as the model was t
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from theory.settings import SpecError
@@ -84,13 +85,13 @@ class Chat:
     def _without_system(self) -> str:
         """What stands before a first question, without a system prompt."""
         turn = self._turn()
-        if not self._before.endswith(turn):
+        if self._before and not (turn and self._before.endswith(turn)):
             what = "writes a system prompt that cannot be told from the question"
             raise SpecError([f"`system_prompt` must be kept for a chat template that {what}; got drop"])
         ahead = self._before.removesuffix(turn)
-        heads = {turn_piece for turn_piece in self._pieces(turn) if turn_piece in self._special}
+        heads = {piece for piece in self._pieces(turn) if piece in self._special}
         pieces, begin = self._pieces(ahead), ""
-        for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
+        for piece, following in pairwise([*pieces, ""]):
             opens = following and following not in self._special and piece != self._tokenizer.bos_token
             if piece not in self._special or piece in heads or opens:
                 break  # the head of a system prompt, or its text
@@ -107,6 +108,8 @@ class Chat:
         end = self._common(self._rendered(QUESTION), self._rendered(QUESTION, ask=True))
         if end and between.startswith(end):
             return between.removeprefix(end)
+        if between.endswith(self._before):
+            return self._before
         return "".join(reversed(self._alike(self._pieces(between)[::-1], self._pieces(self._before)[::-1])))
 
     def _common(self, first: str, second: str) -> str:
