@@ -25,10 +25,11 @@ from gating.studies.replicas import combined_seed
 from gating.training.optimizer import Descent
 from gating.training.trainer import TrainingDiverged
 from llm_finetune.adapters import adapted, reopened, written
-from llm_finetune.loss import BatchSource, answer_loss, shuffled
+from llm_finetune.loss import BatchSource, answer_loss, encoded, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
+from llm_finetune.ways import evaluating, way_of
 from theory.validation import require_integer
 
 __all__ = ["LOSSES", "MODEL", "finetune"]
@@ -70,7 +71,8 @@ def finetune(
         The model, in evaluation mode; with adapters, a `PeftModel`. A finished run that was kept is read from disk.
 
     Raises:
-        ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context.
+        ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context, or
+            the model is not causal.
         FolderError: when the folder holds a run with other settings, examples or parameters, or a damaged file.
         TrainingDiverged: naming step and last saved step, when a loss or gradient is not finite.
         Interrupted: on Ctrl-C; the same call goes on from the last saved step.
@@ -160,6 +162,7 @@ class _Run:
     def train(self, evaluate: Callable[[int, Any], None] | None, say: Callable[[str], None]) -> None:
         """Trains from the saved step to the last one."""
         settings, start = self.settings, len(self.losses)
+        self._look(say)
         if start:
             say(f"`{self.place.path}` goes on from step {start}")
         main = self.accelerator.is_main_process
@@ -175,6 +178,12 @@ class _Run:
                 loss = self._step(step)
                 bar.set_postfix_str(f"loss {loss:.3g}")
                 self.losses.append(loss)
+
+    def _look(self, say: Callable[[str], None]) -> None:
+        """Finds out what the model makes of padding, which decides how batches are padded."""
+        prompts, answers = encoded(self.model, self.tokenizer, list(self.source(0)), self.closing)
+        with evaluating(self.model):
+            way_of(self.model, prompts, answers, say if self.accelerator.is_main_process else lambda line: None)
 
     def _step(self, step: int) -> float:
         n = self.accelerator.num_processes

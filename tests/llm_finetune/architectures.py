@@ -22,7 +22,7 @@ from llm_finetune.ways import known_way
 
 LLAMA = {
     "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2,
-    "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 128,
+    "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 512,
 }  # fmt: skip
 WINDOW = {**LLAMA, "sliding_window": 8}
 LOCAL = {**WINDOW, "layer_types": ["sliding_attention", "full_attention"]}

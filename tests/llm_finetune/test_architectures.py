@@ -8,7 +8,13 @@ import transformers
 from architectures import ARCHITECTURES, scored, table, tiny_model
 from local_model import byte_tokenizer
 
-from llm_finetune.score import generate
+from llm_finetune.finetune import finetune
+from llm_finetune.loss import answer_loss
+from llm_finetune.prompts import Example
+from llm_finetune.score import generate, score_candidates
+from llm_finetune.settings import FinetuneSettings
+from llm_finetune.tokens import split
+from llm_finetune.ways import evaluating, naive_scores
 
 QUICK = {
     "GPT-2": "tree",
@@ -54,6 +60,31 @@ def test_the_docs_list_what_is_measured():
     if f"in transformers {transformers.__version__} |" not in text:
         pytest.skip("the list in docs was measured with another version of transformers")
     assert table() in text
+
+
+@pytest.mark.parametrize("name", ["GPT-2", "RWKV", "Mamba", "BLOOM (ALiBi)", "RoBERTa, as a decoder"])
+def test_what_is_learned_is_the_mean_of_naive_scores(name):
+    tokenizer = byte_tokenizer()
+    model = tiny_model(name, len(tokenizer))
+    examples = [Example("Where does Liz live?", "London"), Example("Who?", "Rome"), Example("Why so?", "L")]
+    score_candidates(model, tokenizer, [prompt for prompt, _ in examples], ["Rome", "Lo"], say=lambda line: None)
+    pairs = split(tokenizer, [prompt for prompt, _ in examples], [[answer] for _, answer in examples])
+    with evaluating(model):
+        total = sum(float(naive_scores(model, [own.prompt], own.answers)) for own in pairs)
+        loss = float(answer_loss(model, tokenizer, examples))
+    assert loss == pytest.approx(-total / sum(len(own.answers[0]) for own in pairs), abs=1e-5)
+
+
+def test_fine_tuning_finds_out_what_a_model_makes_of_padding(tmp_path):
+    tokenizer, said = byte_tokenizer(), []
+    model = tiny_model("RWKV", len(tokenizer))
+    examples = [Example("Where does Liz live?", "London"), Example("Who?", "Rome")]
+    finetune(model, tokenizer, examples, FinetuneSettings(steps=1, batch_size=2), seed=0, folder=tmp_path,
+             say=said.append)  # fmt: skip
+    assert said[0].startswith("RwkvForCausalLM is scored by one pass for each prompt and answer")
+    encoder = tiny_model("BERT", len(tokenizer))
+    with pytest.raises(ValueError, match="`model` must be causal; in BertLMHeadModel"):
+        finetune(encoder, tokenizer, examples, FinetuneSettings(steps=1, batch_size=2), seed=0, folder=tmp_path / "b")
 
 
 @pytest.mark.parametrize("name", ["Mamba", "BLOOM (ALiBi)", "Mistral, window of 8", "GPT-2"])
