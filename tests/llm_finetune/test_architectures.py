@@ -79,12 +79,12 @@ def test_fine_tuning_finds_out_what_a_model_makes_of_padding(tmp_path):
     tokenizer, said = byte_tokenizer(), []
     model = tiny_model("RWKV", len(tokenizer))
     examples = [Example("Where does Liz live?", "London"), Example("Who?", "Rome")]
-    finetune(model, tokenizer, examples, FinetuneSettings(steps=1, batch_size=2), seed=0, folder=tmp_path,
-             say=said.append)  # fmt: skip
+    settings = FinetuneSettings(steps=1, batch_size=2, precision="float32")
+    finetune(model, tokenizer, examples, settings, seed=0, folder=tmp_path / "rwkv", say=said.append)
     assert said[0].startswith("RwkvForCausalLM is scored by one pass for each prompt and answer")
     encoder = tiny_model("BERT", len(tokenizer))
     with pytest.raises(ValueError, match="`model` must be causal; in BertLMHeadModel"):
-        finetune(encoder, tokenizer, examples, FinetuneSettings(steps=1, batch_size=2), seed=0, folder=tmp_path / "b")
+        finetune(encoder, tokenizer, examples, settings, seed=0, folder=tmp_path / "bert")
 
 
 @pytest.mark.parametrize("name", ["Mamba", "BLOOM (ALiBi)", "Mistral, window of 8", "GPT-2"])
