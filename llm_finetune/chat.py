@@ -42,15 +42,15 @@ class Chat:
         self._special = special
         before, after = self._cut(QUESTION)
         self._before = before[: before.rindex(QUESTION)]
-        self._kept = self._before if system else self._without_system()
+        self._head = None if system else self._without_system()
         self.closing = self._closing(after)
 
     def prompt(self, text: str) -> str:
         """The conversation up to where the answer to a question begins."""
         before = self._cut(text)[0]
-        if not before.startswith(self._before):
-            raise SpecError([f"`chat` must be false for a chat template that depends on the question; got {text!r}"])
-        return self._kept + before[len(self._before) :]
+        if self._head is None:
+            return before
+        return self._head + before[before.rindex(text if text in before else text.strip()) :]
 
     def _cut(self, text: str) -> tuple[str, str]:
         """A conversation before and after its answer."""
