@@ -106,8 +106,8 @@ class Chat:
         """
         between = self._rendered(EARLIER, ANSWER, QUESTION).partition(ANSWER)[2].partition(QUESTION)[0]
         end = self._common(self._rendered(QUESTION), self._rendered(QUESTION, ask=True))
-        if end and between.startswith(end):
-            return between.removeprefix(end)
+        if end and end in between:
+            return between.partition(end)[2]
         if between.endswith(self._before):
             return self._before
         return "".join(reversed(self._alike(self._pieces(between)[::-1], self._pieces(self._before)[::-1])))

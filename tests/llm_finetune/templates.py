@@ -107,3 +107,17 @@ DEEPSEEK_R1 = r"""
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|Assistant|><think>\n' }}{%- endif %}
 """
+
+COMMAND_R7B = r"""
+{{- bos_token + '<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|># System Preamble\nYou are in contextual safety mode.' }}
+{{- '<|END_OF_TURN_TOKEN|>' }}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}
+        {{- '<|START_OF_TURN_TOKEN|><|USER_TOKEN|>' + message.content + '<|END_OF_TURN_TOKEN|>' }}
+    {%- else %}
+        {{- '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|><|START_RESPONSE|>' + message.content }}
+        {{- '<|END_RESPONSE|><|END_OF_TURN_TOKEN|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{%- endif %}
+"""

@@ -50,6 +50,12 @@ CASES = {
         CHATML, None, "<|im_end|>", "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>",
         "<|im_start|>system\nYou are Qwen",
     ),
+    "COMMAND_R7B": (
+        ["<|START_OF_TURN_TOKEN|>", "<|SYSTEM_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|START_RESPONSE|>",
+         "<|END_RESPONSE|>"], "<BOS>", "<|END_OF_TURN_TOKEN|>",
+        "<BOS><|START_OF_TURN_TOKEN|><|USER_TOKEN|>{}<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"
+        "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<BOS><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|># System",
+    ),
     "LLAMA_2": ([], "<s>", "</s>", "<s>[INST] {} [/INST] ", " </s>", ""),
     "DEEPSEEK_R1": (
         ["<|User|>", "<|Assistant|>"], "<|bos|>", "<|eos|>", "<|bos|><|User|>{}<|Assistant|>", "<|eos|>", "",
@@ -97,8 +103,8 @@ def test_a_system_prompt_of_the_template_is_left_out_and_what_begins_every_text_
     assert dropped.render(QUESTION, ["Liz lives in Rome."]) == wanted.format(f"Liz lives in Rome. {QUESTION}")
     assert dropped.closing == closing
     assert (kept.render(QUESTION) == dropped.render(QUESTION)) == (system == "")
-    begin = wanted.partition("<|start")[0].partition("{}")[0] if system else ""
-    assert kept.render(QUESTION).endswith(dropped.render(QUESTION).removeprefix(begin))
+    begins = [token for token in (CASES[name][1], "[gMASK]<sop>") if token and wanted.startswith(token)]
+    assert kept.render(QUESTION).endswith(dropped.render(QUESTION).removeprefix("".join(begins)))
 
 
 def test_a_free_answer_ends_where_the_model_ends_its_turn():
