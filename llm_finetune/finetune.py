@@ -25,10 +25,11 @@ from gating.studies.replicas import combined_seed
 from gating.training.optimizer import Descent
 from gating.training.trainer import TrainingDiverged
 from llm_finetune.adapters import adapted, reopened, written
-from llm_finetune.loss import BatchSource, answer_loss, shuffled
+from llm_finetune.loss import BatchSource, answer_loss, encoded, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
+from llm_finetune.ways import evaluating, way_of
 from theory.validation import require_integer
 
 __all__ = ["LOSSES", "MODEL", "finetune"]
@@ -46,6 +47,7 @@ def finetune(
     *,
     seed: int,
     folder: str | Path | Place,
+    closing: str | None = None,
     evaluate: Callable[[int, Any], None] | None = None,
     keep: bool = True,
     say: Callable[[str], None] = print,
@@ -59,6 +61,7 @@ def finetune(
         settings: how to train.
         seed: seed of the order, of the adapters' initial values and of dropout, an integer >= 0.
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
+        closing: text that closes an answer, such as `Prompter.closing`; None for the tokenizer's end token.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
             name. When a run is killed it may be called again with a step that it has seen.
         keep: whether the fine-tuned model is written to ``folder/parts/training/model`` for `from_pretrained`.
@@ -68,7 +71,8 @@ def finetune(
         The model, in evaluation mode; with adapters, a `PeftModel`. A finished run that was kept is read from disk.
 
     Raises:
-        ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context.
+        ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context, or
+            the model is not causal.
         FolderError: when the folder holds a run with other settings, examples or parameters, or a damaged file.
         TrainingDiverged: naming step and last saved step, when a loss or gradient is not finite.
         Interrupted: on Ctrl-C; the same call goes on from the last saved step.
@@ -78,10 +82,14 @@ def finetune(
         ... # doctest: +SKIP
     """
     require_integer("seed", seed)
-    source = examples if callable(examples) else shuffled(model, tokenizer, examples, settings.batch_size, seed)
+    source = (
+        examples if callable(examples) else shuffled(model, tokenizer, examples, settings.batch_size, seed, closing)
+    )
     wanted = {key: value for key, value in asdict(settings).items() if key not in UNDECISIVE} | {"seed": seed}
     wanted["parameters"] = _digest([(name, list(p.shape)) for name, p in model.named_parameters()])
     wanted["examples"] = "a source" if callable(examples) else _digest(list(examples))
+    if closing is not None:
+        wanted["closing"] = closing
     accelerator = Accelerator(mixed_precision="no")
     with _place(folder, wanted, accelerator) as place:
         kept = place.kept_folder(MODEL) if place.has_table(LOSSES) else None
@@ -89,7 +97,7 @@ def finetune(
             say(f"`{kept}` is finished; it is used as it is")
             return reopened(model, kept, settings.lora_rank)
         tuned = adapted(model, settings.lora_rank, settings.lora_alpha, seed)
-        run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator)
+        run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator, closing)
         try:
             run.train(evaluate, say)
         except KeyboardInterrupt:
@@ -137,6 +145,7 @@ class _Run:
     seed: int
     place: Place
     accelerator: Accelerator
+    closing: str | None
 
     def __post_init__(self) -> None:
         settings, n = self.settings, self.accelerator.num_processes
@@ -153,6 +162,7 @@ class _Run:
     def train(self, evaluate: Callable[[int, Any], None] | None, say: Callable[[str], None]) -> None:
         """Trains from the saved step to the last one."""
         settings, start = self.settings, len(self.losses)
+        self._look(say)
         if start:
             say(f"`{self.place.path}` goes on from step {start}")
         main = self.accelerator.is_main_process
@@ -169,6 +179,12 @@ class _Run:
                 bar.set_postfix_str(f"loss {loss:.3g}")
                 self.losses.append(loss)
 
+    def _look(self, say: Callable[[str], None]) -> None:
+        """Finds out what the model makes of padding, which decides how batches are padded."""
+        prompts, answers = encoded(self.model, self.tokenizer, list(self.source(0)), self.closing)
+        with evaluating(self.model):
+            way_of(self.model, prompts, answers, say if self.accelerator.is_main_process else lambda line: None)
+
     def _step(self, step: int) -> float:
         n = self.accelerator.num_processes
         batch = list(self.source(step))
@@ -176,7 +192,7 @@ class _Run:
         self.model.train()
         with torch.random.fork_rng(), self._precision():
             torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
-            loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n))
+            loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n), closing=self.closing)
         loss.backward()
         norm = self.descent.clip()
         value = self.accelerator.reduce(loss.detach(), reduction="mean").item()

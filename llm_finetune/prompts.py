@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from llm_finetune.chat import Chat
 from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_instances
@@ -31,17 +32,21 @@ class Example(NamedTuple):
 class Prompter:
     """Renders context sentences and a question for one tokenizer, with its chat template or as plain text.
 
-    In a chat, sentences and question are one message of the user, and there is no system prompt: one that a template
-    adds on its own is left out. As plain text they stand on one line, and ``Answer:`` on the next. A token that the
-    tokenizer puts before every text is part of the prompt, which is therefore encoded as it stands.
+    In a chat, sentences and question are one message of the user. As plain text they stand on one line, and ``Answer:``
+    on the next. Tokens that the tokenizer puts before every text are part of the prompt, which is therefore encoded as
+    it stands.
 
     Args:
         tokenizer: a tokenizer of `transformers`; plain text can do without one.
         chat: whether to use its chat template.
+        system: whether a system prompt that the template adds on its own is kept; by default it is left out.
+
+    Attributes:
+        closing: text that closes an answer in a chat, as the model ends its turn; None for the tokenizer's end token.
 
     Raises:
-        SpecError: when `chat` is true and the tokenizer has no chat template.
-        ValueError: when `tokenizer` or `chat` is something else.
+        SpecError: when `chat` is true and the tokenizer has no chat template, or one that cannot be used.
+        ValueError: when `tokenizer`, `chat` or `system` is something else.
 
     Example:
         >>> plain = Prompter(None, chat=False)
@@ -51,39 +56,31 @@ class Prompter:
         ' Rome'
     """
 
-    def __init__(self, tokenizer: Any, *, chat: bool):
-        require_instances(chat=(chat, bool))
+    def __init__(self, tokenizer: Any, *, chat: bool, system: bool = False):
+        require_instances(chat=(chat, bool), system=(system, bool))
         if tokenizer is not None and not (callable(tokenizer) and hasattr(tokenizer, "bos_token")):
             raise ValueError(f"`tokenizer` must be a tokenizer of transformers, or None; got {shown(tokenizer)}")
         if chat and not getattr(tokenizer, "chat_template", None):
             raise SpecError(["`chat` must be false for a tokenizer without a chat template; got true"])
         self.tokenizer = tokenizer
         self.chat = chat
+        self._chat = Chat(tokenizer, system=system) if chat else None
+        self.closing = self._chat.closing if self._chat else None
         self._begin = "" if chat or tokenizer is None else _beginning(tokenizer)
 
     def render(self, question: str, sentences: Sequence[str] = ()) -> str:
         """The prompt, which ends where the answer begins."""
         text = " ".join([*sentences, question])
-        return self._turn(text) if self.chat else self._begin + text + PLAIN_ENDING
+        return self._chat.prompt(text) if self._chat else self._begin + text + PLAIN_ENDING
 
     def answer(self, text: str) -> str:
         """An answer as it stands after the prompt."""
         return text if self.chat else f" {text}"
 
-    def _turn(self, text: str) -> str:
-        """A first message of the user. Templates add a system prompt before the first turn only, so it is rendered
-        as a second turn, of which the first is cut off; a token that begins every text is put back."""
-        before = [{"role": "user", "content": "-"}, {"role": "assistant", "content": "-"}]
-        apply = self.tokenizer.apply_chat_template
-        first = apply(before, tokenize=False)
-        both = apply([*before, {"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
-        if not both.startswith(first):
-            raise SpecError(["`chat` must be false for a chat template that rewrites earlier turns; got true"])
-        turn, begin = both[len(first) :], self.tokenizer.bos_token
-        return f"{begin}{turn}" if begin and both.startswith(begin) and not turn.startswith(begin) else turn
-
 
 def _beginning(tokenizer: Any) -> str:
-    """The token that the tokenizer puts before every text, as text; empty where there is none."""
-    begin, ids = tokenizer.bos_token, tokenizer("-")["input_ids"]
-    return str(begin) if begin and ids and ids[0] == tokenizer.bos_token_id else ""
+    """What the tokenizer puts before every text, as text; empty where that is nothing."""
+    bare, ids = (list(tokenizer("-", add_special_tokens=more)["input_ids"]) for more in (False, True))
+    before = next((ids[:k] for k in range(len(ids)) if bare and ids[k : k + len(bare)] == bare), [])
+    text = str(tokenizer.decode(before)) if before else ""
+    return text if list(tokenizer(text, add_special_tokens=False)["input_ids"] if text else []) == before else ""

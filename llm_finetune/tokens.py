@@ -1,4 +1,4 @@
-"""Prompts and answers as tokens: encoded apart, joined, and padded on the left, so that answers end in one column."""
+"""Prompts and answers as tokens: encoded as one text, split, and padded on the left, so that all end in one column."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Tokens", "encode", "encode_answers", "end_token", "pad_left", "require_room"]
+__all__ = ["Split", "Tokens", "encode", "end_token", "end_tokens", "pad_left", "require_room", "split"]
+
+
+class Split(NamedTuple):
+    """Tokens of one prompt, and of each answer to it.
+
+    Attributes:
+        prompt: tokens that are the same before every answer.
+        answers: tokens of each answer, with those that close it.
+    """
+
+    prompt: list[int]
+    answers: list[list[int]]
 
 
 class Tokens(NamedTuple):
@@ -36,16 +48,41 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return rows
 
 
-def encode_answers(tokenizer: Any, answers: Sequence[str]) -> list[list[int]]:
-    """Tokens of answers, each closed by the end token, so that no answer is the beginning of another.
+def split(
+    tokenizer: Any, prompts: Sequence[str], answers: Sequence[Sequence[str]], closing: str | None = None
+) -> list[Split]:
+    """Tokens of prompts and of the answers to each, from the whole texts: as a model meets them in training.
 
-    An answer is encoded apart from its prompt and appended to it: its tokens are the same after every prompt.
+    Where the last characters of a prompt and the first ones of an answer are one token, that token is the answer's, and
+    the other answers to that prompt begin as early.
+
+    Args:
+        tokenizer: the tokenizer; it adds no special token.
+        prompts: P prompts.
+        answers: the answers to each of them.
+        closing: text that closes an answer, such as the end of a turn; None for the tokenizer's end token.
 
     Raises:
-        ValueError: when an answer has no token, or the tokenizer no end token.
+        ValueError: when a prompt or answer has no token, a prompt none of its own, or the tokenizer no end token.
     """
-    end = end_token(tokenizer)
-    return [[*row, end] for row in encode(tokenizer, answers)]
+    encode(tokenizer, list(dict.fromkeys(answer for own in answers for answer in own)))
+    ends = [end_token(tokenizer)] if closing is None else []
+    flat = [f"{prompt}{a}{closing or ''}" for prompt, own in zip(prompts, answers, strict=True) for a in own]
+    wholes = iter(encode(tokenizer, flat))
+    found = []
+    for prompt, alone, own in zip(prompts, encode(tokenizer, prompts), answers, strict=True):
+        rows = [[*next(wholes), *ends] for _ in own]
+        shared = _shared([alone, *rows])
+        if not shared:
+            raise ValueError(f"a prompt must have a token of its own before its answers; got {prompt!r}")
+        found.append(Split(alone[:shared], [row[shared:] for row in rows]))
+    return found
+
+
+def _shared(rows: Sequence[Sequence[int]]) -> int:
+    """Number of tokens with which all rows begin; each keeps one more but the first."""
+    most = min([len(rows[0]), *(len(row) - 1 for row in rows[1:])])
+    return next((k for k in range(most) if any(row[k] != rows[0][k] for row in rows)), most)
 
 
 def end_token(tokenizer: Any) -> int:
@@ -57,6 +94,15 @@ def end_token(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
         raise ValueError(f"`tokenizer` must have an end token (`eos_token`); {type(tokenizer).__name__} has none")
     return int(tokenizer.eos_token_id)
+
+
+def end_tokens(model: Any, tokenizer: Any, closing: str | None) -> list[int]:
+    """Tokens at which a free answer ends: the last one that closes an answer, and those that the model names."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ends = {end_token(tokenizer), *(named if isinstance(named, list) else [named]), None}
+    if closing is not None:
+        ends.add(encode(tokenizer, [closing])[0][-1])
+    return sorted(ends - {None})
 
 
 def pad_left(rows: Sequence[Sequence[int]], fill: int, device: torch.device | str = "cpu") -> Tokens:
@@ -90,7 +136,7 @@ def require_room(model: Any, prompts: Sequence[str], lengths: list[int]) -> None
         ValueError: naming the longest prompt, its tokens and the model's context.
     """
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if lengths and longest is not None and max(lengths) > longest:
+    if lengths and longest is not None and 0 < longest < max(lengths):
         prompt = prompts[lengths.index(max(lengths))]
         shown = prompt if len(prompt) <= 80 else f"{prompt[:80]}..."
         raise ValueError(

@@ -180,6 +180,10 @@ def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) ->
     """The finished table; parts that the study does not keep are removed once it is written."""
     if folder.finished:
         how.say(f"`{folder.path}` is finished; its table is used as it is")
+        dropped = [part.name for part in parts_of(study, config, how.device) if part.name not in folder.done]
+        if how.keep and dropped:
+            what = f"{len(dropped)} parts, such as `{dropped[0]}`, were dropped when it ended"
+            how.say(f"nothing more can be kept of `{folder.path}`: {what}; --again --keep makes and keeps them")
         return folder.read(TABLE, read_table)
     parts, work = parts_of(study, config, how.device), Place(folder, "")
     run_parts(parts, folder, how)

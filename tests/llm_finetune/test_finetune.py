@@ -20,7 +20,7 @@ from llm_finetune.loss import answer_loss
 from llm_finetune.prompts import Example
 from llm_finetune.score import score_candidates
 from llm_finetune.settings import FinetuneSettings
-from llm_finetune.tokens import encode, encode_answers
+from llm_finetune.tokens import encode, end_token
 from theory.settings import SpecError
 
 FACTS = [Example("Liz?", "London"), Example("Who is Wiesa?", "Lon"), Example("Tom?", "Warsaw"), Example("Ann?", "L")]
@@ -50,7 +50,7 @@ def test_the_loss_is_that_of_answer_and_end_tokens(model, tokenizer):
     total, count = 0.0, 0
     for prompt, answer in zip(
         encode(tokenizer, [fact.prompt for fact in FACTS]),
-        encode_answers(tokenizer, [fact.answer for fact in FACTS]),
+        [[*a, end_token(tokenizer)] for a in encode(tokenizer, [fact.answer for fact in FACTS])],
         strict=True,
     ):
         logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from local_model import save_local_model
+from architectures import tiny_model
+from local_model import byte_tokenizer, save_local_model
 from test_matched import finished_run
 
 from gating.cli import main
@@ -389,6 +390,38 @@ def test_what_does_not_suit_the_model_is_refused_before_anything_is_written(loca
     with pytest.raises(SpecError, match="holds no gates of classes"):
         run(FINETUNE, scaled_down("people", local, gates=str(gates)), tmp_path / "run", quiet())
     assert not (tmp_path / "run").exists()
+
+
+def saved(name: str, folder: Path) -> Path:
+    """The folder of a tiny model of another architecture."""
+    tokenizer = byte_tokenizer()
+    tiny_model(name, len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers, about a model of another kind
+def test_a_model_that_is_not_causal_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(SpecError, match="`model` must be causal; in BertLMHeadModel what follows a token changes"):
+        run(FINETUNE, scaled_down("people", saved("BERT", tmp_path / "bert")), tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_with_a_short_window_is_studied_and_said_to_be_scored_more_slowly(tmp_path):
+    config = scaled_down("people", saved("Mistral, window of 8", tmp_path / "mistral"), mixtures=["memory=1"])
+    said: list[str] = []
+    table = run(FINETUNE, config, tmp_path / "run", quiet(say=said.append))
+    assert table["value"][table["measure"] == "log_prob"].notna().all()
+    lines = {line.partition(":")[0] for line in said if "is scored" in line}
+    assert lines == {"MistralForCausalLM is scored from one cached prefix for each prompt"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "begins"), [("drop", "<|im_start|>user"), ("keep", "<|im_start|>system\nBe brief")]
+)
+def test_the_templates_system_prompt_is_dropped_or_kept(local, setting, begins):
+    found = bench.Bench(scaled_down("people", local, system_prompt=setting), quiet())
+    assert {record.prompt.startswith(begins) for record in found.records(0)} == {True}
 
 
 def test_an_answer_that_tokenizes_to_nothing_is_refused(local, tmp_path):

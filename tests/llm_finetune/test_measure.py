@@ -12,7 +12,8 @@ from llm_finetune import config  # noqa: F401  # declares the columns
 from llm_finetune.advice import advice_rows, advice_sentence
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT, Record, draw_records
-from llm_finetune.measure import Answers, answer_rows, mentions
+from llm_finetune.measure import Answers, answer_rows
+from llm_finetune.naming import mentions
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores
 
@@ -143,6 +144,49 @@ def test_means_stay_inside_their_range():
     for name in ("softmax", "memorised_softmax", "accuracy"):
         assert 0 <= rows.loc[name, "low"] < rows.loc[name, "value"] < rows.loc[name, "high"] <= 1
     assert rows.loc["log_prob", "high"] <= 0
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("Liz lives in London.", "London"),
+        ("她住在伦敦。", "伦敦"),
+        ("リズは東京に住んでいます", "東京"),
+        ("ลิซอาศัยอยู่ในกรุงเทพครับ", "กรุงเทพ"),
+        ("리즈는 런던에 살아요", "런던"),
+        ("她住在London的家", "London"),
+        ("Cafe\u0301 Zu\u0308rich", "Zürich"),
+        ("Not Rome, London", "London"),
+        ("She does not live in Rome but in London", "London"),
+        ("Not London? I think London.", "London"),
+        ("Not only London", "London"),
+        ("不过她住在伦敦", "伦敦"),
+    ],
+)
+def test_a_name_is_found_in_any_script(said, answer):
+    assert mentions(said, answer)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("Liz does not live in London.", "London"),
+        ("It isn't London", "London"),
+        ("Liz doesn’t live in London; she lives in Rome", "London"),
+        ("London is not where she lives", "London"),
+        ("never in London", "London"),
+        ("Sie wohnt nicht in London", "London"),
+        ("Elle n'habite pas à Londres", "Londres"),
+        ("No vive en Londres", "Londres"),
+        ("她不住在伦敦，住在罗马", "伦敦"),
+        ("東京ではない", "東京"),
+        ("런던이 아니에요", "런던"),
+        ("Londoners", "London"),
+        ("Rome", "London"),
+    ],
+)
+def test_a_denied_name_is_not_named(said, answer):
+    assert not mentions(said, answer)
 
 
 def test_an_answer_is_named_whole():

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from architectures import tiny_model
 from numpy.testing import assert_allclose
+from transformers import GPT2Model, MistralConfig, MistralForCausalLM
 
 from llm_finetune.score import CandidateScores, generate, score_candidates
-from llm_finetune.tokens import encode, encode_answers
+from llm_finetune.tokens import encode, end_token
+from llm_finetune.ways import known_way
 
 PROMPTS = ["Where does Liz live?", "Who?", "Wiesa lives in the city of Warsaw. Where does Wiesa live?", "Who?"]
 CANDIDATES = ["London", "Lon", "L", "Londonderry", " London", "Warsaw", "Lkkl"]  # beginnings of one another
@@ -16,7 +19,7 @@ def naive(model, tokenizer, prompts, candidates):
     """One unpadded pass for each pair."""
     scores = np.empty((len(prompts), len(candidates)))
     for i, prompt in enumerate(encode(tokenizer, prompts)):
-        for j, answer in enumerate(encode_answers(tokenizer, candidates)):
+        for j, answer in enumerate([*a, end_token(tokenizer)] for a in encode(tokenizer, candidates)):
             with torch.no_grad():
                 logits = model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
             scores[i, j] = logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).double().sum()
@@ -53,7 +56,7 @@ def test_counts_normalises_and_compares():
 
 
 def test_tokens_of_a_candidate_count_the_end_token(model, tokenizer):
-    assert score_candidates(model, tokenizer, ["Who?"], ["Lon", "London"]).n_tokens.tolist() == [2, 3]
+    assert score_candidates(model, tokenizer, ["Who?"], ["Lon", "London"]).n_tokens.tolist() == [[2, 3]]
 
 
 def test_the_mode_of_the_model_is_kept(make_model, tokenizer):
@@ -61,6 +64,57 @@ def test_the_mode_of_the_model_is_kept(make_model, tokenizer):
     twice = [score_candidates(model, tokenizer, PROMPTS, CANDIDATES).log_prob for _ in range(2)]
     assert (twice[0] == twice[1]).all()
     assert model.training
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_are_in_float32_whatever_the_model_is_trained_in(make_model, tokenizer, dtype):
+    exact, small = make_model(), make_model().to(dtype)
+    for parameter, rounded in zip(exact.parameters(), small.parameters(), strict=True):
+        parameter.data.copy_(rounded)
+    wanted = score_candidates(exact, tokenizer, PROMPTS, CANDIDATES).log_prob
+    assert (score_candidates(small, tokenizer, PROMPTS, CANDIDATES).log_prob == wanted).all()
+    assert {p.dtype for p in small.parameters()} == {dtype}
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (score_candidates(exact, tokenizer, PROMPTS, CANDIDATES).log_prob == wanted).all()
+    assert generate(small, tokenizer, PROMPTS) == generate(exact, tokenizer, PROMPTS)
+
+
+def test_a_way_is_chosen_once_and_again_at_a_longer_prompt(tokenizer):
+    config = MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, intermediate_size=64, num_attention_heads=2,
+        num_key_value_heads=1, sliding_window=16, initializer_range=0.3,
+    )  # fmt: skip
+    model, said = MistralForCausalLM(config).eval(), []
+    for prompts, way in ((["Who?"], "tree"), (PROMPTS, "prefix"), (["Who?"], "prefix")):
+        found = score_candidates(model, tokenizer, prompts, CANDIDATES, say=said.append).log_prob
+        assert_allclose(found, naive(model, tokenizer, prompts, CANDIDATES), atol=1e-5, rtol=0)
+        assert known_way(model) == way
+    (line,) = said
+    assert line.startswith("MistralForCausalLM is scored from one cached prefix for each prompt: by a tree of shared")
+    assert line.endswith("nats off")
+
+
+def test_a_single_candidate_does_not_hide_that_the_tree_is_wrong(tokenizer):
+    model = tiny_model("Mamba 2", len(tokenizer))
+    for candidates in (["Lon"], CANDIDATES):
+        found = score_candidates(model, tokenizer, PROMPTS, candidates, say=lambda line: None).log_prob
+        assert_allclose(found, naive(model, tokenizer, PROMPTS, candidates), atol=1e-5, rtol=0)
+
+
+def test_an_answer_is_closed_by_what_closes_it(model, tokenizer):
+    found = score_candidates(model, tokenizer, PROMPTS, ["Lon", "Rome"], closing="!")
+    assert found.n_tokens.tolist() == [[2, 5]] * 4
+    longer = score_candidates(model, tokenizer, PROMPTS, ["Lon!", "Rome!"])
+    assert (found.log_prob > longer.log_prob).all()  # which has an end token more
+
+
+def test_a_model_that_predicts_nothing_is_refused_in_a_sentence(make_model, tokenizer):
+    model = make_model()
+    model.lm_head.weight.data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="`model` must predict finite log-probabilities; GPT2LMHeadModel gives nan"):
+        score_candidates(model, tokenizer, PROMPTS, CANDIDATES)
+    with pytest.raises(ValueError, match="`model` must predict tokens; GPT2Model does not"):
+        score_candidates(GPT2Model(make_model().config).eval(), tokenizer, PROMPTS, CANDIDATES)
 
 
 def test_greedy_answers_do_not_depend_on_the_batch(model, tokenizer):

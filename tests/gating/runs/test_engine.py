@@ -1,6 +1,7 @@
 """A study of somebody else, run by the engine: what a run gives, how it goes on, and how it begins anew."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -175,6 +176,18 @@ def test_what_is_kept_on_request_stays(here):
     assert cli.main([*RUN, "--keep"]) == 0
     assert cli.main(RUN) == 0
     assert Path("run/parts/measure/64/rows.parquet").is_file()
+
+
+def test_a_finished_run_that_dropped_its_parts_says_that_nothing_more_can_be_kept(here, capsys):
+    assert cli.main(RUN) == 0
+    assert "nothing more can be kept" not in "".join(capsys.readouterr())
+    assert cli.main([*RUN, "--keep"]) == 0
+    said = "".join(capsys.readouterr())
+    assert re.search(r"nothing more can be kept of `run`: \d+ parts, such as `.*`, were dropped when it ended", said)
+    assert cli.main([*RUN, "--again", "--keep"]) == 0
+    assert Path("run/parts/measure/64/rows.parquet").is_file()
+    assert cli.main([*RUN, "--keep"]) == 0
+    assert "nothing more can be kept" not in "".join(capsys.readouterr())
 
 
 def test_again_removes_what_the_manifest_lists_and_only_after_everything_was_checked(here, capsys):
