@@ -99,7 +99,13 @@ class Answers(NamedTuple):
 
 
 def answer_records(
-    model: Any, prompter: Prompter, records: Sequence[Record], collection: Collection, *, freely: bool
+    model: Any,
+    prompter: Prompter,
+    records: Sequence[Record],
+    collection: Collection,
+    *,
+    freely: bool,
+    every: bool = False,
 ) -> list[Answers]:
     """A model's answers to test prompts: trained and new answers compete, and the unrelated ones among themselves.
 
@@ -108,7 +114,8 @@ def answer_records(
         prompter: rendered the prompts; its tokenizer is the model's.
         records: the prompts.
         collection: where their answers come from.
-        freely: whether the model also answers freely.
+        freely: whether the model also answers freely: the first prompt of each condition and subject.
+        every: whether it does so to every prompt.
     """
     related = [*collection.answers, *collection.new_answers]
     found = []
@@ -117,7 +124,7 @@ def answer_records(
         prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
         scores = score_candidates(model, prompter.tokenizer, prompts, texts)
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
-        places = sorted(firsts.values()) if freely else []
+        places = [*range(len(asked))] if every else sorted(firsts.values()) if freely else []
         said = generate(model, prompter.tokenizer, [prompts[k] for k in places])
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found

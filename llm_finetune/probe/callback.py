@@ -1,0 +1,187 @@
+"""Watches what a training of anyone's gains and loses: the numbers of `gating probe`, in the trainer's own trackers."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from llm_finetune.collection import Collection, load_collection
+from theory.fields import shown
+from theory.validation import require_choice, require_instances, require_integer, require_probability
+
+__all__ = ["InContextProbe"]
+
+PREFIX = "probe/"
+"""Of every name that is logged."""
+
+DECISIVE = "in_context_accuracy"
+"""Ability that decides which checkpoint is best, and when training stops."""
+
+
+class InContextProbe(TrainerCallback):
+    """Measures, while a trainer of transformers or trl trains, what weights gain and what reading loses.
+
+    It asks the model the prompts that `gating probe` asks, before training, after every so many steps, and at the end,
+    and logs each ability as ``probe/recall``, ``probe/in_context_accuracy``, ... with `Trainer.log`: to whatever
+    ``report_to`` names, and into ``trainer.state.log_history``. Weights, random numbers and optimizer are left as they
+    are. Every process of a distributed training measures, so that all stop at one step; weights that are spread over
+    processes (FSDP, DeepSpeed's third stage) are refused.
+
+    Args:
+        suite: prompt collection: ``people``, ``frequency``, ``frequency-steep``, a file of JSON Lines, or a
+            `Collection`.
+        every: steps from one measurement to the next, >= 1.
+        margin: training stops when in-context accuracy is below the largest one so far, that before training included,
+            by more than this, in (0, 1); None never stops it.
+        keep: folder in which the model, or adapter, with the largest in-context accuracy since the training began is
+            kept with its tokenizer, as ``step-N``; None keeps none. `best` names it.
+        chat: whether prompts use the chat template; ``auto`` does where the tokenizer has one.
+        pairing_seed: as in `gating probe`, an integer >= 0.
+        evaluation_seed: likewise.
+        prompts_per_fact: likewise, >= 1.
+        facts_per_group: likewise, >= 1.
+        tokenizer: the model's tokenizer; None takes the trainer's, which may be a processor without one.
+
+    Raises:
+        ValueError: an argument is not in its set.
+        SpecError: the collection cannot be read.
+
+    Example:
+        >>> probe = InContextProbe("people", every=50, margin=0.1)
+        >>> trainer = Trainer(...)  # doctest: +SKIP
+        >>> probe.attach(trainer)  # doctest: +SKIP
+        >>> trainer.train()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        suite: str | Path | Collection = "people",
+        *,
+        every: int,
+        margin: float | None = None,
+        keep: str | Path | None = None,
+        chat: str = "auto",
+        pairing_seed: int = 0,
+        evaluation_seed: int = 0,
+        prompts_per_fact: int = 2,
+        facts_per_group: int = 64,
+        tokenizer: Any = None,
+    ):
+        from gating.studies.replicas import combined_seed
+        from llm_finetune.probe.config import Suite
+
+        require_instances(suite=(suite, (str, Path, Collection)))
+        self.every = require_integer("every", every, least=1)
+        if margin is not None:
+            require_probability("margin", margin, above_zero=True, below_one=True)
+        self.margin, self.keep = margin, None if keep is None else Path(keep)
+        self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
+        collection = suite if isinstance(suite, Collection) else load_collection(suite)
+        pairing, seed = require_integer("pairing_seed", pairing_seed), require_integer("evaluation_seed", evaluation_seed)
+        self.suite = Suite(
+            collection.paired(pairing),
+            require_integer("prompts_per_fact", prompts_per_fact, least=1),
+            require_integer("facts_per_group", facts_per_group, least=1),
+            combined_seed(seed, pairing, 2),
+        )
+        self.tokenizer = tokenizer
+        self.best: Path | None = None
+        """Folder of the kept model; None where none is kept yet."""
+        self._trainer: Any = None
+        self._largest = -math.inf
+        self._measured = -1
+
+    def attach(self, trainer: Any) -> InContextProbe:
+        """Joins a trainer, whose `log` it calls; returns itself.
+
+        Raises:
+            ValueError: `trainer` is no trainer of transformers.
+        """
+        if not callable(getattr(trainer, "add_callback", None)) or not callable(getattr(trainer, "log", None)):
+            raise ValueError(f"`trainer` must be a trainer of transformers or trl; got {shown(trainer)}")
+        self._trainer = trainer
+        trainer.add_callback(self)
+        return self
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **held: Any) -> None:
+        """Measures the model as it comes; what a resumed training has measured counts."""
+        if self._trainer is None:
+            raise ValueError("`InContextProbe` must join its trainer: `probe.attach(trainer)`, not `callbacks=[probe]`")
+        if getattr(self._trainer, "is_fsdp_enabled", False) or _stage(args) == 3:
+            raise ValueError("`trainer` must have whole weights in each process; got weights that are spread")
+        known = [row[PREFIX + DECISIVE] for row in state.log_history if PREFIX + DECISIVE in row]
+        self._largest, self._measured = max(known, default=-math.inf), -1
+        if state.global_step == 0:
+            self._largest = max(self._largest, self._measure(state, held)[DECISIVE])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **held: Any) -> None:
+        """Measures after every so many steps, keeps the best model, and stops where too much is lost."""
+        if state.global_step % self.every == 0:
+            self._look(state, control, held)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **held: Any) -> None:
+        """Measures the last step, unless that was done."""
+        if state.global_step != self._measured:
+            self._look(state, control, held)
+
+    def _look(self, state: Any, control: Any, held: Mapping[str, Any]) -> None:
+        found = self._measure(state, held)[DECISIVE]
+        if self.keep is not None and (self.best is None or found > self._kept) and state.is_world_process_zero:
+            self._keep(state.global_step, held)
+            self._kept = found
+        self._largest = max(self._largest, found)
+        if self.margin is not None and found < self._largest - self.margin:
+            control.should_training_stop = True
+
+    def _measure(self, state: Any, held: Mapping[str, Any]) -> dict[str, float]:
+        """Measures and logs; whatever training has set up is found as it was."""
+        found = self.measure(held["model"], self._tokenizer(held))
+        self._measured = state.global_step
+        self._trainer.log({f"{PREFIX}{name}": value for name, value in found.items()})
+        return found
+
+    def measure(self, model: Any, tokenizer: Any) -> dict[str, float]:
+        """Every ability of a model, by name, as `gating probe` gives it.
+
+        Args:
+            model: a causal language model; left in the mode it was in.
+            tokenizer: its tokenizer.
+        """
+        from llm_finetune.probe.abilities import ability_rows, prompt_values
+        from llm_finetune.probe.bench import ask, prompter_of
+
+        answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=False)
+        return {row["measure"]: row["value"] for row in ability_rows(prompt_values(answers)) if row["group"] == "all"}
+
+    def _tokenizer(self, held: Mapping[str, Any]) -> Any:
+        found = self.tokenizer or held.get("processing_class")
+        return getattr(found, "tokenizer", found)
+
+    def _keep(self, step: int, held: Mapping[str, Any]) -> None:
+        """Keeps a model under its step, whole or not at all; then the one before goes."""
+        from llm_finetune.adapters import written
+
+        keep = Path(str(self.keep))
+        keep.mkdir(parents=True, exist_ok=True)
+        place, before = keep / f"step-{step}", self.best
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=keep, ignore_cleanup_errors=True) as draft:
+            new = Path(draft) / "new"
+            written(held["model"], new)
+            self._tokenizer(held).save_pretrained(new)
+            if place.exists():
+                place.rename(Path(draft) / "old")
+            new.rename(place)
+            self.best = place
+            if before is not None and before != place and before.exists():
+                before.rename(Path(draft) / "before")
+
+
+def _stage(args: Any) -> int:
+    """DeepSpeed's stage; 0 without it."""
+    plugin = getattr(args, "deepspeed_plugin", None)
+    return int(getattr(plugin, "zero_stage", 0) or 0)
