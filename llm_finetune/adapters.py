@@ -119,6 +119,8 @@ def _require_plain(folder: Path) -> None:
     try:
         held = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SpecError([f"`model` must be an adapter that can be read; '{folder}/{ADAPTER}' is not: {error}"]) from None
+        raise SpecError(
+            [f"`model` must be an adapter that can be read; '{folder}/{ADAPTER}' is not: {error}"]
+        ) from None
     if not isinstance(held, dict) or held.get("megatron_config"):
         raise SpecError([f"`model` must be an adapter of settings without `megatron_config`; '{folder}' is not"])

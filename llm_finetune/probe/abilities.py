@@ -19,7 +19,6 @@ from gating.results.columns import measure as measure_of
 from gating.results.intervals import Interval, mean_interval
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT
 from llm_finetune.measure import Answers
-from theory.validation import Floats
 
 __all__ = ["ABILITIES", "CHANGES", "Ability", "Ends", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
 
@@ -129,7 +128,7 @@ def changes(base: pd.DataFrame, tuned: pd.DataFrame) -> list[str | None]:
 
 def detail_rows(values: pd.DataFrame) -> Iterator[Row]:
     """Rows of every measure in every condition and group of facts."""
-    names = [name for name in values.select_dtypes("number").columns]
+    names = [*values.select_dtypes("number").columns]
     for group, here in _groups(values):
         for context in dict.fromkeys(here["condition"]):
             for name in names:
@@ -177,9 +176,8 @@ def _change(part: pd.DataFrame, column: str) -> Ends:
         return _ends(_fact_mean(part, moved, -1.0, 1.0))
     gained, lost = (moved == 1).astype(float), (moved == -1).astype(float)
     up, down = (_ends(_fact_mean(part, which, 0.0, 1.0)) for which in (gained, lost))
-    by_fact = [_facts(part, which).to_numpy() for which in (gained, lost)]
-    spread = [float(facts.std()) for facts in by_fact]
-    r = min(float(np.corrcoef(by_fact)[0, 1]), 0.0) if min(spread) > 0 else 0.0  # above 0 would shorten
+    one, other = (_facts(part, which) for which in (gained, lost))
+    r = min(float(one.corr(other)), 0.0) if one.nunique() > 1 and other.nunique() > 1 else 0.0  # > 0 would shorten
     value = up.value - down.value
     return Ends(
         value,
@@ -201,9 +199,9 @@ def _facts(part: pd.DataFrame, values: pd.Series[float]) -> pd.Series[float]:
 def _fact_mean(part: pd.DataFrame, values: pd.Series[float], low: float, high: float) -> Interval:
     """Mean over facts; outcomes 0 and 1 say by their number how far a fact's mean may be off."""
     facts = _facts(part, values)
-    counts: Floats | float = np.nan
-    if values.isin((0.0, 1.0)).all():
-        counts = part.groupby("subject").size().reindex(facts.index).to_numpy(np.float64)
+    counts = part.groupby("subject").size().reindex(facts.index).to_numpy(np.float64)
+    if not values.isin((0.0, 1.0)).all():
+        counts = np.full(len(facts), np.nan)
     return mean_interval(facts.to_numpy(np.float64), tests=counts, low=low, high=high)
 
 

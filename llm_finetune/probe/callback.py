@@ -82,7 +82,10 @@ class InContextProbe(TrainerCallback):
         self.margin, self.keep = margin, None if keep is None else Path(keep)
         self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
         collection = suite if isinstance(suite, Collection) else load_collection(suite)
-        pairing, seed = require_integer("pairing_seed", pairing_seed), require_integer("evaluation_seed", evaluation_seed)
+        pairing, seed = (
+            require_integer("pairing_seed", pairing_seed),
+            require_integer("evaluation_seed", evaluation_seed),
+        )
         self.suite = Suite(
             collection.paired(pairing),
             require_integer("prompts_per_fact", prompts_per_fact, least=1),
@@ -93,7 +96,7 @@ class InContextProbe(TrainerCallback):
         self.best: Path | None = None
         """Folder of the kept model; None where none is kept yet."""
         self._trainer: Any = None
-        self._largest = -math.inf
+        self._largest = self._kept = -math.inf
         self._measured = -1
 
     def attach(self, trainer: Any) -> InContextProbe:
@@ -131,8 +134,8 @@ class InContextProbe(TrainerCallback):
 
     def _look(self, state: Any, control: Any, held: Mapping[str, Any]) -> None:
         found = self._measure(state, held)[DECISIVE]
-        if self.keep is not None and (self.best is None or found > self._kept) and state.is_world_process_zero:
-            self._keep(state.global_step, held)
+        if self.keep is not None and found > self._kept and state.is_world_process_zero:
+            self._save(state.global_step, held)
             self._kept = found
         self._largest = max(self._largest, found)
         if self.margin is not None and found < self._largest - self.margin:
@@ -162,7 +165,7 @@ class InContextProbe(TrainerCallback):
         found = self.tokenizer or held.get("processing_class")
         return getattr(found, "tokenizer", found)
 
-    def _keep(self, step: int, held: Mapping[str, Any]) -> None:
+    def _save(self, step: int, held: Mapping[str, Any]) -> None:
         """Keeps a model under its step, whole or not at all; then the one before goes."""
         from llm_finetune.adapters import written
 

@@ -1,7 +1,7 @@
 """Page of the study `probe`: abilities, their changes, and examples of what became of prompts."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import pandas as pd
 
@@ -30,16 +30,15 @@ BECAME = ("kept", "overridden", "collapsed", "learned", "unread")
 
 
 def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> TextTable:
-    """A line for each model and a column for each ability: its value, or its change, with its interval."""
-    end = "_change" if change else ""
-    measures = {f"{name}{end}": heading for name, heading in HEADINGS.items()}
-    measures |= {name: name for name in BECAME} if change else {}
+    """A line for each ability and a column for each model: its value, or its change, with its interval."""
+    end, models = ("_change", list(config.models)[1:]) if change else ("", list(config.models))
     lines = []
-    for model in list(config.models)[1 if change else 0 :]:
-        found = [cell_of(rows, model, name) for name in measures]
+    for name in (*(f"{ability}{end}" for ability in HEADINGS), *(BECAME if change else ())):
+        found = [cell_of(rows, model, name) for model in models]
         cells = ["" if row is None else number(row["value"], row["low"], row["high"], 2) for row in found]
-        lines.append((model, *cells))
-    return TextTable(("model", *measures.values()), tuple(lines))
+        if any(cells):
+            lines.append((measure_of(name).meaning, *cells))
+    return TextTable(("", *models), tuple(lines))
 
 
 def probe_text(config: ProbeConfig, table: pd.DataFrame) -> str:
@@ -89,40 +88,41 @@ def _blocks(config: ProbeConfig, table: pd.DataFrame) -> Iterator[Block]:
         for group in dict.fromkeys(here["group"]):
             rows = select(here, {"group": group})
             which = "" if group == "all" else f": group {group}"
-            tables = (
-                ("Abilities", ability_table(config, rows, change=False)),
-                ("Changes against the base, and what became of reading", ability_table(config, rows, change=True)),
-            )
+            values, moved = (ability_table(config, rows, change=change) for change in (False, True))
+            tables = (("Abilities", values), ("Changes against the base, and what became of reading", moved))
             yield Block(f"{collection}{which}", tables)
     details = select(table[~table["answer"]], {"group": "all"})
     for model in config.models:
         here = select(details, {"model": model})
-        tables = tuple((name, outcome_cells(select(here, {"collection": name}))) for name in config.collections)
-        yield Block(f"Every condition: {model}", tables)
+        each = [(name, outcome_cells(select(here, {"collection": name}))) for name in config.collections]
+        yield Block(f"Every condition: {model}", tuple(each))
 
 
 def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
     """Some prompts of each kind of change, the others being in the file; tables of the page can be searched."""
     if lines.empty:
         return
-    header = (
-        "became", "condition", "subject", "memorised", "context's", "base chooses", "chooses", "base says", "says", "prompt",
-    )  # fmt: skip
     for model in list(config.models)[1:]:
         tables = []
         for collection in config.collections:
             here = select(lines, {"model": model, "collection": collection})
             some = here.groupby("change", sort=False).head(SHOWN)
             some = some.sort_values("change", key=lambda kinds: kinds.map(BECAME.index), kind="stable")
-            rows = tuple(
+            tables.append(
                 (
-                    line.change, CONTEXTS[line.condition].name, line.subject, line.memorised, line.stated,
-                    line.chosen_before, line.chosen_after, short(line.said_before), short(line.said_after), line.prompt,
+                    collection,
+                    TextTable(
+                        tuple(WORDS.tables["examples"]), tuple(map(_example, some.astype(str).to_dict("records")))
+                    ),
                 )
-                for line in some.itertuples()
-            )  # fmt: skip
-            tables.append((collection, TextTable(header, rows)))
+            )
         yield Block(f"Examples of each kind of change: {model}", tuple(tables))
+
+
+def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
+    chosen = (line["subject"], line["memorised"], line["stated"], line["chosen_before"], line["chosen_after"])
+    said = (short(line["said_before"]), short(line["said_after"]))
+    return line["change"], CONTEXTS[line["condition"]].name, *chosen, *said, line["prompt"]
 
 
 def probe_page(question: str, config: ProbeConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:

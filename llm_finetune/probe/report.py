@@ -12,6 +12,7 @@ from llm_finetune.probe.samples import answers_of
 __all__ = ["example_lines", "report_rows"]
 
 Row = dict[str, Any]
+ASKED = ("condition", "subject", "prompt", "memorised", "stated")
 
 
 def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
@@ -42,19 +43,21 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
         samples: as in `report_rows`.
     """
     for collection in config.collections:
-        base = _firsts(samples, BASE, collection)
-        before = _values(samples, BASE, collection)
+        asked, before = _firsts(samples, BASE, collection), _values(samples, BASE, collection)
         for model in list(config.models)[1:]:
-            after = _values(samples, model, collection)
-            said = _firsts(samples, model, collection)
+            after, said = _values(samples, model, collection), _firsts(samples, model, collection)["said"]
             for k, change in enumerate(changes(before, after)):
                 if change:
                     yield {
-                        "collection": collection, "model": model, "change": change,
-                        **{name: base[name].iloc[k] for name in ("condition", "subject", "prompt", "memorised", "stated")},
-                        "chosen_before": before["chosen"].iloc[k], "chosen_after": after["chosen"].iloc[k],
-                        "said_before": base["said"].iloc[k], "said_after": said["said"].iloc[k],
-                    }  # fmt: skip
+                        "collection": collection,
+                        "model": model,
+                        "change": change,
+                        **{name: asked[name].iloc[k] for name in ASKED},
+                        "chosen_before": before["chosen"].iloc[k],
+                        "chosen_after": after["chosen"].iloc[k],
+                        "said_before": asked["said"].iloc[k],
+                        "said_after": said.iloc[k],
+                    }
 
 
 def _values(samples: pd.DataFrame, model: str, collection: str) -> pd.DataFrame:

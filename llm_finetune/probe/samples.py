@@ -38,7 +38,7 @@ def _rows(part: Answers, number: int) -> pd.DataFrame:
         candidates=number,
         prompt_number=range(n_prompts),
         best=part.scores.log_prob.argmax(axis=1),
-        said=[part.said.get(row) for row in range(n_prompts)],
+        said=pd.Series([part.said.get(row) for row in range(n_prompts)], dtype=object),
     )
     rows = asked.loc[asked.index.repeat(n_candidates)].reset_index(drop=True)
     place = pd.Series([*range(n_candidates)] * n_prompts)

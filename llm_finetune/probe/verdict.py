@@ -8,7 +8,6 @@ from gating.page.said import listed
 from gating.page.text_table import number
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
-from llm_finetune.probe.abilities import ABILITIES
 from llm_finetune.probe.config import BASE, ProbeConfig
 
 __all__ = ["cell_of", "probe_verdict"]
@@ -71,7 +70,7 @@ def _gained(config: ProbeConfig, rows: pd.DataFrame) -> str:
             parts[_moved(rows, model, ability)].append(f"{words} ({_change(rows, model, ability)})")
         texts = [f"{what} {listed(held)}" for what, held in parts.items() if what and held]
         if parts[""]:
-            texts.append(f"shows no change beyond its interval of {listed(parts[''])}")
+            texts.append(f"shows no clear change of {listed(parts[''])}")
         said.append(f'"{model}" {listed(texts)}')
     return "; ".join(said) + "."
 
@@ -102,8 +101,8 @@ def _caveats(config: ProbeConfig, collection: str, rows: pd.DataFrame) -> Iterat
     guess = 1 / len({*facts.answers, *facts.new_answers})
     base = cell_of(rows, BASE, "in_context_accuracy")
     if base is not None and not base["low"] > guess:
-        yield f"The base reads no better than a uniform guess, {guess:.3g}, beyond its interval: it has nothing to lose."
+        yield f"The base reads no better than a uniform guess, {guess:.3g}, beyond its interval: nothing can be lost."
     if len(facts.facts) < FEW:
-        yield f"Caution: intervals are over {len(facts.facts)} trained facts, and small changes cannot be seen with them."
-    if "recall" in ABILITIES and config.pairing_seed:
+        yield f"Caution: intervals are over {len(facts.facts)} trained facts: they are wide, and hide small changes."
+    if config.pairing_seed:
         yield f"Subjects and answers are paired by the seed {config.pairing_seed}, not as the collection gives them."
