@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from gating.results.columns import declare_from
 from gating.results.columns import measure as measure_of
-from gating.results.intervals import Interval, mean_interval
+from gating.results.intervals import mean_interval
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT
 from llm_finetune.measure import Answers
 
@@ -128,12 +129,15 @@ def changes(base: pd.DataFrame, tuned: pd.DataFrame) -> list[str | None]:
 
 def detail_rows(values: pd.DataFrame) -> Iterator[Row]:
     """Rows of every measure in every condition and group of facts."""
-    names = [*values.select_dtypes("number").columns]
+    numbers = values.select_dtypes("number")
     for group, here in _groups(values):
-        for context in dict.fromkeys(here["condition"]):
-            for name in names:
-                for row in _row(here, (context,), name, name, group, paired=False):
-                    yield {**row, "context": context}
+        for context, part in here.groupby("condition", sort=False):
+            names = [name for name in numbers if part[name].notna().all()]
+            entries = [measure_of(name) for name in names]
+            found = _fact_means(part, names, [e.low for e in entries], [e.high for e in entries])
+            for name, ends in zip(names, found, strict=True):
+                where = {"context": str(context), "measure": name, "group": group, "kind": "measured"}
+                yield {**where, **ends._asdict()}
 
 
 def _groups(values: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -158,7 +162,7 @@ def _over_strata(rows: pd.DataFrame, column: str, low: float, high: float, *, pa
     kinds = rows["condition"].map(lambda name: CONDITIONS[name].subject)
     parts, weights = [], []
     for _, part in rows.groupby(kinds, sort=False):
-        parts.append(_change(part, column) if paired else _ends(_fact_mean(part, part[column], low, high)))
+        parts.append(_change(part, column) if paired else _fact_means(part, [column], low, high)[0])
         weights.append(part["condition"].nunique())
     if len(parts) == 1:
         return parts[0]
@@ -173,11 +177,13 @@ def _change(part: pd.DataFrame, column: str) -> Ends:
     """Mean change over facts: of outcomes 0 and 1 the share gained less the share lost, else Student's interval."""
     moved = part[column]
     if not moved.isin((-1.0, 0.0, 1.0)).all():
-        return _ends(_fact_mean(part, moved, -1.0, 1.0))
-    gained, lost = (moved == 1).astype(float), (moved == -1).astype(float)
-    up, down = (_ends(_fact_mean(part, which, 0.0, 1.0)) for which in (gained, lost))
-    one, other = (_facts(part, which) for which in (gained, lost))
-    r = min(float(one.corr(other)), 0.0) if one.nunique() > 1 and other.nunique() > 1 else 0.0  # > 0 would shorten
+        return _fact_means(part, [column], -1.0, 1.0)[0]
+    ways = part.assign(gained=(moved == 1).astype(float), lost=(moved == -1).astype(float))
+    up, down = _fact_means(ways, ["gained", "lost"], 0.0, 1.0)
+    facts = _facts(ways, ["gained", "lost"])
+    r = (
+        min(float(facts["gained"].corr(facts["lost"])), 0.0) if (facts.nunique() > 1).all() else 0.0
+    )  # > 0 would shorten
     value = up.value - down.value
     return Ends(
         value,
@@ -191,19 +197,15 @@ def _together(one: float, other: float, r: float) -> float:
     return float(np.sqrt(max(one**2 + other**2 - 2 * r * one * other, 0.0)))
 
 
-def _facts(part: pd.DataFrame, values: pd.Series[float]) -> pd.Series[float]:
-    """Value of each fact: the mean over its conditions of the mean over prompts."""
-    return values.groupby([part["subject"], part["condition"]]).mean().groupby("subject").mean()
+def _facts(part: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Values of each fact: means over its conditions of the means over prompts."""
+    return part.groupby(["subject", "condition"])[columns].mean().groupby("subject").mean()
 
 
-def _fact_mean(part: pd.DataFrame, values: pd.Series[float], low: float, high: float) -> Interval:
-    """Mean over facts; outcomes 0 and 1 say by their number how far a fact's mean may be off."""
-    facts = _facts(part, values)
-    counts = part.groupby("subject").size().reindex(facts.index).to_numpy(np.float64)
-    if not values.isin((0.0, 1.0)).all():
-        counts = np.full(len(facts), np.nan)
-    return mean_interval(facts.to_numpy(np.float64), tests=counts, low=low, high=high)
-
-
-def _ends(found: Interval) -> Ends:
-    return Ends(float(found.value), float(found.low), float(found.high))
+def _fact_means(part: pd.DataFrame, columns: list[str], low: ArrayLike, high: ArrayLike) -> list[Ends]:
+    """Means over facts of each column; outcomes 0 and 1 say by their number how far a fact's mean may be off."""
+    facts = _facts(part, columns).to_numpy(np.float64).T
+    counts = np.tile(part.groupby("subject").size().to_numpy(np.float64), (len(columns), 1))
+    counts[[not part[column].isin((0.0, 1.0)).all() for column in columns]] = np.nan
+    found = mean_interval(facts, tests=counts, low=low, high=high)
+    return [Ends(*map(float, ends)) for ends in zip(found.value, found.low, found.high, strict=True)]

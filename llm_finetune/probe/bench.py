@@ -1,8 +1,7 @@
 """What parts of the study `probe` do: each model is loaded, asked every prompt, and its answers are kept."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
@@ -15,11 +14,10 @@ from llm_finetune.adapters import load_tuned
 from llm_finetune.conditions import draw_records
 from llm_finetune.measure import Answers, answer_records
 from llm_finetune.models import LOCAL, LanguageModel, load_model, model_folder
-from llm_finetune.probe.config import BASE, Chat, ProbeConfig, Suite
+from llm_finetune.probe.config import BASE, Chat, ProbeConfig, Suite, named
 from llm_finetune.probe.samples import SAMPLES, sample_table
 from llm_finetune.prompts import Prompter
 from llm_finetune.tokens import encode, encode_answers, require_room
-from theory.settings import SpecError
 
 __all__ = ["ask", "check", "keep_answers", "keep_together", "prompter_of", "seconds"]
 
@@ -66,7 +64,7 @@ def check(config: ProbeConfig, resources: Resources) -> None:
     for name in config.models:
         model, tokenizer = _loaded(config, name, resources)
         everyone = _has_templates(config, resources)
-        with _named(name), refusals():
+        with named(name), refusals():
             prompter = prompter_of(tokenizer, config.chat, everyone=everyone)
             for suite in config.suites.values():
                 facts = suite.collection
@@ -114,7 +112,7 @@ def seconds(config: ProbeConfig, resources: Resources) -> float:
 
 
 def _loaded(config: ProbeConfig, name: str, resources: Resources) -> LanguageModel:
-    with _named(name):
+    with named(name):
         if name == BASE:
             return load_model(config.base, device=resources.device, say=resources.say)
         return load_tuned(config.models[name], config.base, device=resources.device, say=resources.say)
@@ -125,13 +123,3 @@ def _has_templates(config: ProbeConfig, resources: Resources) -> bool:
     folders = [model_folder(source, adapters=True, say=resources.say) for source in config.models.values()]
     owners = dict.fromkeys(f if (f / "tokenizer_config.json").is_file() else folders[0] for f in folders)
     return all(AutoTokenizer.from_pretrained(folder, **LOCAL).chat_template for folder in owners)
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Calls a model that does not suit by its setting."""
-    try:
-        yield
-    except SpecError as error:
-        setting = "`base`" if name == BASE else "`tuned`"
-        raise SpecError([problem.replace("`model`", setting) for problem in error.problems]) from error

@@ -1,6 +1,7 @@
 """Settings of the study `probe`."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
@@ -12,7 +13,7 @@ from llm_finetune.collection import Collection, collection_text, load_collection
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
-__all__ = ["BASE", "Chat", "ProbeConfig", "Suite", "names_of"]
+__all__ = ["BASE", "Chat", "ProbeConfig", "Suite", "named", "names_of"]
 
 BASE = "base"
 """What the model before training is called."""
@@ -102,6 +103,20 @@ class ProbeConfig:
     def models(self) -> dict[str, str]:
         """Sources of the models by name, the base first."""
         return {BASE: self.base, **dict(zip(names_of(self.tuned), self.tuned, strict=True))}
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Where a model does not suit, calls it by its setting.
+
+    Args:
+        name: its name, as in `ProbeConfig.models`.
+    """
+    try:
+        yield
+    except SpecError as error:
+        setting = "`base`" if name == BASE else "`tuned`"
+        raise SpecError([problem.replace("`model`", setting) for problem in error.problems]) from error
 
 
 def names_of(sources: Sequence[str]) -> list[str]:

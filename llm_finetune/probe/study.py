@@ -17,7 +17,7 @@ from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.settings.text import flow
-from llm_finetune.probe.config import BASE, ProbeConfig
+from llm_finetune.probe.config import BASE, ProbeConfig, named
 from llm_finetune.probe.page import EXAMPLES, probe_page, probe_text
 from llm_finetune.study import require_packages
 
@@ -51,8 +51,9 @@ class Probe(Study[ProbeConfig]):
         found: dict[str, Path | bytes] = {f"`collections` {n}": text.encode() for n, text in config.texts.items()}
         for name, source in config.models.items():
             setting = "`base`" if name == BASE else f"`tuned` {name}"
-            for file in model_files(model_folder(source, adapters=name != BASE, say=say)):
-                found[f"{setting} ({file.name})"] = file
+            with named(name):
+                folder = model_folder(source, adapters=name != BASE, say=say)
+            found |= {f"{setting} ({file.name})": file for file in model_files(folder)}
         return found
 
     def check(self, config: ProbeConfig, resources: Resources) -> None:
@@ -99,7 +100,8 @@ class Probe(Study[ProbeConfig]):
         require_packages(self.name())
         from llm_finetune.models import model_folder, model_shape
 
-        return model_shape(model_folder(config.base, say=lambda line: print(line, file=sys.stderr)))[0]
+        with named(BASE):
+            return model_shape(model_folder(config.base, say=lambda line: print(line, file=sys.stderr)))[0]
 
     def page(self, config: ProbeConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
         """Abilities and their changes, and examples of each kind of change."""

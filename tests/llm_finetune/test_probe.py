@@ -128,9 +128,8 @@ def test_its_numbers_are_those_of_the_study_that_trained_the_model(models, tmp_p
     finetune = find_study("finetune")
     training = {"steps": 3, "batch_size": 4, "learning_rate": 0.02, "precision": "float32"}
     given = {"model": str(models / "base"), "mixtures": "memory=1", "seed": 4, "evaluation_seed": 7, **SMALL}
-    trained = run(
-        finetune, build(FinetuneConfig, {**given, "training": training}), tmp_path / "tuned", quiet(keep=True)
-    )
+    of = build(FinetuneConfig, {**given, "training": training})
+    trained = run(finetune, of, tmp_path / "tuned", quiet(keep=True))
     kept = tmp_path / "tuned" / "parts" / "tune" / "memory=1-given-seed-4" / "model"
     config = ProbeConfig(base=given["model"], tuned=str(kept), pairing_seed=4, evaluation_seed=7, **SMALL)
     table = run(PROBE, config, None, quiet())
@@ -161,9 +160,8 @@ def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
     held = load_tuned(str(models / "adapter"), str(models / "base"))
     merged = load_tuned(str(models / "adapter"), str(models / "base")).model.merge_and_unload()
     suite = ProbeConfig(base="base", tuned="tuned", **SMALL).suites["people"]
-    one, other = (
-        ask(model, prompter_of(held.tokenizer, "plain"), suite, freely=False) for model in (held.model, merged)
-    )
+    prompter = prompter_of(held.tokenizer, "plain")
+    one, other = (ask(model, prompter, suite, freely=False) for model in (held.model, merged))
     for found, wanted in zip(one, other, strict=True):
         np.testing.assert_allclose(found.scores.log_prob, wanted.scores.log_prob, atol=1e-4)
     folder = tmp_path / "adapter"
@@ -186,7 +184,7 @@ def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"tuned": []}, "`tuned` must be one or more different paths; got []"),
+        ({"tuned": []}, "`tuned` must be one or more different texts; got []"),
         ({"tuned": ["a/x", "a/x/"]}, "`tuned` must be different models, none of them called 'base'; got ['x', 'x']"),
         ({"tuned": ["other/base"]}, "none of them called 'base'; got ['base']"),
         ({"collections": "peeple"}, "`collections` must be one of ('people', 'frequency', 'frequency-steep') or an"),
@@ -221,7 +219,7 @@ def test_any_number_of_models_stands_without_flags():
     assert (config.base, config.tuned, config.chat, options.json) == ("b", ("x/1e3", "x/no"), "plain", True)
     assert PROBE.from_flags(["--base", "b", "--tuned", "t"], RunOptions)[0] == ProbeConfig(base="b", tuned="t")
     assert list(config.models) == ["base", "1e3", "no"]
-    with pytest.raises(SpecError, match="`tuned` must be given, one or more different paths; got nothing"):
+    with pytest.raises(SpecError, match="`tuned` must be given, one or more different texts; got nothing"):
         PROBE.from_flags(["b"], RunOptions)
     assert "usage: gating probe [BASE] [TUNED ...] [--name value ...]" in PROBE.help(RunOptions)
     assert names_of(["hub/a", "pypi:b", "c.gguf"]) == ["hub/a", "pypi:b", "c.gguf"]
@@ -252,11 +250,9 @@ def test_each_fact_counts_once_and_each_condition_too():
 
 def test_what_became_of_reading():
     before, after = [1, 1, 1, 0, 0], [1, 0, 0, 1, 0]
-    base = pd.concat(
-        [outcomes(name, f"{k}", one) for name in (*IN_CONTEXT, "unrelated") for k, one in enumerate(before)]
-    )
-    tuned = pd.concat([outcomes(name, f"{k}", one, memorised=k == 1)
-                       for name in (*IN_CONTEXT, "unrelated") for k, one in enumerate(after)])  # fmt: skip
+    names = (*IN_CONTEXT, "unrelated")
+    base = pd.concat([outcomes(name, f"{k}", one) for name in names for k, one in enumerate(before)])
+    tuned = pd.concat([outcomes(n, f"{k}", one, memorised=k == 1) for n in names for k, one in enumerate(after)])
     rows = list(change_rows(base.reset_index(drop=True), tuned.reset_index(drop=True)))
     assert [values_of(rows, name)[0] for name in CHANGES] == pytest.approx([0.2] * 5)
     assert BECAME == CHANGES
@@ -279,19 +275,18 @@ def test_a_change_that_is_nowhere_has_width_and_one_that_is_everywhere_is_clear(
 @pytest.mark.parametrize("change", [0.0, -0.3])
 def test_intervals_of_changes_hold_the_truth_when_facts_differ(change):
     rng, held, n_facts = np.random.default_rng(0), 0, 12
-    for _ in range(200):
+    asked = pd.concat([outcomes("no_context", f"{k}", 0, 0, 0, 0) for k in range(n_facts)], ignore_index=True)
+    truth = _truth(change)
+    for _ in range(150):
         easy = rng.beta(2, 2, n_facts)
         draw = rng.random((n_facts, 4))
         before = draw < 0.3 + 0.7 * easy[:, None]
         after = draw < 0.3 + 0.7 * easy[:, None] + change
         after ^= rng.random((n_facts, 4)) < 0.05
-        base, tuned = (pd.concat([outcomes("no_context", f"{k}", *one) for k, one in enumerate(part)], ignore_index=True)
-                       for part in (before, after))  # fmt: skip
+        base, tuned = (asked.assign(accuracy=part.ravel().astype(float)) for part in (before, after))
         found = values_of(change_rows(base, tuned), "recall_change")
-        kept, lost = 0.65, 0.35
-        truth = _truth(change) if change else 0.05 * (lost - kept)
         held += found[1] <= truth <= found[2]
-    assert held >= 180
+    assert held >= 135
 
 
 def _truth(change):

@@ -43,7 +43,7 @@ def arguments(out, **given):
 
 
 def trainer(base, out, *callbacks, **given):
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    model, tokenizer = load_model(str(base))
     rows = [{"input_ids": ids, "labels": ids} for ids in (tokenizer(text)["input_ids"][:30] for text in TEXTS)]
     return Trainer(model, TrainingArguments(**arguments(out, **given)), train_dataset=rows, callbacks=list(callbacks),
                    processing_class=tokenizer)  # fmt: skip
@@ -77,21 +77,26 @@ def test_its_numbers_are_those_of_the_study_and_reach_the_trackers(base, tmp_pat
 
 
 def test_training_is_the_same_with_it(base, tmp_path):
-    plain, watched = trainer(base, tmp_path / "a"), trainer(base, tmp_path / "b")
-    InContextProbe(load_collection("people"), every=1, **FEW).attach(watched)
+    """With dropout: each trainer seeds torch when it is made."""
+    plain = trainer(base, tmp_path / "a")
     plain.train()
+    watched = trainer(base, tmp_path / "b")
+    InContextProbe(load_collection("people"), every=1, **FEW).attach(watched)
     watched.train()
     assert len(logged(watched)) == 5
     for one, other in zip(plain.model.parameters(), watched.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
+def measures_are(monkeypatch, *accuracies):
+    held = iter(accuracies)
+    measure = lambda *given: {"recall": 0.0, "in_context_accuracy": next(held)}  # noqa: E731
+    monkeypatch.setattr(InContextProbe, "measure", measure)
+
+
 @pytest.mark.parametrize(("margin", "stops"), [(0.2, 3), (0.5, 4), (None, 4)])
 def test_it_stops_when_too_much_is_lost_and_keeps_the_best(base, tmp_path, monkeypatch, margin, stops):
-    accuracies = iter([0.5, 0.6, 0.45, 0.3, 0.3])
-    monkeypatch.setattr(
-        InContextProbe, "measure", lambda *given: {"recall": 0.0, "in_context_accuracy": next(accuracies)}
-    )
+    measures_are(monkeypatch, 0.5, 0.6, 0.45, 0.3, 0.3)
     training = trainer(base, tmp_path / "out")
     probe = InContextProbe("people", every=1, margin=margin, keep=tmp_path / "kept").attach(training)
     training.train()
@@ -102,10 +107,7 @@ def test_it_stops_when_too_much_is_lost_and_keeps_the_best(base, tmp_path, monke
 
 
 def test_what_a_resumed_training_has_measured_counts(base, tmp_path, monkeypatch):
-    accuracies = iter([0.9, 0.8, 0.8, 0.5])
-    monkeypatch.setattr(
-        InContextProbe, "measure", lambda *given: {"recall": 0.0, "in_context_accuracy": next(accuracies)}
-    )
+    measures_are(monkeypatch, 0.9, 0.8, 0.8, 0.5)
     saved = {"save_strategy": "steps", "save_steps": 2}
     first = trainer(base, tmp_path / "out", **saved, max_steps=2)
     InContextProbe("people", every=1, margin=0.3).attach(first)
@@ -118,6 +120,7 @@ def test_what_a_resumed_training_has_measured_counts(base, tmp_path, monkeypatch
 
 
 @pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed")
+@pytest.mark.filterwarnings("ignore")  # of trl about transformers, and of both about their own settings
 def test_it_joins_the_trainer_of_trl(base, tmp_path):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
