@@ -129,7 +129,7 @@ def changes(base: pd.DataFrame, tuned: pd.DataFrame) -> list[str | None]:
 
 def detail_rows(values: pd.DataFrame) -> Iterator[Row]:
     """Rows of every measure in every condition and group of facts."""
-    numbers = values.select_dtypes("number")
+    numbers = [str(name) for name in values.select_dtypes("number").columns]
     for group, here in _groups(values):
         for context, part in here.groupby("condition", sort=False):
             names = [name for name in numbers if part[name].notna().all()]
