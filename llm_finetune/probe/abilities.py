@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from gating.results.columns import declare_from
 from gating.results.columns import measure as measure_of
 from gating.results.intervals import mean_interval
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT
 from llm_finetune.measure import Answers
+from llm_finetune.probe.config import CHANGES
 
-__all__ = ["ABILITIES", "CHANGES", "Ability", "Ends", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
+__all__ = ["ABILITIES", "Ability", "Ends", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
 
-declare_from("llm_finetune.probe")
 Row = dict[str, Any]
 
 
@@ -45,9 +44,6 @@ ABILITIES = {
     "effective_gate": Ability(("contradicting", "contradicting_new"), "effective_gate"),
 }
 """Abilities by name, in the order of tables; every condition of one counts the same."""
-
-CHANGES = ("kept", "overridden", "collapsed", "learned", "unread")
-"""What became of the reading of a prompt whose context tells the answer."""
 
 READ = (*IN_CONTEXT, "unrelated")
 

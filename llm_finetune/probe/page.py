@@ -13,7 +13,7 @@ from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
 from llm_finetune.page import CONTEXTS, outcome_cells, short
-from llm_finetune.probe.config import BASE, ProbeConfig
+from llm_finetune.probe.config import BASE, CHANGES, ProbeConfig
 from llm_finetune.probe.verdict import cell_of, probe_verdict
 
 __all__ = ["EXAMPLES", "probe_page", "probe_text"]
@@ -26,14 +26,13 @@ EXAMPLES = "examples.jsonl"
 """File of what became of each prompt, in the folder of a run: one line for each model and prompt."""
 
 SHOWN = 8  # examples of each kind of change, model and collection on the page
-BECAME = ("kept", "overridden", "collapsed", "learned", "unread")
 
 
 def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> TextTable:
     """A line for each ability and a column for each model: its value, or its change, with its interval."""
     end, models = ("_change", list(config.models)[1:]) if change else ("", list(config.models))
     lines = []
-    for name in (*(f"{ability}{end}" for ability in HEADINGS), *(BECAME if change else ())):
+    for name in (*(f"{ability}{end}" for ability in HEADINGS), *(CHANGES if change else ())):
         found = [cell_of(rows, model, name) for model in models]
         cells = ["" if row is None else number(row["value"], row["low"], row["high"], 2) for row in found]
         if any(cells):
@@ -107,7 +106,7 @@ def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
         for collection in config.collections:
             here = select(lines, {"model": model, "collection": collection})
             some = here.groupby("change", sort=False).head(SHOWN)
-            some = some.sort_values("change", key=lambda kinds: kinds.map(BECAME.index), kind="stable")
+            some = some.sort_values("change", key=lambda kinds: kinds.map(CHANGES.index), kind="stable")
             tables.append(
                 (
                     collection,

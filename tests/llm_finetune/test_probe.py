@@ -3,6 +3,8 @@
 import html
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -25,10 +27,10 @@ from llm_finetune.conditions import IN_CONTEXT
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.measure import answer_records
 from llm_finetune.models import load_model
-from llm_finetune.probe.abilities import ABILITIES, CHANGES, ability_rows, change_rows, prompt_values
+from llm_finetune.probe.abilities import ABILITIES, ability_rows, change_rows, prompt_values
 from llm_finetune.probe.bench import ask, prompter_of
-from llm_finetune.probe.config import ProbeConfig, names_of
-from llm_finetune.probe.page import BECAME, EXAMPLES, HEADINGS
+from llm_finetune.probe.config import CHANGES, ProbeConfig, names_of
+from llm_finetune.probe.page import EXAMPLES, HEADINGS
 from llm_finetune.probe.samples import answers_of, sample_table
 from llm_finetune.probe.study import Probe
 from llm_finetune.probe.verdict import probe_verdict
@@ -110,7 +112,9 @@ def test_a_finished_run_is_read_and_a_changed_model_is_refused(finished, models,
     said: list[str] = []
     pd.testing.assert_frame_equal(run(PROBE, config, out, quiet(say=said.append)), table)
     assert "is finished; its table is used as it is" in said[0]
-    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "gating", "report", str(out)], check=True, stdout=subprocess.DEVNULL)
+    assert (out / "report.html").read_text(encoding="utf-8") == page
     assert read_table(out / "results.parquet")["model"].nunique() == 3
     copy = tmp_path / "copy"
     shutil.copytree(models / "tuned-1", copy)
@@ -255,7 +259,6 @@ def test_what_became_of_reading():
     tuned = pd.concat([outcomes(n, f"{k}", one, memorised=k == 1) for n in names for k, one in enumerate(after)])
     rows = list(change_rows(base.reset_index(drop=True), tuned.reset_index(drop=True)))
     assert [values_of(rows, name)[0] for name in CHANGES] == pytest.approx([0.2] * 5)
-    assert BECAME == CHANGES
     assert values_of(rows, "reading_change")[0] == pytest.approx(-0.2)
     with pytest.raises(ValueError, match="must be answers to the same prompts"):
         next(change_rows(base.reset_index(drop=True), tuned.iloc[::-1].reset_index(drop=True)))
