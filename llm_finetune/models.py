@@ -83,6 +83,8 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
         30
     """
     folder = model_folder(source, say=say)
+    if (folder / ADAPTER).is_file():  # transformers would take whatever base it names
+        raise SpecError([f"`model` must have weights of its own; '{folder}' is an adapter"])
     with _readable("a model that can be read", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         both: Any = AutoModelForCausalLM.from_pretrained(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from llm_finetune.collection import Collection, load_collection
 from theory.fields import shown
@@ -26,11 +27,12 @@ DECISIVE = "in_context_accuracy"
 class InContextProbe(TrainerCallback):
     """Measures, while a trainer of transformers or trl trains, what weights gain and what reading loses.
 
-    It asks the model the prompts that `gating probe` asks, before training, after every so many steps, and at the end,
-    and logs each ability as ``probe/recall``, ``probe/in_context_accuracy``, ... with `Trainer.log`: to whatever
-    ``report_to`` names, and into ``trainer.state.log_history``. Weights, random numbers and optimizer are left as they
-    are. Every process of a distributed training measures, so that all stop at one step; weights that are spread over
-    processes (FSDP, DeepSpeed's third stage) are refused.
+    It asks the model the prompts that `gating probe` asks, before training, after every so many steps, and at the last
+    one, and logs each ability as ``probe/recall``, ``probe/in_context_accuracy``, ... with `Trainer.log`: to whatever
+    ``report_to`` names, and into ``trainer.state.log_history``. Products are those of the weights' own type, without
+    the mixed precision of training; weights, random numbers and optimizer are left as they are. Every process of a
+    distributed training measures, so that all stop at one step; weights that are spread over processes (FSDP,
+    DeepSpeed's third stage) are refused.
 
     Args:
         suite: prompt collection: ``people``, ``frequency``, ``frequency-steep``, a file of JSON Lines, or a
@@ -97,16 +99,17 @@ class InContextProbe(TrainerCallback):
         """Folder of the kept model; None where none is kept yet."""
         self._trainer: Any = None
         self._largest = self._kept = -math.inf
-        self._measured = -1
 
     def attach(self, trainer: Any) -> InContextProbe:
-        """Joins a trainer, whose `log` it calls; returns itself.
+        """Joins a trainer, in whose trackers it logs; returns itself.
 
         Raises:
-            ValueError: `trainer` is no trainer of transformers.
+            ValueError: `trainer` is no trainer of transformers, or spreads weights over processes.
         """
-        if not callable(getattr(trainer, "add_callback", None)) or not callable(getattr(trainer, "log", None)):
+        if not isinstance(trainer, Trainer):
             raise ValueError(f"`trainer` must be a trainer of transformers or trl; got {shown(trainer)}")
+        if trainer.is_fsdp_enabled or _stage(trainer.args) == 3:
+            raise ValueError("`trainer` must have whole weights in each process; got weights that are spread")
         self._trainer = trainer
         trainer.add_callback(self)
         return self
@@ -115,25 +118,16 @@ class InContextProbe(TrainerCallback):
         """Measures the model as it comes; what a resumed training has measured counts."""
         if self._trainer is None:
             raise ValueError("`InContextProbe` must join its trainer: `probe.attach(trainer)`, not `callbacks=[probe]`")
-        if getattr(self._trainer, "is_fsdp_enabled", False) or _stage(args) == 3:
-            raise ValueError("`trainer` must have whole weights in each process; got weights that are spread")
         known = [row[PREFIX + DECISIVE] for row in state.log_history if PREFIX + DECISIVE in row]
-        self._largest, self._measured = max(known, default=-math.inf), -1
+        self._largest = max(known, default=-math.inf)
         if state.global_step == 0:
-            self._largest = max(self._largest, self._measure(state, held)[DECISIVE])
+            self._largest = max(self._largest, self._measure(control, held)[DECISIVE])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **held: Any) -> None:
-        """Measures after every so many steps, keeps the best model, and stops where too much is lost."""
-        if state.global_step % self.every == 0:
-            self._look(state, control, held)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **held: Any) -> None:
-        """Measures the last step, unless that was done."""
-        if state.global_step != self._measured:
-            self._look(state, control, held)
-
-    def _look(self, state: Any, control: Any, held: Mapping[str, Any]) -> None:
-        found = self._measure(state, held)[DECISIVE]
+        """Measures after every so many steps and the last, keeps the best model, and stops where too much is lost."""
+        if state.global_step % self.every and not control.should_training_stop:
+            return
+        found = self._measure(control, held)[DECISIVE]
         if self.keep is not None and found > self._kept and state.is_world_process_zero:
             self._save(state.global_step, held)
             self._kept = found
@@ -141,11 +135,12 @@ class InContextProbe(TrainerCallback):
         if self.margin is not None and found < self._largest - self.margin:
             control.should_training_stop = True
 
-    def _measure(self, state: Any, held: Mapping[str, Any]) -> dict[str, float]:
-        """Measures and logs; whatever training has set up is found as it was."""
-        found = self.measure(held["model"], self._tokenizer(held))
-        self._measured = state.global_step
-        self._trainer.log({f"{PREFIX}{name}": value for name, value in found.items()})
+    def _measure(self, control: Any, held: Mapping[str, Any]) -> dict[str, float]:
+        """Measures and logs; what the trainer has yet to log, it logs all the same."""
+        found, due = self.measure(held["model"], self._tokenizer(held)), control.should_log
+        logs = {f"{PREFIX}{name}": value for name, value in found.items()}
+        Trainer.log(self._trainer, logs)  # that of trl takes the means of its own measures, and begins new ones
+        control.should_log = due
         return found
 
     def measure(self, model: Any, tokenizer: Any) -> dict[str, float]:
@@ -158,7 +153,8 @@ class InContextProbe(TrainerCallback):
         from llm_finetune.probe.abilities import ability_rows, prompt_values
         from llm_finetune.probe.bench import ask, prompter_of
 
-        answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=False)
+        with _own_precision(model):
+            answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=False)
         return {row["measure"]: row["value"] for row in ability_rows(prompt_values(answers)) if row["group"] == "all"}
 
     def _tokenizer(self, held: Mapping[str, Any]) -> Any:
@@ -182,6 +178,20 @@ class InContextProbe(TrainerCallback):
             self.best = place
             if before is not None and before != place and before.exists():
                 before.rename(Path(draft) / "before")
+
+
+@contextmanager
+def _own_precision(model: Any) -> Iterator[None]:
+    """Without the mixed precision that accelerate puts around a model's `forward`."""
+    mixed = vars(model).get("forward")
+    if mixed is None or not hasattr(model, "_original_forward"):
+        yield
+        return
+    model.forward = model._original_forward
+    try:
+        yield
+    finally:
+        model.forward = mixed
 
 
 def _stage(args: Any) -> int:

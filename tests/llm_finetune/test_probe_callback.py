@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCa
 from gating.results.query import select
 from gating.runs.engine import run
 from gating.runs.executor import Resources
+from llm_finetune.adapters import adapted, load_tuned
 from llm_finetune.collection import load_collection
 from llm_finetune.models import load_model
 from llm_finetune.probe.abilities import ABILITIES
@@ -42,8 +43,9 @@ def arguments(out, **given):
             "report_to": "none", "use_cpu": True, "disable_tqdm": True, "save_strategy": "no", **given}  # fmt: skip
 
 
-def trainer(base, out, *callbacks, **given):
+def trainer(base, out, *callbacks, adapter=False, **given):
     model, tokenizer = load_model(str(base))
+    model = adapted(model, 2, 4.0, 0) if adapter else model
     rows = [{"input_ids": ids, "labels": ids} for ids in (tokenizer(text)["input_ids"][:30] for text in TEXTS)]
     return Trainer(model, TrainingArguments(**arguments(out, **given)), train_dataset=rows, callbacks=list(callbacks),
                    processing_class=tokenizer)  # fmt: skip
@@ -55,14 +57,16 @@ def logged(of) -> dict[int, dict[str, float]]:
     return {row["step"]: {key[6:]: row[key] for key in row if key.startswith("probe/")} for row in rows}
 
 
-def test_its_numbers_are_those_of_the_study_and_reach_the_trackers(base, tmp_path):
+@pytest.mark.parametrize("bf16", [False, True])
+def test_its_numbers_are_those_of_the_study_and_reach_the_trackers(base, tmp_path, bf16):
     tracker = Tracker()
-    training = trainer(base, tmp_path / "out", tracker)
+    training = trainer(base, tmp_path / "out", tracker, bf16=bf16, logging_steps=1)
     probe = InContextProbe("people", every=3, keep=tmp_path / "kept", pairing_seed=2, **FEW).attach(training)
     training.train()
     found = logged(training)
     assert list(found) == [0, 3, 4]
     assert {step for step, logs in tracker.seen if "probe/recall" in logs} == {0, 3, 4}
+    assert [row["step"] for row in training.state.log_history if "loss" in row] == [1, 2, 3, 4]
     training.save_model(str(tmp_path / "tuned"))
     config = ProbeConfig(base=str(base), tuned=str(tmp_path / "tuned"), pairing_seed=2, **FEW)
     table = run(Probe(), config, None, Resources(say=lambda line: None))
@@ -86,6 +90,15 @@ def test_training_is_the_same_with_it(base, tmp_path):
     assert len(logged(watched)) == 5
     for one, other in zip(plain.model.parameters(), watched.model.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_an_adapter_is_kept_as_one(base, tmp_path):
+    training = trainer(base, tmp_path / "out", adapter=True)
+    probe = InContextProbe("people", every=4, keep=tmp_path / "kept", **FEW).attach(training)
+    training.train()
+    assert (probe.best / "adapter_config.json").is_file()
+    found = probe.measure(*load_tuned(str(probe.best), str(base)))
+    assert found == pytest.approx(logged(training)[4], abs=1e-12)
 
 
 def measures_are(monkeypatch, *accuracies):
@@ -126,7 +139,9 @@ def test_it_joins_the_trainer_of_trl(base, tmp_path):
     from trl import SFTConfig, SFTTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    settings = SFTConfig(**arguments(tmp_path / "out"), max_length=64, dataset_num_proc=None, bf16=False)
+    settings = SFTConfig(
+        **arguments(tmp_path / "out"), logging_steps=1, max_length=64, dataset_num_proc=None, bf16=False
+    )
     training = SFTTrainer(AutoModelForCausalLM.from_pretrained(base), settings, processing_class=tokenizer,
                           train_dataset=Dataset.from_dict({"text": TEXTS}))  # fmt: skip
     probe = InContextProbe("people", every=2, **FEW).attach(training)
@@ -135,6 +150,9 @@ def test_it_joins_the_trainer_of_trl(base, tmp_path):
     assert list(found) == [0, 2, 4]
     assert found[0] == pytest.approx(probe.measure(*load_model(str(base))), abs=1e-12)
     assert found[4] == pytest.approx(probe.measure(training.model, tokenizer), abs=1e-12)
+    own = [row for row in training.state.log_history if "mean_token_accuracy" in row]
+    assert own
+    assert not any("probe/recall" in row for row in own)
 
 
 def test_bad_arguments_are_named(base, tmp_path):
@@ -150,5 +168,9 @@ def test_bad_arguments_are_named(base, tmp_path):
         InContextProbe(3, every=1)
     with pytest.raises(ValueError, match="`trainer` must be a trainer of transformers or trl; got 3"):
         InContextProbe(every=1).attach(3)
+    training = trainer(base, tmp_path / "out")
+    training.is_fsdp_enabled = True
+    with pytest.raises(ValueError, match="must have whole weights in each process"):
+        InContextProbe(every=1).attach(training)
     with pytest.raises(ValueError, match="must join its trainer"):
         trainer(base, tmp_path / "out", InContextProbe(every=1)).train()
