@@ -220,6 +220,13 @@ def test_models_that_cannot_be_had_are_named_by_their_setting(models, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_dry_run_tells_time_and_writes_nothing(models, tmp_path, capsys):
+    arguments = ["probe", str(models / "base"), str(models / "adapter"), "--out", str(tmp_path / "run"), "--dry-run"]
+    assert main([*arguments, "--workers", "1"]) == 0
+    assert "`probe`, 3 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
 def test_any_number_of_models_stands_without_flags():
     config, options = PROBE.from_flags(["b", "x/1e3", "x/no", "--chat", "plain", "--json"], RunOptions)
     assert (config.base, config.tuned, config.chat, options.json) == ("b", ("x/1e3", "x/no"), "plain", True)
