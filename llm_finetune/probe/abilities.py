@@ -19,7 +19,7 @@ from gating.results.columns import measure as measure_of
 from gating.results.intervals import mean_interval
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT
 from llm_finetune.measure import Answers
-from llm_finetune.probe.config import CHANGES
+from llm_finetune.probe.config import CHANGES, Judge
 
 __all__ = ["ABILITIES", "Ability", "Ends", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
 
@@ -27,23 +27,29 @@ Row = dict[str, Any]
 
 
 class Ability(NamedTuple):
-    """A mean over some conditions of what is measured of each prompt."""
+    """A mean over some conditions of what is measured of each prompt, by its name in `JUDGES`, or of a measure."""
 
     contexts: tuple[str, ...]
     measure: str
 
 
 ABILITIES = {
-    "recall": Ability(("no_context",), "accuracy"),
-    "recall_reworded": Ability(("paraphrased",), "accuracy"),
-    "in_context_accuracy": Ability(IN_CONTEXT, "accuracy"),
-    "reading": Ability(("unseen", "unseen_new"), "accuracy"),
-    "reading_elsewhere": Ability(("unrelated",), "accuracy"),
-    "override": Ability(("contradicting", "contradicting_new"), "memorised_wins"),
-    "copying": Ability(("someone_else",), "stated_wins"),
+    "recall": Ability(("no_context",), "right"),
+    "recall_reworded": Ability(("paraphrased",), "right"),
+    "in_context_accuracy": Ability(IN_CONTEXT, "right"),
+    "reading": Ability(("unseen", "unseen_new"), "right"),
+    "reading_elsewhere": Ability(("unrelated",), "right"),
+    "override": Ability(("contradicting", "contradicting_new"), "memorised"),
+    "copying": Ability(("someone_else",), "stated"),
     "effective_gate": Ability(("contradicting", "contradicting_new"), "effective_gate"),
 }
 """Abilities by name, in the order of tables; every condition of one counts the same."""
+
+JUDGES: dict[Judge, dict[str, str]] = {
+    "said": {"right": "generated_target", "memorised": "generated_memorised", "stated": "generated_stated"},
+    "score": {"right": "accuracy", "memorised": "memorised_wins", "stated": "stated_wins"},
+}
+"""Measures that say whether the right, the memorised or the stated answer is given."""
 
 READ = (*IN_CONTEXT, "unrelated")
 
@@ -72,28 +78,30 @@ def prompt_values(answers: Iterable[Answers]) -> pd.DataFrame:
                 memorised, stated = held["memorised_softmax"], held["stated_softmax"]
                 held["effective_gate"] = memorised / (memorised + stated)
                 held["effective_gate_remainder"] = np.maximum(1 - memorised - stated, 0.0)
-            best = found.scores.log_prob.argmax(axis=1)
-            parts.append(asked.assign(**held, chosen=[found.candidates[k] for k in best]))
+            parts.append(asked.assign(**held))
     return pd.concat(parts, ignore_index=True)
 
 
-def ability_rows(values: pd.DataFrame) -> Iterator[Row]:
+def ability_rows(values: pd.DataFrame, judge: Judge) -> Iterator[Row]:
     """Rows of every ability and group of facts.
 
     Args:
         values: as `prompt_values` gives them.
+        judge: what an answer is right by, as in the settings.
     """
     for group, here in _groups(values):
         for name, ability in ABILITIES.items():
-            yield from _row(here, ability.contexts, ability.measure, name, group, paired=False)
+            column = JUDGES[judge].get(ability.measure, ability.measure)
+            yield from _row(here, ability.contexts, column, name, group, paired=False)
 
 
-def change_rows(base: pd.DataFrame, tuned: pd.DataFrame) -> Iterator[Row]:
+def change_rows(base: pd.DataFrame, tuned: pd.DataFrame, judge: Judge) -> Iterator[Row]:
     """Rows of the change of every ability, and of what became of reading, for every group of facts.
 
     Args:
         base: what the model before training answers, as `prompt_values` gives it.
         tuned: what the fine-tuned model answers to the same prompts.
+        judge: what an answer is right by, as in the settings.
 
     Raises:
         ValueError: the prompts are not the same.
@@ -103,22 +111,22 @@ def change_rows(base: pd.DataFrame, tuned: pd.DataFrame) -> Iterator[Row]:
         raise ValueError("`base` and `tuned` must be answers to the same prompts; got others")
     numbers = tuned.select_dtypes("number").columns
     moved = tuned[asked].join(tuned[numbers] - base[numbers])
-    became = pd.Series(changes(base, tuned), index=tuned.index)
+    became = pd.Series(changes(base, tuned, judge), index=tuned.index)
     moved = moved.assign(**{name: (became == name).astype(float) for name in CHANGES})
     for group, here in _groups(moved):
         for name, ability in ABILITIES.items():
-            yield from _row(here, ability.contexts, ability.measure, f"{name}_change", group, paired=True)
+            column = JUDGES[judge].get(ability.measure, ability.measure)
+            yield from _row(here, ability.contexts, column, f"{name}_change", group, paired=True)
         for name in CHANGES:
             yield from _row(here, READ, name, name, group, paired=False)
 
 
-def changes(base: pd.DataFrame, tuned: pd.DataFrame) -> list[str | None]:
+def changes(base: pd.DataFrame, tuned: pd.DataFrame, judge: Judge) -> list[str | None]:
     """What became of the reading of each prompt, one of `CHANGES`; None where no context tells the answer."""
-    names = ["kept", "overridden", "collapsed", "learned"]
-    before, after = base["accuracy"] == 1, tuned["accuracy"] == 1
-    which = np.select(
-        [before & after, before & (tuned["chosen"] == tuned["memorised"]), before, after], names, "unread"
-    )
+    right, memorised = (JUDGES[judge][name] for name in ("right", "memorised"))
+    before, after = base[right] == 1, tuned[right] == 1
+    overridden = tuned[memorised] == 1 if memorised in tuned else before & ~before
+    which = np.select([before & after, before & overridden, before, after], CHANGES[:4], CHANGES[4])
     read = tuned["condition"].isin(READ)
     return [str(name) if told else None for name, told in zip(which, read, strict=True)]
 

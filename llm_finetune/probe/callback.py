@@ -43,6 +43,7 @@ class InContextProbe(TrainerCallback):
         keep: folder in which the model, or adapter, with the largest in-context accuracy since the training began is
             kept with its tokenizer, as ``step-N``; None keeps none. `best` names it.
         chat: whether prompts use the chat template; ``auto`` does where the tokenizer has one.
+        judge: as in `gating probe`; ``said`` generates an answer to every prompt, which takes longer than scores do.
         pairing_seed: as in `gating probe`, an integer >= 0.
         evaluation_seed: likewise.
         prompts_per_fact: likewise, >= 1.
@@ -68,6 +69,7 @@ class InContextProbe(TrainerCallback):
         margin: float | None = None,
         keep: str | Path | None = None,
         chat: str = "auto",
+        judge: str = "score",
         pairing_seed: int = 0,
         evaluation_seed: int = 0,
         prompts_per_fact: int = 2,
@@ -83,6 +85,7 @@ class InContextProbe(TrainerCallback):
             require_probability("margin", margin, above_zero=True, below_one=True)
         self.margin, self.keep = margin, None if keep is None else Path(keep)
         self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
+        self.judge: Any = require_choice("judge", judge, ("said", "score"))
         collection = suite if isinstance(suite, Collection) else load_collection(suite)
         pairing, seed = (
             require_integer("pairing_seed", pairing_seed),
@@ -154,8 +157,9 @@ class InContextProbe(TrainerCallback):
         from llm_finetune.probe.bench import ask, prompter_of
 
         with _own_precision(model):
-            answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=False)
-        return {row["measure"]: row["value"] for row in ability_rows(prompt_values(answers)) if row["group"] == "all"}
+            answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=self.judge == "said")
+        rows = ability_rows(prompt_values(answers), self.judge)
+        return {row["measure"]: row["value"] for row in rows if row["group"] == "all"}
 
     def _tokenizer(self, held: Mapping[str, Any]) -> Any:
         found = self.tokenizer or held.get("processing_class")

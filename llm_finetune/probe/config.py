@@ -14,7 +14,7 @@ from llm_finetune.collection import Collection, collection_text, load_collection
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
-__all__ = ["BASE", "CHANGES", "Chat", "ProbeConfig", "Suite", "named", "names_of"]
+__all__ = ["BASE", "CHANGES", "Chat", "Judge", "ProbeConfig", "Suite", "named", "names_of"]
 
 declare_from("llm_finetune.probe")
 
@@ -25,6 +25,7 @@ CHANGES = ("kept", "overridden", "collapsed", "learned", "unread")
 """What became of the reading of a prompt whose context tells the answer."""
 
 Chat = Literal["auto", "template", "plain"]
+Judge = Literal["said", "score"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]
 
 
@@ -55,6 +56,9 @@ class ProbeConfig:
         study: name of the study.
         collections: ``people``, ``frequency``, ``frequency-steep``, or files of JSON Lines, one or more.
         chat: whether prompts use the models' chat templates; ``auto`` does where every model has one.
+        judge: what an answer is right by: ``said`` where the greedy answer names it, ``score`` where it has the largest
+            log-probability of all candidates, end token included. A chat model that answers in sentences reads better
+            than its scores say, since the shortest candidates win.
         pairing_seed: which answer belongs to which subject: 0 as the collection gives it, another as `gating finetune`
             shuffles them for that seed.
         evaluation_seed: seed of the test prompts, combined with the pairing seed as `gating finetune` does.
@@ -67,6 +71,7 @@ class ProbeConfig:
     study: Literal["probe"] = "probe"
     collections: Several[PathText] = ("people",)
     chat: Chat = "auto"
+    judge: Judge = "said"
     pairing_seed: Seed = 0
     evaluation_seed: Seed = 0
     prompts_per_fact: Number = 2

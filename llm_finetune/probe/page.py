@@ -119,7 +119,7 @@ def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
 
 
 def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
-    chosen = (line["subject"], line["memorised"], line["stated"], line["chosen_before"], line["chosen_after"])
+    chosen = (line["subject"], line["memorised"], line["stated"], line["chose_before"], line["chose_after"])
     said = (short(line["said_before"]), short(line["said_after"]))
     return line["change"], CONTEXTS[line["condition"]].name, *chosen, *said, line["prompt"]
 

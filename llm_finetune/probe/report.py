@@ -29,9 +29,9 @@ def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
             values = _values(samples, model, collection)
             for row in detail_rows(values):
                 yield {**shared, **row}
-            for row in ability_rows(values):
+            for row in ability_rows(values, config.judge):
                 yield {**shared, **row, "answer": True}
-            for row in change_rows(base, values) if model != BASE else ():
+            for row in change_rows(base, values, config.judge) if model != BASE else ():
                 yield {**shared, **row, "answer": True}
 
 
@@ -45,18 +45,16 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
     for collection in config.collections:
         asked, before = _firsts(samples, BASE, collection), _values(samples, BASE, collection)
         for model in list(config.models)[1:]:
-            after, said = _values(samples, model, collection), _firsts(samples, model, collection)["said"]
-            for k, change in enumerate(changes(before, after)):
+            after, now = _values(samples, model, collection), _firsts(samples, model, collection)
+            for k, change in enumerate(changes(before, after, config.judge)):
                 if change:
                     yield {
                         "collection": collection,
                         "model": model,
                         "change": change,
                         **{name: asked[name].iloc[k] for name in ASKED},
-                        "chosen_before": before["chosen"].iloc[k],
-                        "chosen_after": after["chosen"].iloc[k],
-                        "said_before": asked["said"].iloc[k],
-                        "said_after": said.iloc[k],
+                        **{f"{name}_before": asked[name].iloc[k] for name in ("chose", "said")},
+                        **{f"{name}_after": now[name].iloc[k] for name in ("chose", "said")},
                     }
 
 
@@ -65,8 +63,9 @@ def _values(samples: pd.DataFrame, model: str, collection: str) -> pd.DataFrame:
 
 
 def _firsts(samples: pd.DataFrame, model: str, collection: str) -> pd.DataFrame:
-    """One row for each prompt, in the order of `prompt_values`."""
-    found = _of(samples, model, collection).drop_duplicates(["candidates", "prompt_number"]).reset_index(drop=True)
+    """One row for each prompt, in the order of `prompt_values`, with the candidate that it chose."""
+    rows = _of(samples, model, collection)
+    found = rows[rows["chosen"]].rename(columns={"candidate": "chose"}).reset_index(drop=True)
     return found.astype(object).where(found.notna(), None)
 
 

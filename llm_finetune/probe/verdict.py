@@ -13,6 +13,10 @@ from llm_finetune.probe.config import BASE, ProbeConfig
 __all__ = ["cell_of", "probe_verdict"]
 
 FEW = 10  # facts, below which intervals are long and Student's quantile counts
+JUDGED = {
+    "said": "An answer is given where the greedy answer names it.",
+    "score": "An answer is given where it has the largest log-probability of all candidates, end token included.",
+}
 OTHERS = ("reading_elsewhere", "override", "copying", "effective_gate")
 
 
@@ -31,7 +35,7 @@ def probe_verdict(config: ProbeConfig, table: pd.DataFrame) -> tuple[str, ...]:
         sentences += [on + sentence for sentence in (_gained(config, here), _became(config, here)) if sentence]
         sentences += [on + sentence for sentence in _others(config, here)]
         sentences += [on + sentence for sentence in _caveats(config, collection, here)]
-    return tuple(sentences)
+    return (*sentences, JUDGED[config.judge])
 
 
 def cell_of(rows: pd.DataFrame, model: str, measure: str) -> pd.Series | None:

@@ -71,7 +71,7 @@ def finished(models, tmp_path_factory):
     """A finished run of the command on two collections, and what the command said."""
     out = tmp_path_factory.mktemp("probe") / "run"
     names = [str(models / name) for name in ("base", "tuned-1", "adapter")]
-    config = ProbeConfig(base=names[0], tuned=names[1:], collections=["people", "frequency"], **SMALL)
+    config = ProbeConfig(base=names[0], tuned=names[1:], collections=["people", "frequency"], judge="score", **SMALL)
     return config, out, run(PROBE, config, out, quiet())
 
 

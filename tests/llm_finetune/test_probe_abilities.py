@@ -10,13 +10,11 @@ from llm_finetune.probe.config import CHANGES
 
 
 def outcomes(context, subject, *right, memorised=False):
-    """Prompts about a fact, right or wrong; where `memorised`, wrong ones choose the memorised answer."""
+    """Prompts about a fact, right or wrong by every judge; where `memorised`, the memorised answer is given instead."""
     rows = [{"condition": context, "subject": subject, "group": "all", "memorised": "M", "stated": "S", "target": "S"}]
-    return pd.DataFrame(rows * len(right)).assign(
-        accuracy=np.array(right, float),
-        memorised_wins=[float(memorised and not one) for one in right],
-        chosen=["S" if one else "M" if memorised else "X" for one in right],
-    )
+    given, instead = np.array(right, float), [float(memorised and not one) for one in right]
+    measures = {"accuracy": given, "memorised_wins": instead, "generated_target": given, "generated_memorised": instead}
+    return pd.DataFrame(rows * len(right)).assign(**measures)
 
 
 def values_of(rows, measure):
@@ -27,30 +25,31 @@ def values_of(rows, measure):
 def test_each_fact_counts_once_and_each_condition_too():
     parts = [outcomes("unseen", "A", 1, 1, 1, 1), outcomes("unseen", "B", 0), outcomes("unseen_new", "A", 0),
              outcomes("unseen_new", "B", 0), *(outcomes(name, "C", 1) for name in IN_CONTEXT[:2])]  # fmt: skip
-    rows = list(ability_rows(pd.concat(parts, ignore_index=True)))
+    rows = list(ability_rows(pd.concat(parts, ignore_index=True), "score"))
     assert values_of(rows, "reading")[0] == pytest.approx(0.25)
     assert values_of(rows, "in_context_accuracy")[0] == pytest.approx((0.25 + 1) / 2)
 
 
-def test_what_became_of_reading():
+@pytest.mark.parametrize("judge", ["score", "said"])
+def test_what_became_of_reading(judge):
     before, after = [1, 1, 1, 0, 0], [1, 0, 0, 1, 0]
     names = (*IN_CONTEXT, "unrelated")
     base = pd.concat([outcomes(name, f"{k}", one) for name in names for k, one in enumerate(before)])
     tuned = pd.concat([outcomes(n, f"{k}", one, memorised=k == 1) for n in names for k, one in enumerate(after)])
-    rows = list(change_rows(base.reset_index(drop=True), tuned.reset_index(drop=True)))
+    rows = list(change_rows(base.reset_index(drop=True), tuned.reset_index(drop=True), judge))
     assert [values_of(rows, name)[0] for name in CHANGES] == pytest.approx([0.2] * 5)
     assert values_of(rows, "reading_change")[0] == pytest.approx(-0.2)
     with pytest.raises(ValueError, match="must be answers to the same prompts"):
-        next(change_rows(base.reset_index(drop=True), tuned.iloc[::-1].reset_index(drop=True)))
+        next(change_rows(base.reset_index(drop=True), tuned.iloc[::-1].reset_index(drop=True), judge))
 
 
 def test_a_change_that_is_nowhere_has_width_and_one_that_is_everywhere_is_clear():
     base = pd.concat([outcomes("no_context", f"{k}", 1, 1) for k in range(8)], ignore_index=True)
-    value, low, high = values_of(change_rows(base, base), "recall_change")
+    value, low, high = values_of(change_rows(base, base, "score"), "recall_change")
     assert value == 0
     assert -0.4 < low < 0 < high < 0.4
     lost = pd.concat([outcomes("no_context", f"{k}", 0, 0) for k in range(8)], ignore_index=True)
-    value, low, high = values_of(change_rows(base, lost), "recall_change")
+    value, low, high = values_of(change_rows(base, lost, "score"), "recall_change")
     assert (value, low) == (-1, -1)
     assert high < -0.6
 
@@ -67,7 +66,7 @@ def test_intervals_of_changes_hold_the_truth_when_facts_differ(change):
         after = draw < 0.3 + 0.7 * easy[:, None] + change
         after ^= rng.random((n_facts, 4)) < 0.05
         base, tuned = (asked.assign(accuracy=part.ravel().astype(float)) for part in (before, after))
-        found = values_of(change_rows(base, tuned), "recall_change")
+        found = values_of(change_rows(base, tuned, "score"), "recall_change")
         held += found[1] <= truth <= found[2]
     assert held >= 135
 

@@ -57,18 +57,18 @@ def logged(of) -> dict[int, dict[str, float]]:
     return {row["step"]: {key[6:]: row[key] for key in row if key.startswith("probe/")} for row in rows}
 
 
-@pytest.mark.parametrize("bf16", [False, True])
-def test_its_numbers_are_those_of_the_study_and_reach_the_trackers(base, tmp_path, bf16):
-    tracker = Tracker()
+@pytest.mark.parametrize(("judge", "bf16"), [("score", False), ("score", True), ("said", False)])
+def test_its_numbers_are_those_of_the_study_and_reach_the_trackers(base, tmp_path, judge, bf16):
+    tracker, how = Tracker(), {"pairing_seed": 2, "judge": judge, **FEW}
     training = trainer(base, tmp_path / "out", tracker, bf16=bf16, logging_steps=1)
-    probe = InContextProbe("people", every=3, keep=tmp_path / "kept", pairing_seed=2, **FEW).attach(training)
+    probe = InContextProbe("people", every=3, keep=tmp_path / "kept", **how).attach(training)
     training.train()
     found = logged(training)
     assert list(found) == [0, 3, 4]
     assert {step for step, logs in tracker.seen if "probe/recall" in logs} == {0, 3, 4}
     assert [row["step"] for row in training.state.log_history if "loss" in row] == [1, 2, 3, 4]
     training.save_model(str(tmp_path / "tuned"))
-    config = ProbeConfig(base=str(base), tuned=str(tmp_path / "tuned"), pairing_seed=2, **FEW)
+    config = ProbeConfig(base=str(base), tuned=str(tmp_path / "tuned"), **how)
     table = run(Probe(), config, None, Resources(say=lambda line: None))
     for model, step in (("base", 0), ("tuned", 4)):
         answers = select(table[table["answer"]], {"model": model, "group": "all", "measure": tuple(ABILITIES)})
