@@ -87,15 +87,12 @@ class InContextProbe(TrainerCallback):
         self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
         self.judge: Any = require_choice("judge", judge, ("said", "score"))
         collection = suite if isinstance(suite, Collection) else load_collection(suite)
-        pairing, seed = (
-            require_integer("pairing_seed", pairing_seed),
-            require_integer("evaluation_seed", evaluation_seed),
-        )
+        pairing = require_integer("pairing_seed", pairing_seed)
         self.suite = Suite(
             collection.paired(pairing),
             require_integer("prompts_per_fact", prompts_per_fact, least=1),
             require_integer("facts_per_group", facts_per_group, least=1),
-            combined_seed(seed, pairing, 2),
+            combined_seed(require_integer("evaluation_seed", evaluation_seed), pairing, 2),
         )
         self.tokenizer = tokenizer
         self.best: Path | None = None
