@@ -5,6 +5,11 @@ from llm_finetune.config import FinetuneConfig as FinetuneConfig
 from llm_finetune.settings import FinetuneSettings as FinetuneSettings
 from llm_finetune.study import finetune_study as finetune_study
 
+# the study of any fine-tune as a function, and what watches a training of one's own
+from llm_finetune.probe.callback import InContextProbe as InContextProbe
+from llm_finetune.probe.config import ProbeConfig as ProbeConfig
+from llm_finetune.probe.study import probe_study as probe_study
+
 # facts and prompts
 from llm_finetune.collection import (
     Collection as Collection,

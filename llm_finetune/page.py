@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -21,7 +21,7 @@ from llm_finetune.config import FinetuneConfig
 from llm_finetune.figures import FACTS, gate_figure, gates_by_exposure, share_figure
 from llm_finetune.verdict import finetune_verdict
 
-__all__ = ["CONTEXTS", "SAMPLES", "finetune_page", "finetune_text", "outcome_table"]
+__all__ = ["CONTEXTS", "SAMPLES", "finetune_page", "finetune_text", "outcome_cells", "outcome_table", "short"]
 
 WORDS = page_words("llm_finetune")
 
@@ -48,9 +48,19 @@ def labels_of(config: FinetuneConfig) -> dict[tuple[str, str], str]:
 def outcome_table(summary: pd.DataFrame) -> TextTable:
     """Outcomes of one mixture, exposure and group by condition, before and after training, with their intervals."""
     ends = int(summary["step"].min()), int(summary["step"].max())
-    rows = ordered(select(summary, {"step": ends}).sort_values("step"), ["context"], CONTEXTS)
+    return outcome_cells(select(summary, {"step": ends}).sort_values("step"), lambda row: f", step {row.step}")
+
+
+def outcome_cells(rows: pd.DataFrame, end: Callable[[Any], str] = lambda row: "") -> TextTable:
+    """Outcomes by condition, with their intervals.
+
+    Args:
+        rows: rows of the conditions' measures.
+        end: what stands behind the name of the condition of a row.
+    """
     headings = {name: textwrap.fill(measure_of(name).meaning, 18) for name in OUTCOMES}
-    return cross_table(rows, ("condition",), lambda row: (f"{_condition(row.context)}, step {row.step}",),
+    return cross_table(ordered(rows, ["context"], CONTEXTS), ("condition",),
+                       lambda row: (f"{_condition(row.context)}{end(row)}",),
                        lambda row: headings.get(row.measure, ""), _cell, headings.values())  # fmt: skip
 
 
@@ -106,7 +116,7 @@ def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
         said = here.pivot_table("said", keys, "step", aggfunc="first", sort=False)
         said = said.groupby("condition", sort=False).head(SAMPLES_SHOWN)
         rows = [
-            (_condition(condition), *facts, *map(_short, texts))
+            (_condition(condition), *facts, *map(short, texts))
             for (condition, *facts, _), texts in zip(said.index, said.to_numpy(), strict=True)
         ]
         header = ("condition", "subject", "memorised", "context's", *(f"says at step {step}" for step in said.columns))
@@ -114,7 +124,8 @@ def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
     yield Block(f"Sample answers before and after, seed {config.seed}", tuple(tables))
 
 
-def _short(text: str, most: int = 60) -> str:
+def short(text: str, most: int = 60) -> str:
+    """A free answer in a cell of a table."""
     return text if 0 < len(text) <= most else f"{text[:most]}..." if text else "(nothing)"
 
 

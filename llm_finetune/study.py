@@ -22,7 +22,7 @@ from llm_finetune.matched import exposure_rows, gates_beside
 from llm_finetune.page import SAMPLES, finetune_page, finetune_text
 from theory.settings import SpecError
 
-__all__ = ["Finetune", "finetune_study"]
+__all__ = ["Finetune", "finetune_study", "require_packages"]
 
 PACKAGES = ("transformers", "accelerate", "peft")
 PROMPT_TOKENS = 100  # for estimates of memory
@@ -108,15 +108,24 @@ class Finetune(Study[FinetuneConfig]):
         return finetune_text(config, table)
 
 
+def require_packages(study: str) -> None:
+    """Looks whether what a study of language models needs is installed.
+
+    Raises:
+        SpecError: a package is not.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise SpecError([f"`{study}` needs the packages {missing}; `pip install 'icl-gating[llm]'` installs them"])
+
+
 def _folder(config: FinetuneConfig, say: Callable[[str], None]) -> Path:
     """Folder of the model.
 
     Raises:
         SpecError: it cannot be had, or the packages for it are not installed.
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise SpecError([f"`finetune` needs the packages {missing}; `pip install 'icl-gating[llm]'` installs them"])
+    require_packages("finetune")
     from llm_finetune.models import model_folder
 
     return model_folder(config.model, say=say)

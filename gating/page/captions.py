@@ -49,7 +49,7 @@ def caption(
     main = select(data, {"measure": tuple(traces), "kind": "measured"})
     sentences = [spec.look]
     if not main.empty:
-        sentences.append(seeds_phrase(main))
+        sentences += filter(None, [seeds_phrase(main)])
     if spec.x == "n" and not main.empty:
         sentences.append(f"Measured {steps_phrase(main)}.")
     if spec.theory and not (data["kind"] != "measured").any():

@@ -65,7 +65,9 @@ def find_setting(settings: Mapping[str, Any], name: str) -> Any:
 
 
 def seeds_phrase(summary: pd.DataFrame) -> str:
-    """How the interval of these rows was made, in words."""
+    """How the interval of these rows was made, in words; nothing of measured rows that are of no seed."""
+    if (summary["kind"] == "measured").any() and (summary["seeds"] == 0).all():
+        return ""
     seeds = summary.loc[(summary["kind"] == "measured") & (summary["seeds"] > 0), "seeds"]
     if seeds.empty:
         return "No measured rows."

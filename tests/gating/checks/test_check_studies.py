@@ -83,6 +83,16 @@ def test_the_study_of_language_models_keeps_it(tmp_path):
     check_study(study, build(study.config, given | {"model": str(save_model(tmp_path / "model"))}))
 
 
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_the_study_of_any_fine_tune_keeps_it(tmp_path):
+    study = find_study("probe")
+    for name in ("base", "tuned"):
+        save_model(tmp_path / name)
+    given = {"base": str(tmp_path / "base"), "tuned": str(tmp_path / "tuned")}
+    check_study(study, build(study.config, {**given, "prompts_per_fact": 1, "facts_per_group": 2}))
+
+
 @pytest.mark.parametrize(("share", "kept"), [(1e-5, True), (1e-3, False)])
 def test_a_wide_part_may_round_by_the_number_of_workers_and_no_more(share, kept):
     class Rounds(Sound):
@@ -115,5 +125,5 @@ def test_a_sweep_keeps_it():
 
 
 def test_every_study_that_comes_with_the_project_is_checked():
-    assert {*SMALL, *LONG, "finetune", "sweep"} <= {*study_names()}
+    assert {*SMALL, *LONG, "finetune", "probe", "sweep"} <= {*study_names()}
     assert {*CASES} == {*SMALL, *LONG, "finetune"}

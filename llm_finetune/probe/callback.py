@@ -1,0 +1,201 @@
+"""Watches what a training of anyone's gains and loses: the numbers of `gating probe`, in the trainer's own trackers."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback
+
+from llm_finetune.collection import Collection, load_collection
+from theory.fields import shown
+from theory.validation import require_choice, require_instances, require_integer, require_probability
+
+__all__ = ["InContextProbe"]
+
+PREFIX = "probe/"
+"""Of every name that is logged."""
+
+DECISIVE = "in_context_accuracy"
+"""Ability that decides which checkpoint is best, and when training stops."""
+
+
+class InContextProbe(TrainerCallback):
+    """Measures, while a trainer of transformers or trl trains, what weights gain and what reading loses.
+
+    It asks the model the prompts that `gating probe` asks, before training, after every so many steps, and at the last
+    one, and logs each ability as ``probe/recall``, ``probe/in_context_accuracy``, ... with `Trainer.log`: to whatever
+    ``report_to`` names, and into ``trainer.state.log_history``. Products are those of the weights' own type, without
+    the mixed precision of training; weights, random numbers and optimizer are left as they are. Every process of a
+    distributed training measures, so that all stop at one step; weights that are spread over processes (FSDP,
+    DeepSpeed's third stage) are refused.
+
+    Args:
+        suite: prompt collection: ``people``, ``frequency``, ``frequency-steep``, a file of JSON Lines, or a
+            `Collection`.
+        every: steps from one measurement to the next, >= 1.
+        margin: training stops when in-context accuracy is below the largest one so far, that before training included,
+            by more than this, in (0, 1); None never stops it.
+        keep: folder in which the model, or adapter, with the largest in-context accuracy since the training began is
+            kept with its tokenizer, as ``step-N``; None keeps none. `best` names it.
+        chat: whether prompts use the chat template; ``auto`` does where the tokenizer has one.
+        judge: as in `gating probe`; ``said`` generates an answer to every prompt, which takes longer than scores do.
+        pairing_seed: as in `gating probe`, an integer >= 0.
+        evaluation_seed: likewise.
+        prompts_per_fact: likewise, >= 1.
+        facts_per_group: likewise, >= 1.
+        tokenizer: the model's tokenizer; None takes the trainer's, which may be a processor without one.
+
+    Raises:
+        ValueError: an argument is not in its set.
+        SpecError: the collection cannot be read.
+
+    Example:
+        >>> probe = InContextProbe("people", every=50, margin=0.1)
+        >>> trainer = Trainer(...)  # doctest: +SKIP
+        >>> probe.attach(trainer)  # doctest: +SKIP
+        >>> trainer.train()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        suite: str | Path | Collection = "people",
+        *,
+        every: int,
+        margin: float | None = None,
+        keep: str | Path | None = None,
+        chat: str = "auto",
+        judge: str = "score",
+        pairing_seed: int = 0,
+        evaluation_seed: int = 0,
+        prompts_per_fact: int = 2,
+        facts_per_group: int = 64,
+        tokenizer: Any = None,
+    ):
+        from gating.studies.replicas import combined_seed
+        from llm_finetune.probe.config import Suite
+
+        require_instances(suite=(suite, (str, Path, Collection)))
+        self.every = require_integer("every", every, least=1)
+        if margin is not None:
+            require_probability("margin", margin, above_zero=True, below_one=True)
+        self.margin, self.keep = margin, None if keep is None else Path(keep)
+        self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
+        self.judge: Any = require_choice("judge", judge, ("said", "score"))
+        collection = suite if isinstance(suite, Collection) else load_collection(suite)
+        pairing = require_integer("pairing_seed", pairing_seed)
+        self.suite = Suite(
+            collection.paired(pairing),
+            require_integer("prompts_per_fact", prompts_per_fact, least=1),
+            require_integer("facts_per_group", facts_per_group, least=1),
+            combined_seed(require_integer("evaluation_seed", evaluation_seed), pairing, 2),
+        )
+        self.tokenizer = tokenizer
+        self.best: Path | None = None
+        """Folder of the kept model; None where none is kept yet."""
+        self._trainer: Any = None
+        self._largest = self._kept = -math.inf
+
+    def attach(self, trainer: Any) -> InContextProbe:
+        """Joins a trainer, in whose trackers it logs; returns itself.
+
+        Raises:
+            ValueError: `trainer` is no trainer of transformers, or spreads weights over processes.
+        """
+        if not isinstance(trainer, Trainer):
+            raise ValueError(f"`trainer` must be a trainer of transformers or trl; got {shown(trainer)}")
+        if trainer.is_fsdp_enabled or _stage(trainer.args) == 3:
+            raise ValueError("`trainer` must have whole weights in each process; got weights that are spread")
+        self._trainer = trainer
+        trainer.add_callback(self)
+        return self
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **held: Any) -> None:
+        """Measures the model as it comes; what a resumed training has measured counts."""
+        if self._trainer is None:
+            raise ValueError("`InContextProbe` must join its trainer: `probe.attach(trainer)`, not `callbacks=[probe]`")
+        known = [row[PREFIX + DECISIVE] for row in state.log_history if PREFIX + DECISIVE in row]
+        self._largest = max(known, default=-math.inf)
+        if state.global_step == 0:
+            self._largest = max(self._largest, self._measure(control, held)[DECISIVE])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **held: Any) -> None:
+        """Measures after every so many steps and the last, keeps the best model, and stops where too much is lost."""
+        if state.global_step % self.every and not control.should_training_stop:
+            return
+        found = self._measure(control, held)[DECISIVE]
+        if self.keep is not None and found > self._kept and state.is_world_process_zero:
+            self._save(state.global_step, held)
+            self._kept = found
+        self._largest = max(self._largest, found)
+        if self.margin is not None and found < self._largest - self.margin:
+            control.should_training_stop = True
+
+    def _measure(self, control: Any, held: Mapping[str, Any]) -> dict[str, float]:
+        """Measures and logs; what the trainer has yet to log, it logs all the same."""
+        found, due = self.measure(held["model"], self._tokenizer(held)), control.should_log
+        logs = {f"{PREFIX}{name}": value for name, value in found.items()}
+        Trainer.log(self._trainer, logs)  # that of trl takes the means of its own measures, and begins new ones
+        control.should_log = due
+        return found
+
+    def measure(self, model: Any, tokenizer: Any) -> dict[str, float]:
+        """Every ability of a model, by name, as `gating probe` gives it.
+
+        Args:
+            model: a causal language model; left in the mode it was in.
+            tokenizer: its tokenizer.
+        """
+        from llm_finetune.probe.abilities import ability_rows, prompt_values
+        from llm_finetune.probe.bench import ask, prompter_of
+
+        with _own_precision(model):
+            answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=self.judge == "said")
+        rows = ability_rows(prompt_values(answers), self.judge)
+        return {row["measure"]: row["value"] for row in rows if row["group"] == "all"}
+
+    def _tokenizer(self, held: Mapping[str, Any]) -> Any:
+        found = self.tokenizer or held.get("processing_class")
+        return getattr(found, "tokenizer", found)
+
+    def _save(self, step: int, held: Mapping[str, Any]) -> None:
+        """Keeps a model under its step, whole or not at all; then the one before goes."""
+        from llm_finetune.adapters import written
+
+        keep = Path(str(self.keep))
+        keep.mkdir(parents=True, exist_ok=True)
+        place, before = keep / f"step-{step}", self.best
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=keep, ignore_cleanup_errors=True) as draft:
+            new = Path(draft) / "new"
+            written(held["model"], new)
+            self._tokenizer(held).save_pretrained(new)
+            if place.exists():
+                place.rename(Path(draft) / "old")
+            new.rename(place)
+            self.best = place
+            if before is not None and before != place and before.exists():
+                before.rename(Path(draft) / "before")
+
+
+@contextmanager
+def _own_precision(model: Any) -> Iterator[None]:
+    """Without the mixed precision that accelerate puts around a model's `forward`."""
+    mixed = vars(model).get("forward")
+    if mixed is None or not hasattr(model, "_original_forward"):
+        yield
+        return
+    model.forward = model._original_forward
+    try:
+        yield
+    finally:
+        model.forward = mixed
+
+
+def _stage(args: Any) -> int:
+    """DeepSpeed's stage; 0 without it."""
+    plugin = getattr(args, "deepspeed_plugin", None)
+    return int(getattr(plugin, "zero_stage", 0) or 0)

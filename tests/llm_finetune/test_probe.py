@@ -1,0 +1,250 @@
+"""The study `probe` on small models with random weights, and its intervals on outcomes that are made by hand."""
+
+import html
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from gating.cli import main
+from gating.page.said import in_lines
+from gating.results.parquet import read_table
+from gating.results.query import select
+from gating.results.table import key_names
+from gating.runs.catalogue import find_study
+from gating.runs.engine import run
+from gating.runs.executor import Resources
+from gating.runs.options import RunOptions
+from llm_finetune.adapters import adapted, load_tuned, written
+from llm_finetune.collection import load_collection
+from llm_finetune.config import FinetuneConfig
+from llm_finetune.measure import answer_records
+from llm_finetune.models import load_model
+from llm_finetune.probe.abilities import ABILITIES, prompt_values
+from llm_finetune.probe.bench import ask, prompter_of
+from llm_finetune.probe.config import CHANGES, ProbeConfig, names_of
+from llm_finetune.probe.page import EXAMPLES, HEADINGS
+from llm_finetune.probe.samples import answers_of, sample_table
+from llm_finetune.probe.study import Probe
+from llm_finetune.probe.verdict import probe_verdict
+from tests.golden.settings import save_model
+from theory.settings import SpecError, build
+
+PROBE = Probe()
+SMALL = {"prompts_per_fact": 1, "facts_per_group": 3}
+
+
+def quiet(**how) -> Resources:
+    return Resources(say=how.pop("say", lambda line: None), **how)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A model, two others with its weights disturbed, and an adapter on it."""
+    root = tmp_path_factory.mktemp("models")
+    save_model(root / "base")
+    for seed in (1, 2):
+        model = AutoModelForCausalLM.from_pretrained(root / "base")
+        tuned(model, seed).save_pretrained(root / f"tuned-{seed}")
+        AutoTokenizer.from_pretrained(root / "base").save_pretrained(root / f"tuned-{seed}")
+    written(tuned(adapted(AutoModelForCausalLM.from_pretrained(root / "base"), 2, 4.0, 0), 3), root / "adapter")
+    return root
+
+
+def tuned(model, seed):
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture(scope="module")
+def finished(models, tmp_path_factory):
+    """A finished run of the command on two collections, and what the command said."""
+    out = tmp_path_factory.mktemp("probe") / "run"
+    names = [str(models / name) for name in ("base", "tuned-1", "adapter")]
+    config = ProbeConfig(base=names[0], tuned=names[1:], collections=["people", "frequency"], judge="score", **SMALL)
+    return config, out, run(PROBE, config, out, quiet())
+
+
+def test_a_table_a_page_and_every_sample(finished):
+    config, out, table = finished
+    assert not table.duplicated(key_names(table)).any()
+    answers = table[table["answer"]]
+    assert set(answers["measure"]) == {*ABILITIES, *(f"{name}_change" for name in ABILITIES), *CHANGES}
+    assert set(answers["model"]) == {"base", "tuned-1", "adapter"}
+    assert {"all", "high", "low"} == set(select(table, {"collection": "frequency"})["group"])
+    verdict = probe_verdict(config, table)
+    assert verdict[0].startswith('On people: "tuned-1" ')
+    assert '"adapter" ' in verdict[0]
+    assert in_lines(verdict) in PROBE.text(config, table)
+    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert [sentence for sentence in verdict if sentence not in page] == []
+    lines = [json.loads(line) for line in (out / EXAMPLES).read_text(encoding="utf-8").splitlines()]
+    shown = {line["change"] for line in lines}
+    assert len(shown) > 1
+    assert all(f'<th scope="row">{change}</th>' in page for change in shown)
+    samples = pd.read_parquet(out / "parts" / "samples" / "samples.parquet")
+    keys = ["model", "collection", "candidates", "prompt_number"]
+    assert not samples.duplicated([*keys, "candidate"]).any()
+    assert samples.groupby(keys)["chosen"].sum().eq(1).all()
+    assert samples["said"].notna().all()
+    by_model = samples.drop_duplicates(keys).groupby("model").size()
+    assert by_model.nunique() == 1
+    base = select(samples, {"model": "base", "collection": "people"})
+    asked = {"condition": "no_context", "chosen": True}
+    right = (select(base, asked)["candidate"] == select(base, asked)["target"]).mean()
+    found = select(answers, {"model": "base", "collection": "people", "measure": "recall", "group": "all"})
+    assert found["value"].item() == pytest.approx(right)
+
+
+def test_a_finished_run_is_read_and_a_changed_model_is_refused(finished, models, tmp_path, capsys):
+    config, out, table = finished
+    said: list[str] = []
+    pd.testing.assert_frame_equal(run(PROBE, config, out, quiet(say=said.append)), table)
+    assert "is finished; its table is used as it is" in said[0]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "gating", "report", str(out)], check=True, stdout=subprocess.DEVNULL)
+    assert (out / "report.html").read_text(encoding="utf-8") == page
+    assert read_table(out / "results.parquet")["model"].nunique() == 3
+    copy = tmp_path / "copy"
+    shutil.copytree(models / "tuned-1", copy)
+    other = build(ProbeConfig, {"base": config.base, "tuned": str(copy), **SMALL})
+    run(PROBE, other, tmp_path / "run", quiet())
+    shutil.copy(models / "tuned-2" / "model.safetensors", copy / "model.safetensors")
+    capsys.readouterr()
+    assert main(["probe", config.base, str(copy), "--prompts_per_fact=1", "--facts_per_group=3",
+                 "--out", str(tmp_path / "run")]) == 2  # fmt: skip
+    assert "`tuned` copy (model.safetensors)" in capsys.readouterr().err
+
+
+def test_its_numbers_are_those_of_the_study_that_trained_the_model(models, tmp_path):
+    """At the end of training and before it: every measure in every condition."""
+    finetune = find_study("finetune")
+    training = {"steps": 3, "batch_size": 4, "learning_rate": 0.02, "precision": "float32"}
+    given = {"model": str(models / "base"), "mixtures": "memory=1", "seed": 4, "evaluation_seed": 7, **SMALL}
+    of = build(FinetuneConfig, {**given, "training": training})
+    trained = run(finetune, of, tmp_path / "tuned", quiet(keep=True))
+    kept = tmp_path / "tuned" / "parts" / "tune" / "memory=1-given-seed-4" / "model"
+    config = ProbeConfig(base=given["model"], tuned=str(kept), pairing_seed=4, evaluation_seed=7, **SMALL)
+    table = run(PROBE, config, None, quiet())
+    for model, step in zip(config.models, (0, 3), strict=True):
+        measured = select(trained, {"system": "llm", "step": step, "kind": "measured", "answer": False})
+        where = ["context", "group", "measure"]
+        wanted = measured.set_index(where)["value"].drop("effective_gate_residual", level="measure").sort_index()
+        found = table[~table["answer"] & (table["model"] == model)].set_index(where)["value"].sort_index()
+        pd.testing.assert_series_equal(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_answers_are_read_back_from_their_rows(models):
+    model, tokenizer = load_model(str(models / "base"))
+    config = ProbeConfig(base="base", tuned="tuned", **SMALL)
+    answers = ask(model, prompter_of(tokenizer, "plain"), config.suites["people"])
+    for found, wanted in zip(answers_of(sample_table(answers, "base", "people")), answers, strict=True):
+        assert (found.records, found.candidates, found.said) == (wanted.records, wanted.candidates, wanted.said)
+        assert (found.scores.log_prob == wanted.scores.log_prob).all()
+        assert (found.scores.n_tokens == wanted.scores.n_tokens).all()
+    assert all(len(part.said) == len(part.records) for part in answers)
+    people = load_collection("people")
+    records = [record for part in answers for record in part.records]
+    prompter = prompter_of(tokenizer, "plain")
+    assert not any(part.said for part in answer_records(model, prompter, records, people, freely=False))
+
+
+def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
+    held = load_tuned(str(models / "adapter"), str(models / "base"))
+    merged = load_tuned(str(models / "adapter"), str(models / "base")).model.merge_and_unload()
+    suite = ProbeConfig(base="base", tuned="tuned", **SMALL).suites["people"]
+    prompter = prompter_of(held.tokenizer, "plain")
+    one, other = (ask(model, prompter, suite, freely=False) for model in (held.model, merged))
+    for found, wanted in zip(one, other, strict=True):
+        np.testing.assert_allclose(found.scores.log_prob, wanted.scores.log_prob, atol=1e-4)
+    folder = tmp_path / "adapter"
+    shutil.copytree(models / "adapter", folder)
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(settings | {"megatron_config": {"a": 1}}))
+    with pytest.raises(SpecError, match="must be an adapter of settings without `megatron_config`"):
+        load_tuned(str(folder), str(models / "base"))
+    (folder / "adapter_config.json").write_text("{")
+    with pytest.raises(SpecError, match="must be an adapter that can be read"):
+        load_tuned(str(folder), str(models / "base"))
+    (folder / "adapter_config.json").write_text(json.dumps(settings | {"r": 3}))
+    with pytest.raises(SpecError, match="must be an adapter that fits its base"):
+        load_tuned(str(folder), str(models / "base"))
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    with pytest.raises(SpecError, match="must have its weights in safetensors"):
+        load_tuned(str(folder), str(models / "base"))
+    shutil.copy(models / "base" / "config.json", folder)
+    with pytest.raises(SpecError, match="must have weights of its own"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"tuned": []}, "`tuned` must be one or more different texts; got []"),
+        ({"tuned": ["a/x", "a/x/"]}, "`tuned` must be different models, none of them called 'base'; got ['x', 'x']"),
+        ({"tuned": ["other/base"]}, "none of them called 'base'; got ['base']"),
+        ({"collections": "peeple"}, "`collections` must be one of ('people', 'frequency', 'frequency-steep') or an"),
+        ({"prompts_per_fact": 0}, "`prompts_per_fact` must be an integer in 1 .. 2^32 - 1; got 0"),
+        ({"base": None}, "`base` must be"),
+    ],
+)
+def test_bad_settings_are_named(given, sentence):
+    with pytest.raises(SpecError) as caught:
+        build(ProbeConfig, {"base": "b", "tuned": ["t"], **given})
+    assert sentence in str(caught.value)
+
+
+def test_models_that_cannot_be_had_are_named_by_their_setting(models, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for given, setting in (({"base": str(empty)}, "base"), ({"tuned": [str(empty)]}, "tuned")):
+        config = build(ProbeConfig, {"base": str(models / "base"), "tuned": [str(models / "tuned-1")], **given})
+        with pytest.raises(SpecError, match=f"`{setting}` must be the folder of a model"):
+            run(PROBE, config, tmp_path / "run", quiet())
+    small = tmp_path / "small"
+    shutil.copytree(models / "tuned-1", small)
+    (small / "model.safetensors").write_bytes(b"no weights")
+    config = ProbeConfig(base=str(models / "base"), tuned=str(small), **SMALL)
+    with pytest.raises(SpecError, match="`tuned` must be a model that can be read"):
+        run(PROBE, config, tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_tells_time_and_writes_nothing(models, tmp_path, capsys):
+    arguments = ["probe", str(models / "base"), str(models / "adapter"), "--out", str(tmp_path / "run"), "--dry-run"]
+    assert main([*arguments, "--workers", "1"]) == 0
+    assert "`probe`, 3 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_any_number_of_models_stands_without_flags():
+    config, options = PROBE.from_flags(["b", "x/1e3", "x/no", "--chat", "plain", "--json"], RunOptions)
+    assert (config.base, config.tuned, config.chat, options.json) == ("b", ("x/1e3", "x/no"), "plain", True)
+    assert PROBE.from_flags(["--base", "b", "--tuned", "t"], RunOptions)[0] == ProbeConfig(base="b", tuned="t")
+    assert list(config.models) == ["base", "1e3", "no"]
+    with pytest.raises(SpecError, match="`tuned` must be given, one or more different texts; got nothing"):
+        PROBE.from_flags(["b"], RunOptions)
+    assert "usage: gating probe [BASE] [TUNED ...] [--name value ...]" in PROBE.help(RunOptions)
+    assert names_of(["hub/a", "pypi:b", "c.gguf"]) == ["hub/a", "pypi:b", "c.gguf"]
+
+
+def test_the_gate_of_prompts_is_the_gate_of_their_mean(models):
+    model, tokenizer = load_model(str(models / "tuned-1"))
+    suite = ProbeConfig(base="base", tuned="tuned", **SMALL).suites["people"]
+    answers = ask(model, prompter_of(tokenizer, "plain"), suite, freely=False)
+    values = select(prompt_values(answers), {"condition": "contradicting"})
+    places = [k for k, record in enumerate(answers[0].records) if record.condition == "contradicting"]
+    gate = answers[0].at(places).gate()
+    assert values["effective_gate"].mean() == pytest.approx(gate["effective_gate"], abs=1e-6)
+    assert values["effective_gate_remainder"].mean() == pytest.approx(gate["effective_gate_remainder"], abs=1e-9)
+    assert set(HEADINGS) == set(ABILITIES)
