@@ -24,9 +24,10 @@ from theory.validation import Floats
 
 __all__ = ["Fit", "LogitLaws", "fitted_logits", "log_losses", "right_answers"]
 
-PRECISION = 1e-5  # of the fixed point, relative to the largest number of each matrix
+PRECISION = 1e-5  # of the fixed point, relative to the largest number of each matrix where that is below 1
 MOST_STEPS, MEMORY, MIXING = 150, 10, 0.7  # of Anderson's acceleration
 NEWTON_STEPS, NEWTON_PRECISION = 100, 1e-7
+FURTHEST = 30.0  # times the change of a step to which it is lengthened
 FORGET = 3.0  # times the last change from which on earlier steps are forgotten, and the next one is half as long
 
 
@@ -84,7 +85,7 @@ def fitted_logits(fit: Fit, n_points: int, seed: int = 0) -> LogitLaws:
     last, mixing = np.inf, MIXING
     for _ in range(MOST_STEPS):
         new = step(_shaped(place, k))
-        scales = [1 / max(abs(part).max(), 1e-12) for part in new]
+        scales = [1 / np.clip(abs(part).max(), 1e-12, 1.0) for part in new]
         move, weight = _flat(new) - place, np.repeat(scales, [k * k, k * k, k * k, k])
         change = float(abs(move * weight).max())
         if change < PRECISION:
@@ -93,11 +94,13 @@ def fitted_logits(fit: Fit, n_points: int, seed: int = 0) -> LogitLaws:
             places, moves, mixing = [], [], max(mixing / 2, 0.05)
         last = change
         places, moves = [*places[-MEMORY:], place], [*moves[-MEMORY:], move]
-        place = place + mixing * move
+        ahead = mixing * move
         if len(places) > 1:
             steps, changes = np.diff(places, axis=0).T, np.diff(moves, axis=0).T
             shares = np.linalg.lstsq(changes * weight[:, None], move * weight, rcond=1e-8)[0]
-            place = place - (steps + mixing * changes) @ shares
+            further = ahead - (steps + mixing * changes) @ shares
+            ahead = further if abs(further * weight).max() < FURTHEST * change else ahead
+        place = place + ahead
     raise RuntimeError(f"no fixed point of softmax regression in {MOST_STEPS} steps; the last changed {last:.1g}")
 
 

@@ -46,8 +46,9 @@ def softmax_regression_risk(n_inputs: ArrayLike, spec: ClassMixture, ridge: floa
     centres, uniform on the sphere in d dimensions, and of numbers of inputs, and risks are means over them: a
     Monte Carlo estimate, seed fixed. A class without inputs in a draw is never answered: error 1, infinite log loss.
 
-    Takes half a second for each N with two frequencies, and as much for each draw. Errors of the quasi-random points
-    are below 2% of a risk.
+    Takes about half a second for each N with two frequencies, and as much for each draw; with a small ridge and classes
+    that overlap ten seconds and more. Errors of the quasi-random points are below 2% of a risk where this was tried,
+    and larger for risks below 0.002.
 
     Args:
         n_inputs: N, labelled inputs in all, whole numbers >= 1, of any shape.
@@ -58,7 +59,8 @@ def softmax_regression_risk(n_inputs: ArrayLike, spec: ClassMixture, ridge: floa
 
     Raises:
         ValueError: an argument outside its set.
-        RuntimeError: no solution found.
+        RuntimeError: no solution found in 150 steps, as can be where classes overlap and the ridge is small (at d = 64,
+            noise 1, N = 256 and a ridge of 1e-4).
 
     Example:
         >>> risk = softmax_regression_risk([250, 1000], ClassMixture(input_noise=0.2, dim=64), ridge=1e-3)
