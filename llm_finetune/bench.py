@@ -31,6 +31,10 @@ _as_it_came: dict[tuple[str, str], LanguageModel] = {}
 """By source and device: a model that was loaded and is not changed yet, so that the next who needs it need not load."""
 
 
+_told: set[str] = set()
+"""What was told of the models of a run."""
+
+
 class Bench:
     """A model as it came, the prompts of a study, and how models are measured on them.
 
@@ -51,7 +55,14 @@ class Bench:
         has_template = bool(tokenizer.chat_template)
         chat = has_template if config.chat == "auto" else config.chat == "template"
         self.prompter = Prompter(tokenizer, chat=chat, system=config.system_prompt == "keep")
-        self.say = resources.say
+        self._say = resources.say
+
+    def say(self, line: str) -> None:
+        """Tells a line, but not again what was told of another model of the run with other numbers behind the colon."""
+        what = line.partition(": ")[0]
+        if what not in _told:
+            _told.add(what)
+            self._say(line)
 
     def put_back(self) -> None:
         """The model is still as it came: the next who needs it need not load it."""
@@ -99,6 +110,7 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
         SpecError: it cannot be read, an answer tokenizes to nothing, or a prompt is longer than the model's context.
     """
     _as_it_came.clear()
+    _told.clear()
     bench, facts = Bench(config, resources), config.facts
     model, tokenizer = bench.loaded
     prompts = [record.prompt for record in bench.records(config.seed)]
@@ -112,7 +124,7 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
         longest = prompts[lengths.index(max(lengths))]
         (tokens,) = split(tokenizer, [longest], [answers], bench.prompter.closing)
         with evaluating(model):
-            way_of(model, [tokens.prompt], tokens.answers, resources.say)
+            way_of(model, [tokens.prompt], tokens.answers, bench.say)
     bench.put_back()
 
 
@@ -139,7 +151,7 @@ def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resour
         closing=bench.prompter.closing,
         evaluate=lambda step, model: bench.keep_measured(place, step, model, run.seed) if step else None,
         keep=resources.keep,
-        say=resources.say,
+        say=bench.say,
     )
 
 
@@ -153,7 +165,7 @@ def seconds(config: FinetuneConfig, resources: Resources) -> float:
         answer_loss(model, tokenizer, examples, closing=bench.prompter.closing).backward()
         step, records = time.perf_counter() - start, bench.records(config.seed)
         few = records[:: -max(1, len(records) // TIMED_RECORDS)]  # the last one asks for another relation
-        answer_records(model, bench.prompter, few, config.facts, freely=True, say=resources.say)
+        answer_records(model, bench.prompter, few, config.facts, freely=True, say=bench.say)
     measured = (time.perf_counter() - start - step) / len(few) * len(records)
     evaluations = (len(config.training.evaluations) - 1) * len(config.runs) + config.n_seeds
     return 1.3 * step * config.training.steps * len(config.runs) + measured * evaluations  # 0.3 is the optimizer's
