@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from llm_finetune.conditions import Record
@@ -45,7 +46,7 @@ def _rows(part: Answers, number: int) -> pd.DataFrame:
     return rows.assign(
         candidate=[*part.candidates] * n_prompts,
         log_prob=part.scores.log_prob.ravel(),
-        n_tokens=[*part.scores.n_tokens] * n_prompts,
+        n_tokens=np.broadcast_to(part.scores.n_tokens, part.scores.log_prob.shape).ravel(),
         chosen=rows["best"] == place,
     ).drop(columns="best")
 
@@ -63,7 +64,7 @@ def answers_of(table: pd.DataFrame) -> list[Answers]:
         firsts = part.iloc[::n_candidates]
         texts = firsts[list(Record._fields)].astype(object).where(firsts[list(Record._fields)].notna(), None)
         log_prob = part["log_prob"].to_numpy().reshape(n_prompts, n_candidates)
-        scores = CandidateScores(log_prob, part["n_tokens"].to_numpy()[:n_candidates])
+        scores = CandidateScores(log_prob, part["n_tokens"].to_numpy().reshape(n_prompts, n_candidates))
         said = {row: text for row, text in enumerate(firsts["said"]) if isinstance(text, str)}
         records = [Record(*values) for values in texts.itertuples(index=False, name=None)]
         found.append(Answers(records, part["candidate"].tolist()[:n_candidates], scores, said))
