@@ -5,6 +5,7 @@ three Transformers at each of six N around the predicted N*. Both go on where th
 
     python benchmarks/blind_predictions.py draw docs/results/blind-predictions.json
     python benchmarks/blind_predictions.py measure docs/results/blind-predictions.json docs/results/blind-measured.json
+    python benchmarks/blind_predictions.py report docs/results/blind-predictions.json docs/results/blind-measured.json
 """
 
 import json
@@ -20,6 +21,7 @@ import torch
 
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
+from gating.results.intervals import geometric_mean_interval
 from gating.results.query import last_step, select
 from gating.results.table import make_table
 from gating.runs.files import write_text
@@ -116,5 +118,28 @@ def _rows(config: PredictConfig) -> Any:
         yield from trained_rows(some, [(config.training.steps, model)], place, groups=["low"], **same)
 
 
+def report(predictions: Path, file: Path) -> None:
+    """Prints each setting's N*, predicted and measured, and by which factors all predictions are off."""
+    ratios: dict[str, list[float]] = {}
+    for given, found in zip(json.loads(predictions.read_text()), json.loads(file.read_text()), strict=True):
+        told, seen = given["predicted"][MEASURES[0]], found["measured"][MEASURES[0]]
+        held = "" if told["low"] is None else f", held: {told['low'] <= seen['value'] <= told['high']}"
+        print(f"predicted {_sized(told)}, measured {_sized(seen)}, ratio {seen['value'] / told['value']:.2f}{held}")
+        for name, value in {"stylized": told["value"], **given["theory"]}.items():
+            ratios.setdefault(name, []).append(seen["value"] / value)
+    for name, values in ratios.items():
+        mean, off = geometric_mean_interval(values), np.exp(np.sqrt(np.mean(np.log(values) ** 2)))
+        print(f"{name}: {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}], off by {off:.2f} (root mean square)")
+
+
+def _sized(row: dict[str, Any]) -> str:
+    if row["low"] is None:
+        return f"{row['value']:,.0f} ({row['reached']:.0f} of {row['seeds']:.0f} seeds)"
+    return f"{row['value']:,.0f} [{row['low']:,.0f}, {row['high']:,.0f}]"
+
+
 if __name__ == "__main__":
-    draw(Path(sys.argv[2])) if sys.argv[1] == "draw" else measure(*map(Path, sys.argv[2:]))
+    if sys.argv[1] == "draw":
+        draw(Path(sys.argv[2]))
+    else:
+        {"measure": measure, "report": report}[sys.argv[1]](*map(Path, sys.argv[2:]))
