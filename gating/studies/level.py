@@ -6,9 +6,9 @@ from theory.crossovers import error_crossover
 from theory.distribution import ClassMixture
 from theory.noisy_inputs import noisy_input_crossover
 
-__all__ = ["level_crossovers"]
+__all__ = ["FROM_INPUTS", "level_crossovers"]
 
-LEARNERS = ("bayes", "nearest_mean")
+FROM_INPUTS = ("bayes", "nearest_mean")
 """Learners from noisy inputs that stand in tables: the best one, and the simplest."""
 
 MOST_FREQUENCIES = 16
@@ -26,6 +26,6 @@ def level_crossovers(spec: ClassMixture, group: str, level: float) -> dict[str, 
         {'tabular': 30.0, 'bayes': 39.0, 'nearest_mean': 97.0}
     """
     noisy = spec.input_noise > 0 and spec.dim >= 2 and not spec.label_noise
-    learners = LEARNERS if noisy and len(np.unique(spec.frequencies)) <= MOST_FREQUENCIES else ()
+    learners = FROM_INPUTS if noisy and len(np.unique(spec.frequencies)) <= MOST_FREQUENCIES else ()
     found = {learner: noisy_input_crossover(spec, group, level, learner) for learner in learners}
     return {"tabular": error_crossover(spec, group, level)} | found

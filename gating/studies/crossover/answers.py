@@ -11,9 +11,10 @@ from gating.results.bootstrap import cluster_bootstrap
 from gating.results.intervals import geometric_mean_interval, mean_interval
 from gating.results.query import last_step, select
 from gating.studies.crossover.measure import LEVEL
+from gating.studies.level import FROM_INPUTS
 from theory.validation import Floats
 
-__all__ = ["FROM_INPUTS", "ONSETS", "Onset", "answer_rows", "by_onset", "frequencies"]
+__all__ = ["ONSETS", "Onset", "answer_rows", "by_onset", "frequencies"]
 
 Curve = tuple[Floats, Floats]
 """Sizes N, shape (M,), and what each seed exceeds the level by, (S, M)."""
@@ -50,9 +51,6 @@ ONSETS = (
 
 CLASS_TOLD = ("theory", "tabular")
 """Systems of predicted N* that measured ones are divided by: they know the class of each query."""
-
-FROM_INPUTS = ("bayes", "nearest_mean")
-"""Systems of predicted N* of learners from noisy inputs."""
 
 PARTS = {
     "predicted": ("crossover", "exact"), "measured": ("crossover", "measured"),

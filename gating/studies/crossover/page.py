@@ -11,9 +11,10 @@ from gating.page.names import GREY, System, system_of
 from gating.page.said import in_lines, interval, sized
 from gating.page.text_table import Block, TextTable, number
 from gating.page.words import page_words
-from gating.studies.crossover.answers import FROM_INPUTS, Onset, by_onset, frequencies
+from gating.studies.crossover.answers import Onset, by_onset, frequencies
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.verdict import crossover_verdict
+from gating.studies.level import FROM_INPUTS
 from gating.studies.vocabulary import CONDITIONS, ERROR, GATE, RESIDUAL
 
 __all__ = ["crossover_figure", "crossover_page", "crossover_text"]

@@ -8,8 +8,9 @@ import pandas as pd
 from gating.page.said import few_seeds, interval, listed, sized
 from gating.page.text_table import number, whole
 from gating.results.query import select
-from gating.studies.crossover.answers import FROM_INPUTS, by_onset, frequencies
+from gating.studies.crossover.answers import by_onset, frequencies
 from gating.studies.crossover.config import CrossoverConfig
+from gating.studies.level import FROM_INPUTS
 
 __all__ = ["crossover_verdict"]
 
