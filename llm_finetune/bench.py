@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import pandas as pd
 import torch
 
 from gating.results.table import make_table
@@ -11,7 +12,7 @@ from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.studies.vocabulary import refusals
 from llm_finetune.conditions import Record, draw_records
-from llm_finetune.config import FinetuneConfig, Run, step_name
+from llm_finetune.config import FinetuneConfig, Run, samples_name, step_name
 from llm_finetune.finetune import LOSSES, MODEL, finetune
 from llm_finetune.loss import answer_loss
 from llm_finetune.measure import answer_records, answer_rows
@@ -19,10 +20,11 @@ from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
+from llm_finetune.samples import SAMPLES, sample_table
 from llm_finetune.tokens import encode, require_room, split
 from llm_finetune.ways import evaluating, way_of
 
-__all__ = ["Bench", "check", "keep_base", "keep_tuned", "seconds"]
+__all__ = ["Bench", "check", "keep_base", "keep_together", "keep_tuned", "seconds"]
 
 CHECKED_PROMPTS = 1000  # training prompts whose length is looked at before a run; all of them come from few templates
 TIMED_RECORDS = 8
@@ -81,6 +83,7 @@ class Bench:
             prompts_per_fact=config.prompts_per_fact,
             facts_per_group=config.facts_per_group,
             seed=combined_seed(config.evaluation_seed, seed, 2),
+            conditions=config.conditions,
         )
 
     def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> None:
@@ -94,6 +97,7 @@ class Bench:
         answers = answer_records(
             model, self.prompter, self.records(seed), self.config.facts, freely=freely, say=self.say
         )
+        place.save_table(samples_name(step), sample_table(answers, step=step, seed=seed))
         samples = [
             {**part.records[k]._asdict(), "said": said, "chosen": part.candidates[part.scores.log_prob[k].argmax()]}
             for part in answers
@@ -153,6 +157,16 @@ def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resour
         keep=resources.keep,
         say=bench.say,
     )
+
+
+def keep_together(config: FinetuneConfig, place: Place, resources: Resources) -> None:
+    """Keeps all answers in one table: those before training once for each pairing seed."""
+    kept = {(run.part_at(step), step): run for run in config.runs for step in config.training.evaluations}
+    tables = [
+        place.of(part).table(samples_name(step)).assign(**(run.columns if step else {}))
+        for (part, step), run in kept.items()
+    ]
+    place.save_table(SAMPLES, pd.concat(tables, ignore_index=True))
 
 
 def seconds(config: FinetuneConfig, resources: Resources) -> float:

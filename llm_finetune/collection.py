@@ -15,9 +15,11 @@ new_answer             ``text``: an answer that training never shows
 unrelated_fact         ``subject``, ``answer``: facts of another relation, which training never shows
 unrelated_question     ``text`` with ``{subject}``: the question of that relation
 unrelated_context      ``text`` with ``{subject}`` and ``{answer}``: its context
+reversed_question      ``text`` with ``{answer}``: asks, from an answer, for the subject; only the test does
 =====================  =============================================================================================
 
-Every kind has at least one line, and ``fact`` and ``unrelated_fact`` at least two different answers.
+Every kind has at least one line but ``reversed_question``, which may be left out, and which facts with an answer in
+common do not have; ``fact`` and ``unrelated_fact`` have at least two different answers.
 """
 
 from __future__ import annotations
@@ -54,8 +56,10 @@ PLACEHOLDERS = {
     "new_answer": (),
     "unrelated_question": ("{subject}",),
     "unrelated_context": ("{subject}", "{answer}"),
+    "reversed_question": ("{answer}",),
 }
 KINDS = (*FACT_KINDS, *PLACEHOLDERS)
+OPTIONAL = ("reversed_questions",)
 
 
 class Fact(NamedTuple):
@@ -96,6 +100,7 @@ class Collection:
     unrelated_facts: tuple[Fact, ...]
     unrelated_questions: tuple[str, ...]
     unrelated_contexts: tuple[str, ...]
+    reversed_questions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if problems := list(_malformed(self)) or list(_problems(self)):
@@ -105,6 +110,11 @@ class Collection:
     def answers(self) -> tuple[str, ...]:
         """The different answers of the facts, in order."""
         return tuple(dict.fromkeys(fact.answer for fact in self.facts))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects of the facts, in order."""
+        return tuple(fact.subject for fact in self.facts)
 
     @property
     def unrelated_answers(self) -> tuple[str, ...]:
@@ -255,10 +265,13 @@ def _malformed(collection: Collection) -> Iterator[str]:
 
 def _problems(collection: Collection) -> Iterator[str]:
     for plural, lines in vars(collection).items():
-        if not lines:
+        if not lines and plural not in OPTIONAL:
             yield f"`{plural}` must hold at least one line; got none"
     for name in ("facts", "unrelated_facts"):
         yield from _fact_problems(name, getattr(collection, name))
+    if collection.reversed_questions and len(collection.answers) < len(collection.facts):
+        shared = Counter(fact.answer for fact in collection.facts).most_common(1)[0][0]
+        yield f"`reversed_questions` must be asked of facts with different answers; '{shared}' is that of two"
     trained = {"new_subjects": {fact.subject for fact in collection.facts}, "new_answers": set(collection.answers)}
     for plural, known in trained.items():
         for text in getattr(collection, plural):

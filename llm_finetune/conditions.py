@@ -1,7 +1,7 @@
 """Test conditions: what a prompt shows, what weights and context answer, which is right; and what is measured."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Container, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,15 @@ from gating.results.columns import declare_from
 from llm_finetune.collection import Collection, Fact
 from llm_finetune.prompts import Prompter
 
-__all__ = ["CONDITIONS", "Condition", "Record", "draw_records"]
+__all__ = ["CONDITIONS", "IN_CONTEXT", "Condition", "ConditionName", "Judge", "Record", "draw_records"]
+
+Judge = Literal["said", "score"]
+"""What an answer is right by: what the model says, or the largest log-probability."""
+
+ConditionName = Literal[
+    "no_context", "agreeing", "contradicting", "contradicting_new", "unseen", "unseen_new", "someone_else",
+    "paraphrased", "unrelated", "reversed", "reversed_in_context",
+]  # fmt: skip
 
 
 class Record(NamedTuple):
@@ -22,7 +30,8 @@ class Record(NamedTuple):
         prompt: rendered text, which ends where the answer begins.
         memorised: the trained answer of the subject; None for a subject that training never shows.
         stated: the answer that the context states; None without context.
-        target: the right answer: the context's where it is about the subject, else the memorised one.
+        target: the right answer: the context's where it is about the subject, else the memorised one. Of a question
+            asked backward answers are subjects.
     """
 
     condition: str
@@ -43,14 +52,16 @@ class Condition(NamedTuple):
             answer, a ``new`` answer, ``someone`` else's fact in place of one about the subject, or ``any`` answer of
             the unrelated relation.
         paraphrased: whether the question is worded as training never does.
+        backward: whether it asks, from the answer, for the subject.
     """
 
     subject: str
     stated: str
     paraphrased: bool
+    backward: bool = False
 
 
-CONDITIONS: dict[str, Condition] = {
+CONDITIONS: dict[ConditionName, Condition] = {
     "no_context": Condition("trained", "nothing", False),
     "agreeing": Condition("trained", "memorised", False),
     "contradicting": Condition("trained", "another", False),
@@ -60,6 +71,8 @@ CONDITIONS: dict[str, Condition] = {
     "someone_else": Condition("trained", "someone", False),
     "paraphrased": Condition("trained", "nothing", True),
     "unrelated": Condition("unrelated", "any", False),
+    "reversed": Condition("trained", "nothing", False, backward=True),
+    "reversed_in_context": Condition("new", "new", False, backward=True),
 }
 """Test conditions by name, in the order of tables."""
 
@@ -70,9 +83,15 @@ declare_from("llm_finetune")
 
 
 def draw_records(
-    collection: Collection, prompter: Prompter, *, prompts_per_fact: int, facts_per_group: int, seed: int
+    collection: Collection,
+    prompter: Prompter,
+    *,
+    prompts_per_fact: int,
+    facts_per_group: int,
+    seed: int,
+    conditions: Container[str] = tuple(CONDITIONS),
 ) -> list[Record]:
-    """Test prompts of every condition.
+    """Test prompts of every condition that the collection has questions for.
 
     Answers that a context states, and templates where there are several, are drawn anew for each prompt.
 
@@ -82,9 +101,12 @@ def draw_records(
         prompts_per_fact: prompts for each subject of a condition, >= 1; conditions without context have one.
         facts_per_group: most trained facts that are asked for in each group, the first ones, >= 1.
         seed: seed of every draw, an integer >= 0.
+        conditions: names of those that are asked, among `CONDITIONS`; the prompts of each do not depend on the others.
     """
     records: list[Record] = []
     for place, (name, condition) in enumerate(CONDITIONS.items()):
+        if name not in conditions or (condition.backward and not collection.reversed_questions):
+            continue
         rng = np.random.default_rng([seed, place])
         repeats = 1 if condition.stated == "nothing" else prompts_per_fact
         for fact in _asked(collection, condition.subject, facts_per_group):
@@ -102,7 +124,7 @@ def _asked(collection: Collection, subject: str, most: int) -> Sequence[Fact]:
 
 
 def _record(collection: Collection, prompter: Prompter, name: str, fact: Fact, rng: np.random.Generator) -> Record:
-    subject, what, paraphrased = CONDITIONS[name]
+    subject, what, paraphrased, backward = CONDITIONS[name]
 
     def one_of(texts: Sequence[Any]) -> Any:
         return texts[int(rng.integers(len(texts)))]
@@ -121,6 +143,10 @@ def _record(collection: Collection, prompter: Prompter, name: str, fact: Fact, r
         choices = {"memorised": [fact.answer], "another": others, "new": collection.new_answers, "any": others}
         stated = one_of(choices[what])
     sentences = [] if stated is None else [collection.state(one_of(contexts), about, stated)]
+    if backward:
+        question = collection.state(one_of(collection.reversed_questions), fact.subject, stated or fact.answer)
+        answers_are = (fact.subject if subject == "trained" else None, stated and fact.subject, fact.subject)
+        return Record(name, fact.subject, fact.group, prompter.render(question, sentences), *answers_are)
     prompt = prompter.render(collection.ask(one_of(questions), fact.subject), sentences)
     memorised = fact.answer if subject == "trained" else None
     target = memorised if memorised and (stated is None or about != fact.subject) else stated

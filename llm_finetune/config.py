@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from llm_finetune.collection import Collection, collection_text, load_collection
+from llm_finetune.conditions import CONDITIONS, ConditionName, Judge
 from llm_finetune.mixtures import Mixture
 from llm_finetune.settings import FinetuneSettings
 from theory.fields import PathText, Probability, Seed, Several, shown
 from theory.settings import SpecError, settings
 
-__all__ = ["FinetuneConfig", "Run", "step_name"]
+__all__ = ["FinetuneConfig", "Run", "samples_name", "step_name"]
 
 
 Exposure = Literal["given", "equal"]
@@ -59,6 +60,11 @@ def step_name(step: int) -> str:
     return f"step-{step}"
 
 
+def samples_name(step: int) -> str:
+    """What every prompt, candidate and answer after a step is kept as."""
+    return f"samples-{step}"
+
+
 @settings
 class FinetuneConfig:
     """Settings of the study `finetune`.
@@ -74,6 +80,10 @@ class FinetuneConfig:
         n_seeds: pairings of subjects with answers, each trained and tested on its own, >= 1; intervals are over them.
         seed: first pairing seed; the others follow it. Seed 0 leaves the pairing as the collection gives it.
         evaluation_seed: seed of the test prompts, combined with the pairing seed.
+        conditions: test conditions that are asked, one or more.
+        judge: what an answer is right by where abilities are told: ``said`` where the greedy answer names it, ``score``
+            where it has the largest log-probability of all candidates. Before and after training the model answers the
+            first prompt of each condition and subject freely.
         prompts_per_fact: test prompts for each subject in conditions with context, >= 1.
         facts_per_group: most trained facts tested in each group, the first ones, >= 1.
         margin: loss of in-context accuracy that the advice allows, in (0, 1).
@@ -92,6 +102,8 @@ class FinetuneConfig:
     n_seeds: Number = 1
     seed: Seed = 0
     evaluation_seed: Seed = 0
+    conditions: Several[ConditionName] = tuple(CONDITIONS)
+    judge: Judge = "said"
     prompts_per_fact: Number = 1
     facts_per_group: Number = 64
     margin: Probability = 0.05

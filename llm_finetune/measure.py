@@ -109,7 +109,8 @@ def answer_records(
     every: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Answers]:
-    """A model's answers to test prompts: trained and new answers compete, and the unrelated ones among themselves.
+    """A model's answers to test prompts: trained and new answers compete, unrelated ones among themselves, and subjects
+    where the question asks for one.
 
     Args:
         model: the model.
@@ -120,10 +121,16 @@ def answer_records(
         every: whether it does so to every prompt.
         say: receives a line about a model that is not scored the fastest way.
     """
-    related = [*collection.answers, *collection.new_answers]
+    lists = {
+        "forward": [*collection.answers, *collection.new_answers],
+        "unrelated": [*collection.unrelated_answers],
+        "backward": [*collection.subjects, *collection.new_subjects],
+    }
     found = []
-    for unrelated, candidates in ((False, related), (True, [*collection.unrelated_answers])):
-        asked = [r for r in records if (CONDITIONS[r.condition].subject == "unrelated") == unrelated]
+    for kind, candidates in lists.items():
+        asked = [record for record in records if _list_of(record) == kind]
+        if not asked:
+            continue
         prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
         closing = prompter.closing
         scores = score_candidates(model, prompter.tokenizer, prompts, texts, closing=closing, say=say)
@@ -132,6 +139,12 @@ def answer_records(
         said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing)
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found
+
+
+def _list_of(record: Record) -> str:
+    """Which list of candidates a prompt is answered from."""
+    condition = CONDITIONS[record.condition]
+    return "backward" if condition.backward else "unrelated" if condition.subject == "unrelated" else "forward"
 
 
 def answer_rows(answers: Answers) -> Iterator[Row]:

@@ -1,10 +1,12 @@
 r"""Mixtures of training prompts: which share of them rewards memory, and which share reading.
 
-Four kinds of prompts ask for the answer of a trained subject:
+Five kinds of prompts ask for the answer of a trained subject:
 
 - ``memory``: no context; the answer is the memorised one.
 - ``reading``: the context states an answer that is paired with the subject anew at every prompt, uniformly over all
   answers, and it is the answer. Weights say nothing about it.
+- ``random``: no context; the answer is drawn anew at every prompt, uniformly over all answers. There is nothing to
+  memorise and nothing to read: what it teaches is the form of an answer.
 - ``agreeing``: the context states the memorised answer.
 - ``irrelevant``: the context states the memorised answer of another subject; the answer is the memorised one.
 """
@@ -28,7 +30,9 @@ from theory.validation import require_instances, require_integer
 
 __all__ = ["KINDS", "Mixture", "PromptStream"]
 
-KINDS = ("memory", "reading", "agreeing", "irrelevant")
+KINDS = ("memory", "reading", "random", "agreeing", "irrelevant")
+DRAWN = ("reading", "random")  # kinds whose answer is drawn anew at every prompt
+BARE = ("memory", "random")  # kinds without context
 """Kinds of training prompts."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -41,8 +45,9 @@ class Mixture:
     """Shares of the kinds of prompts, and how many sentences a context has.
 
     Args:
-        memory: share in [0, 1] of prompts without context; the four shares sum to 1.
+        memory: share in [0, 1] of prompts without context; the five shares sum to 1.
         reading: share of prompts whose context has to be read.
+        random: share of prompts without context, whose answer is drawn anew.
         agreeing: share of prompts whose context states the memorised answer.
         irrelevant: share of prompts whose context is about another subject.
         sentences: sentences of a context, >= 1: beside the one that the kind asks for, memorised facts about other
@@ -58,11 +63,12 @@ class Mixture:
         Traceback (most recent call last):
         ...
         theory.settings.SpecError: `mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among \
-('memory', 'reading', 'agreeing', 'irrelevant', 'sentences'); got 'memory=0.5 reeding=0.5'
+('memory', 'reading', 'random', 'agreeing', 'irrelevant', 'sentences'); got 'memory=0.5 reeding=0.5'
     """
 
     memory: Share = 0.0
     reading: Share = 0.0
+    random: Share = 0.0
     agreeing: Share = 0.0
     irrelevant: Share = 0.0
     sentences: Count = 1
@@ -93,6 +99,11 @@ class Mixture:
     def shares(self) -> tuple[float, ...]:
         """Shares in the order of `KINDS`."""
         return tuple(getattr(self, kind) for kind in KINDS)
+
+    @property
+    def memorised(self) -> float:
+        """Share of prompts whose answer is the memorised one."""
+        return self.memory + self.agreeing + self.irrelevant
 
     @property
     def text(self) -> str:
@@ -176,13 +187,13 @@ class PromptStream:
         others = [fact for fact in collection.facts if fact.subject != subject]
         order = rng.permutation(len(others))[: self.mixture.sentences]
         stated = [others[k][:2] for k in order]
-        answer = str(rng.choice(collection.answers)) if kind == "reading" else memorised
+        answer = str(rng.choice(collection.answers)) if kind in DRAWN else memorised
         if kind in ("reading", "agreeing"):
             stated[-1] = (subject, answer)
         context = str(rng.choice(collection.contexts))
         sentences = [collection.state(context, *stated[k]) for k in rng.permutation(len(stated))]
         question = collection.ask(str(rng.choice(collection.questions)), subject)
-        prompt = self.prompter.render(question, () if kind == "memory" else sentences)
+        prompt = self.prompter.render(question, () if kind in BARE else sentences)
         return Example(prompt, self.prompter.answer(answer))
 
     def _draw_round(self, turn: int) -> NDArray[np.int64]:

@@ -21,14 +21,14 @@ from llm_finetune.config import FinetuneConfig
 from llm_finetune.figures import FACTS, gate_figure, gates_by_exposure, share_figure
 from llm_finetune.verdict import finetune_verdict
 
-__all__ = ["CONTEXTS", "SAMPLES", "finetune_page", "finetune_text", "outcome_cells", "outcome_table", "short"]
+__all__ = ["CONTEXTS", "EXAMPLES", "finetune_page", "finetune_text", "outcome_cells", "outcome_table", "short"]
 
 WORDS = page_words("llm_finetune")
 
 CONTEXTS = WORDS.looks
 """Test conditions of language models in the order of legends and tables."""
 
-SAMPLES = "samples.jsonl"
+EXAMPLES = "samples.jsonl"
 """File of free answers in the folder of a run: one line for each run, step and prompt."""
 
 OUTCOMES, MAIN = WORDS.tables["outcomes"], WORDS.tables["main"]
@@ -37,7 +37,7 @@ OUTCOMES, MAIN = WORDS.tables["outcomes"], WORDS.tables["main"]
 GROUP_LOOKS = {group: group_of(group)._replace(name=FACTS[group], shape=shape)
                for group, shape in (("high", "circle"), ("low", "diamond"))}  # fmt: skip
 MOST_BESIDE = 4  # ways of training, beyond which panels over steps do not stand beside each other
-SAMPLES_SHOWN = 3  # free answers of each condition and mixture on the page
+EXAMPLES_SHOWN = 3  # free answers of each condition and mixture on the page
 
 
 def labels_of(config: FinetuneConfig) -> dict[tuple[str, str], str]:
@@ -114,7 +114,7 @@ def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
     for (mixture, exposure), label in labels_of(config).items():
         here = select(samples, {"mixture": mixture, "exposure": exposure, "seed": config.seed})
         said = here.pivot_table("said", keys, "step", aggfunc="first", sort=False)
-        said = said.groupby("condition", sort=False).head(SAMPLES_SHOWN)
+        said = said.groupby("condition", sort=False).head(EXAMPLES_SHOWN)
         rows = [
             (_condition(condition), *facts, *map(short, texts))
             for (condition, *facts, _), texts in zip(said.index, said.to_numpy(), strict=True)
@@ -168,7 +168,7 @@ def _by_step(name: str, facets: tuple[Facet, ...]) -> Multiples:
 
 def finetune_page(question: str, config: FinetuneConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `finetune`."""
-    samples = pd.DataFrame(json.loads(line) for line in beside.get(SAMPLES, "").split("\n") if line).fillna("")
+    samples = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
     return Page(
         title=WORDS.title,
         question=question,

@@ -124,7 +124,7 @@ def generate(
     *,
     closing: str | None = None,
     max_new_tokens: int = 16,
-    batch_size: int = 16,
+    batch_size: int = 64,
 ) -> list[str]:
     """What the model answers when it may say anything: the likeliest token at each step, up to the end token.
 

@@ -19,12 +19,15 @@ from gating.runs.study import PAGE_BYTES, Estimate, Study
 from llm_finetune.advice import advice_rows
 from llm_finetune.config import FinetuneConfig, step_name
 from llm_finetune.matched import exposure_rows, gates_beside
-from llm_finetune.page import SAMPLES, finetune_page, finetune_text
+from llm_finetune.page import EXAMPLES, finetune_page, finetune_text
 from theory.settings import SpecError
 
 __all__ = ["Finetune", "finetune_study", "require_packages"]
 
 PACKAGES = ("transformers", "accelerate", "peft")
+SAMPLES = "samples"
+"""Part, and table in it, with every prompt, candidate, score and free answer of every model and step."""
+
 PROMPT_TOKENS = 100  # for estimates of memory
 
 
@@ -50,13 +53,17 @@ class Finetune(Study[FinetuneConfig]):
         bench.check(config, resources)
 
     def parts(self, config: FinetuneConfig) -> Iterator[Part]:
-        """The model before training, once for each pairing seed, then each fine-tuned one along the way."""
+        """The model before training, once for each pairing seed, then each fine-tuned one along the way; last, all answers
+        together, which stay in the folder."""
         from llm_finetune import bench
 
-        for run in {run.seed: run for run in config.runs}.values():
-            yield Part(run.part_at(0), partial(bench.keep_base, config, run.seed), wide=True)
+        bases = {run.part_at(0): run.seed for run in config.runs}
+        for part, seed in bases.items():
+            yield Part(part, partial(bench.keep_base, config, seed), wide=True)
         for run in config.runs:
             yield Part(run.part, partial(bench.keep_tuned, config, run), wide=True)
+        parts = (*bases, *(run.part for run in config.runs))
+        yield Part(SAMPLES, partial(bench.keep_together, config), after=parts, kept=True)
 
     def rows(self, config: FinetuneConfig, work: Place) -> pd.DataFrame:
         """Measurements of every run and step, how often training asked for a fact, and the gates beside."""
@@ -80,7 +87,7 @@ class Finetune(Study[FinetuneConfig]):
             for step in config.training.evaluations
             for sample in work.of(run.part_at(step)).records(step_name(step))
         ]
-        return {SAMPLES: "".join(json.dumps(line) + "\n" for line in lines)}
+        return {EXAMPLES: "".join(json.dumps(line) + "\n" for line in lines)}
 
     def memory(self, config: FinetuneConfig) -> float:
         """Weights, gradients and two moments of what is trained, a copy while it is saved; activations of a step."""

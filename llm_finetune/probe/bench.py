@@ -15,8 +15,8 @@ from llm_finetune.conditions import draw_records
 from llm_finetune.measure import Answers, answer_records
 from llm_finetune.models import LOCAL, LanguageModel, load_model, model_folder
 from llm_finetune.probe.config import BASE, Chat, ProbeConfig, Suite, named
-from llm_finetune.probe.samples import SAMPLES, sample_table
 from llm_finetune.prompts import Prompter
+from llm_finetune.samples import SAMPLES, sample_table
 from llm_finetune.tokens import encode, require_room, split
 
 __all__ = ["ask", "check", "keep_answers", "keep_together", "prompter_of", "seconds"]
@@ -85,7 +85,7 @@ def keep_answers(config: ProbeConfig, name: str, place: Place, resources: Resour
     tables = []
     for collection, suite in config.suites.items():
         resources.say(f"asking {name} about {collection}")
-        tables.append(sample_table(ask(model, prompter, suite), name, collection))
+        tables.append(sample_table(ask(model, prompter, suite), model=name, collection=collection))
     place.save_table(SAMPLES, pd.concat(tables, ignore_index=True))
 
 

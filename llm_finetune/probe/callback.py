@@ -150,7 +150,7 @@ class InContextProbe(TrainerCallback):
             model: a causal language model; left in the mode it was in.
             tokenizer: its tokenizer.
         """
-        from llm_finetune.probe.abilities import ability_rows, prompt_values
+        from llm_finetune.abilities import ability_rows, prompt_values
         from llm_finetune.probe.bench import ask, prompter_of
 
         with _own_precision(model):

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from gating.results.columns import declare_from
 from llm_finetune.collection import Collection, collection_text, load_collection
+from llm_finetune.conditions import Judge
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
-__all__ = ["BASE", "CHANGES", "Chat", "Judge", "ProbeConfig", "Suite", "named", "names_of"]
+__all__ = ["BASE", "CHANGES", "Chat", "ProbeConfig", "Suite", "named", "names_of"]
 
 declare_from("llm_finetune.probe")
 
@@ -25,7 +26,6 @@ CHANGES = ("kept", "overridden", "collapsed", "learned", "unread")
 """What became of the reading of a prompt whose context tells the answer."""
 
 Chat = Literal["auto", "template", "plain"]
-Judge = Literal["said", "score"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]
 
 

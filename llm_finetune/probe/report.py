@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from llm_finetune.probe.abilities import ability_rows, change_rows, changes, detail_rows, prompt_values
+from llm_finetune.abilities import ability_rows, change_rows, changes, detail_rows, prompt_values
 from llm_finetune.probe.config import BASE, ProbeConfig
-from llm_finetune.probe.samples import answers_of
+from llm_finetune.samples import answers_of
 
 __all__ = ["example_lines", "report_rows"]
 
@@ -20,7 +20,7 @@ def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
 
     Args:
         config: settings of the run.
-        samples: rows of `llm_finetune.probe.samples.sample_table` of all models and collections.
+        samples: rows of `llm_finetune.samples.sample_table` of all models and collections.
     """
     for collection in config.collections:
         base = _values(samples, BASE, collection)

@@ -21,18 +21,18 @@ from gating.runs.catalogue import find_study
 from gating.runs.engine import run
 from gating.runs.executor import Resources
 from gating.runs.options import RunOptions
+from llm_finetune.abilities import ABILITIES, prompt_values
 from llm_finetune.adapters import adapted, load_tuned, written
 from llm_finetune.collection import load_collection
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.measure import answer_records
 from llm_finetune.models import load_model
-from llm_finetune.probe.abilities import ABILITIES, prompt_values
 from llm_finetune.probe.bench import ask, prompter_of
 from llm_finetune.probe.config import CHANGES, ProbeConfig, names_of
 from llm_finetune.probe.page import EXAMPLES, HEADINGS
-from llm_finetune.probe.samples import answers_of, sample_table
 from llm_finetune.probe.study import Probe
 from llm_finetune.probe.verdict import probe_verdict
+from llm_finetune.samples import answers_of, sample_table
 from tests.golden.settings import save_model
 from theory.settings import SpecError, build
 
@@ -148,7 +148,9 @@ def test_answers_are_read_back_from_their_rows(models):
     model, tokenizer = load_model(str(models / "base"))
     config = ProbeConfig(base="base", tuned="tuned", **SMALL)
     answers = ask(model, prompter_of(tokenizer, "plain"), config.suites["people"])
-    for found, wanted in zip(answers_of(sample_table(answers, "base", "people")), answers, strict=True):
+    for found, wanted in zip(
+        answers_of(sample_table(answers, model="base", collection="people")), answers, strict=True
+    ):
         assert (found.records, found.candidates, found.said) == (wanted.records, wanted.candidates, wanted.said)
         assert (found.scores.log_prob == wanted.scores.log_prob).all()
         assert (found.scores.n_tokens == wanted.scores.n_tokens).all()

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from llm_finetune.abilities import ability_rows, change_rows
 from llm_finetune.conditions import IN_CONTEXT
-from llm_finetune.probe.abilities import ability_rows, change_rows
 from llm_finetune.probe.config import CHANGES
 
 

@@ -9,10 +9,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCa
 from gating.results.query import select
 from gating.runs.engine import run
 from gating.runs.executor import Resources
+from llm_finetune.abilities import ABILITIES
 from llm_finetune.adapters import adapted, load_tuned
 from llm_finetune.collection import load_collection
 from llm_finetune.models import load_model
-from llm_finetune.probe.abilities import ABILITIES
 from llm_finetune.probe.callback import InContextProbe
 from llm_finetune.probe.config import ProbeConfig
 from llm_finetune.probe.study import Probe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -15,22 +17,19 @@ SAMPLES = "samples"
 """Name of the part of a run, and of the table in it, that holds the rows of all models."""
 
 
-def sample_table(answers: list[Answers], model: str, collection: str) -> pd.DataFrame:
+def sample_table(answers: list[Answers], **columns: Any) -> pd.DataFrame:
     """One row for each prompt and candidate.
 
     Args:
         answers: a model's answers, by list of candidates.
-        model: name of the model.
-        collection: name of the prompt collection.
+        columns: columns with one value in all rows, such as the model's name.
 
     Returns:
-        A table with the columns ``model``, ``collection``, ``candidates`` (number of the list of candidates),
+        A table with these columns, and ``candidates`` (number of the list of candidates),
         ``prompt_number`` (in that list), those of `Record`, ``candidate``, ``log_prob`` (nats), ``n_tokens``,
         ``chosen`` (whether no candidate has a larger log-probability) and ``said``, the greedy answer.
     """
-    return pd.concat([_rows(part, k) for k, part in enumerate(answers)], ignore_index=True).assign(
-        model=model, collection=collection
-    )
+    return pd.concat([_rows(part, k) for k, part in enumerate(answers)], ignore_index=True).assign(**columns)
 
 
 def _rows(part: Answers, number: int) -> pd.DataFrame:
