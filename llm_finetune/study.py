@@ -53,7 +53,7 @@ class Finetune(Study[FinetuneConfig]):
         bench.check(config, resources)
 
     def parts(self, config: FinetuneConfig) -> Iterator[Part]:
-        """The model before training, once for each pairing seed, then each fine-tuned one along the way; last, all answers
+        """The model before training, for each pairing seed, then each fine-tuned one along the way; last, all answers
         together, which stay in the folder."""
         from llm_finetune import bench
 
