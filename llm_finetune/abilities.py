@@ -8,20 +8,21 @@ method of variance estimates recovery does (Zou and Donner 2008), which keeps a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gating.results.columns import measure as measure_of
 from gating.results.intervals import mean_interval
-from llm_finetune.conditions import CONDITIONS, IN_CONTEXT
+from llm_finetune.conditions import CHANGES, CONDITIONS, IN_CONTEXT
+from llm_finetune.crossed import Ends
 from llm_finetune.measure import Answers
-from llm_finetune.probe.config import CHANGES, Judge
+from llm_finetune.probe.config import Judge
 
-__all__ = ["ABILITIES", "Ability", "Ends", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
+__all__ = ["ABILITIES", "JUDGES", "Ability", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
 
 Row = dict[str, Any]
 
@@ -41,6 +42,8 @@ ABILITIES = {
     "reading_elsewhere": Ability(("unrelated",), "right"),
     "override": Ability(("contradicting", "contradicting_new"), "memorised"),
     "copying": Ability(("someone_else",), "stated"),
+    "reversal": Ability(("reversed",), "right"),
+    "reading_backward": Ability(("reversed_in_context",), "right"),
     "effective_gate": Ability(("contradicting", "contradicting_new"), "effective_gate"),
 }
 """Abilities by name, in the order of tables; every condition of one counts the same."""
@@ -54,16 +57,8 @@ JUDGES: dict[Judge, dict[str, str]] = {
 READ = (*IN_CONTEXT, "unrelated")
 
 
-class Ends(NamedTuple):
-    """A value with the ends of its interval, NaN where there is none."""
-
-    value: float
-    low: float
-    high: float
-
-
 def prompt_values(answers: Iterable[Answers]) -> pd.DataFrame:
-    """One row for each prompt: what was asked, and each measure of `Answers.measures` that it has.
+    """One row for each prompt: what was asked, and each measure of `Answers.measures`, NaN where it has none.
 
     The ``effective_gate`` of a prompt is the memorised answer's share of the probability of memorised and stated answer
     together, of which the gate of several prompts is the mean; the rest is its ``effective_gate_remainder``.
@@ -73,13 +68,22 @@ def prompt_values(answers: Iterable[Answers]) -> pd.DataFrame:
         for context in dict.fromkeys(record.condition for record in answer.records):
             found = answer.at([k for k, record in enumerate(answer.records) if record.condition == context])
             asked = pd.DataFrame(found.records).drop(columns="prompt")
-            held = {name: values for name, values in found.measures().items() if len(values) == len(asked)}
+            held = {name: _in_all(values, found.said, len(asked)) for name, values in found.measures().items()}
             if found.rivals:
                 memorised, stated = held["memorised_softmax"], held["stated_softmax"]
                 held["effective_gate"] = memorised / (memorised + stated)
                 held["effective_gate_remainder"] = np.maximum(1 - memorised - stated, 0.0)
             parts.append(asked.assign(**held))
     return pd.concat(parts, ignore_index=True)
+
+
+def _in_all(values: NDArray[np.float64], said: Mapping[int, str], n: int) -> NDArray[np.float64]:
+    """A measure of n prompts: NaN where it is of what the model says, and the model was not let."""
+    if len(values) == n:
+        return values
+    found = np.full(n, np.nan)
+    found[[*said]] = values
+    return found
 
 
 def ability_rows(values: pd.DataFrame, judge: Judge) -> Iterator[Row]:

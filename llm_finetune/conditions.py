@@ -1,6 +1,6 @@
 """Test conditions: what a prompt shows, what weights and context answer, which is right; and what is measured."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -9,7 +9,19 @@ from gating.results.columns import declare_from
 from llm_finetune.collection import Collection, Fact
 from llm_finetune.prompts import Prompter
 
-__all__ = ["CONDITIONS", "IN_CONTEXT", "Condition", "ConditionName", "Judge", "Record", "draw_records"]
+__all__ = [
+    "CHANGES",
+    "CONDITIONS",
+    "IN_CONTEXT",
+    "Condition",
+    "ConditionName",
+    "Judge",
+    "Record",
+    "draw_records",
+]
+
+CHANGES = ("kept", "overridden", "collapsed", "learned", "unread")
+"""What became of the reading of a prompt whose context tells the answer."""
 
 Judge = Literal["said", "score"]
 """What an answer is right by: what the model says, or the largest log-probability."""
@@ -61,7 +73,7 @@ class Condition(NamedTuple):
     backward: bool = False
 
 
-CONDITIONS: dict[ConditionName, Condition] = {
+CONDITIONS: Mapping[str, Condition] = {
     "no_context": Condition("trained", "nothing", False),
     "agreeing": Condition("trained", "memorised", False),
     "contradicting": Condition("trained", "another", False),

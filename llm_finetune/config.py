@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import field
 from functools import cached_property
 from itertools import product
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
 from llm_finetune.collection import Collection, collection_text, load_collection
-from llm_finetune.conditions import CONDITIONS, ConditionName, Judge
+from llm_finetune.conditions import ConditionName, Judge
 from llm_finetune.mixtures import Mixture
 from llm_finetune.settings import FinetuneSettings
 from theory.fields import PathText, Probability, Seed, Several, shown
@@ -102,7 +102,7 @@ class FinetuneConfig:
     n_seeds: Number = 1
     seed: Seed = 0
     evaluation_seed: Seed = 0
-    conditions: Several[ConditionName] = tuple(CONDITIONS)
+    conditions: Several[ConditionName] = get_args(ConditionName)
     judge: Judge = "said"
     prompts_per_fact: Number = 1
     facts_per_group: Number = 64

@@ -63,6 +63,8 @@ def generate_collection(
     most = weights.max()
     groups = ["all" if (weights == most).all() else "high" if weight == most else "low" for weight in weights]
     facts = tuple(Fact(subjects[k], answers[k % n_answers], float(weights[k]), groups[k]) for k in range(n))
+    if n_answers < n:
+        new["reversed_questions"] = ()  # an answer in common does not tell the subject
     return replace(given, facts=facts, **new)
 
 

@@ -66,13 +66,17 @@ class Finetune(Study[FinetuneConfig]):
         yield Part(SAMPLES, partial(bench.keep_together, config), after=parts, kept=True)
 
     def rows(self, config: FinetuneConfig, work: Place) -> pd.DataFrame:
-        """Measurements of every run and step, how often training asked for a fact, and the gates beside."""
+        """Measurements of every run and step, how often training asked for a fact, and the gates beside; as answers,
+        what became of abilities, since that is made from the prompts and not from other rows."""
+        from llm_finetune.effects import effect_rows
+
         tables = [gates_beside(config.gates)] if config.gates else []
         for run in config.runs:
             for step in config.training.evaluations:
                 columns = {"study": "finetune", "system": "llm", "seed": run.seed, "step": step, **run.columns}
                 tables.append(work.of(run.part_at(step)).table(step_name(step)).assign(**columns))
-        return make_table(pd.concat([*tables, make_table(exposure_rows(config))], ignore_index=True))
+        effects = make_table(effect_rows(config, work.of(SAMPLES).table(SAMPLES)))
+        return make_table(pd.concat([*tables, make_table(exposure_rows(config)), effects], ignore_index=True))
 
     def answers(self, config: FinetuneConfig, table: pd.DataFrame) -> pd.DataFrame:
         """In-context accuracy at each share, and the smallest share that keeps it."""

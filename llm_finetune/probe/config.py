@@ -15,15 +15,12 @@ from llm_finetune.conditions import Judge
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
-__all__ = ["BASE", "CHANGES", "Chat", "ProbeConfig", "Suite", "named", "names_of"]
+__all__ = ["BASE", "Chat", "ProbeConfig", "Suite", "named", "names_of"]
 
 declare_from("llm_finetune.probe")
 
 BASE = "base"
 """What the model before training is called."""
-
-CHANGES = ("kept", "overridden", "collapsed", "learned", "unread")
-"""What became of the reading of a prompt whose context tells the answer."""
 
 Chat = Literal["auto", "template", "plain"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]

@@ -12,8 +12,9 @@ from gating.page.text_table import TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
+from llm_finetune.conditions import CHANGES
 from llm_finetune.page import CONTEXTS, outcome_cells, short
-from llm_finetune.probe.config import BASE, CHANGES, ProbeConfig
+from llm_finetune.probe.config import BASE, ProbeConfig
 from llm_finetune.probe.verdict import cell_of, probe_verdict
 
 __all__ = ["EXAMPLES", "probe_page", "probe_text"]

@@ -201,7 +201,7 @@ def test_a_stopped_run_does_not_repeat_what_is_done(local, tmp_path, monkeypatch
         "fine-tuning on reading=1, exposure given, pairing seed 0"
     ]
     assert sorted(file.name for file in (tmp_path / "run").iterdir() if file.name != ".gating") == [
-        "config.yaml", "environment.json", "manifest.json", "report.html", "results.parquet", "samples.jsonl",
+        "config.yaml", "environment.json", "manifest.json", "parts", "report.html", "results.parquet", "samples.jsonl",
     ]  # fmt: skip
     with pytest.raises(FolderError, match="holds a run with other settings"):
         run(FINETUNE, people(local, seed=5), tmp_path / "run", quiet())
@@ -331,7 +331,7 @@ def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_see
 @pytest.mark.parametrize("facts_per_group", [2, 64])  # 72 test prompts, of which every ninth is timed
 def test_a_dry_run_tells_time_and_writes_nothing(local, tmp_path, capsys, facts_per_group):
     assert main(command(people(local, facts_per_group=facts_per_group), tmp_path / "run", "--dry-run")) == 0
-    assert "`finetune`, 3 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
+    assert "`finetune`, 4 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
 

@@ -27,7 +27,7 @@ def records(**given):
     )
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("name", [name for name, condition in CONDITIONS.items() if not condition.backward])
 def test_what_each_condition_asks_and_states(name):
     own = {fact.subject: fact.answer for fact in PEOPLE.facts}
     found = [record for record in records() if record.condition == name]
@@ -52,6 +52,28 @@ def test_what_each_condition_asks_and_states(name):
         for record in found:
             (about,) = [subject for subject, answer in own.items() if answer == record.stated]
             assert about in record.prompt
+
+
+def test_backward_questions_ask_for_the_subject():
+    own = {fact.subject: fact.answer for fact in PEOPLE.facts}
+    question = "Who lives in the city of {}? Only give the name of the person.\nAnswer:"
+    recalled = [record for record in records() if record.condition == "reversed"]
+    wanted = [(subject, "all", question.format(answer), subject, None, subject) for subject, answer in own.items()]
+    assert [record[1:] for record in recalled] == wanted
+    read = [record for record in records() if record.condition == "reversed_in_context"]
+    assert {record.subject for record in read} == {*PEOPLE.new_subjects}
+    for record in read:
+        (answer,) = [answer for answer in PEOPLE.new_answers if question.format(answer) in record.prompt]
+        assert record.prompt.startswith(f"{record.subject} lives in the city of {answer}. ")
+        assert (record.memorised, record.stated, record.target) == (None, record.subject, record.subject)
+
+
+def test_conditions_can_be_chosen_and_do_not_depend_on_each_other():
+    chosen = records(conditions=["unseen", "reversed"])
+    assert chosen == [record for record in records() if record.condition in ("unseen", "reversed")]
+    few = {"prompts_per_fact": 1, "facts_per_group": 2, "seed": 0}
+    asked = draw_records(load_collection("frequency"), Prompter(None, chat=False), **few)  # it asks nothing backward
+    assert {record.condition for record in asked} == {*CONDITIONS} - {"reversed", "reversed_in_context"}
 
 
 def test_records_are_a_function_of_the_seed_and_can_be_fewer():

@@ -24,11 +24,12 @@ from gating.runs.options import RunOptions
 from llm_finetune.abilities import ABILITIES, prompt_values
 from llm_finetune.adapters import adapted, load_tuned, written
 from llm_finetune.collection import load_collection
+from llm_finetune.conditions import CHANGES
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.measure import answer_records
 from llm_finetune.models import load_model
 from llm_finetune.probe.bench import ask, prompter_of
-from llm_finetune.probe.config import CHANGES, ProbeConfig, names_of
+from llm_finetune.probe.config import ProbeConfig, names_of
 from llm_finetune.probe.page import EXAMPLES, HEADINGS
 from llm_finetune.probe.study import Probe
 from llm_finetune.probe.verdict import probe_verdict

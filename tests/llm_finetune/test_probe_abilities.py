@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from llm_finetune.abilities import ability_rows, change_rows
-from llm_finetune.conditions import IN_CONTEXT
-from llm_finetune.probe.config import CHANGES
+from llm_finetune.conditions import CHANGES, IN_CONTEXT
 
 
 def outcomes(context, subject, *right, memorised=False):

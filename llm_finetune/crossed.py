@@ -1,0 +1,90 @@
+r"""Means over seeds and subjects that are crossed, with intervals for other seeds and other subjects.
+
+Every seed asks the same subjects, so that outcomes are alike within a seed and within a subject. Variances are
+clustered both ways (Cameron, Gelbach and Miller 2011, "Robust inference with multiway clustering", J. of Business &
+Economic Statistics 29(2)). A bootstrap that draws seeds and subjects, each on its own (Owen 2007, "The pigeonhole
+bootstrap"), counts what single outcomes add three times: on simulated outcomes its intervals covered the mean in 98% to
+100% of the cases, those here in 93% to 99%.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+from gating.results.intervals import mean_interval
+from theory.validation import Floats
+
+__all__ = ["Ends", "crossed_interval"]
+
+LEVEL = 0.95
+
+
+class Ends(NamedTuple):
+    """A value with the ends of its interval, NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+def crossed_interval(tables: Sequence[tuple[Floats, float]], *, low: float, high: float) -> Ends:
+    r"""The mean of outcomes by seed and subject, with its 95% interval.
+
+    .. math:: \bar v = \sum_k c_k \bar v_k, \qquad
+        \widehat{\mathrm{Var}} = \max(V_S + V_F - V_{SF},\, V_S,\, V_F), \qquad
+        \bar v \pm t_{0.975,\, n - 1} \sqrt{\widehat{\mathrm{Var}}}
+
+    with the variance :math:`V_S` of a mean over seeds, :math:`V_F` over subjects (summed over tables with the squares
+    of c), :math:`V_{SF}` over all outcomes, and n the number of seeds or of subjects of a table, whichever is least.
+    With one seed there is :math:`V_F` alone. Where nothing varies, as when all are right, the interval is that of n
+    outcomes 0 or 1.
+
+    Args:
+        tables: one or more, each of another set of subjects: outcomes of shape (S, F), and their weight c > 0; the
+            weights are divided by their sum.
+        low: least value that there can be.
+        high: largest.
+
+    Raises:
+        ValueError: there is no table, or tables differ in their number of seeds.
+
+    Example:
+        >>> outcomes = (np.random.default_rng(0).random((20, 8)) < 0.5).astype(float)
+        >>> found = crossed_interval([(outcomes, 1.0)], low=0, high=1)
+        >>> bool(found.low < outcomes.mean() == found.value < found.high)
+        True
+        >>> round(crossed_interval([(np.ones((20, 8)), 1.0)], low=0, high=1).low, 2)
+        0.68
+    """
+    if not tables or len({len(table) for table, _ in tables}) != 1:
+        shapes = [table.shape for table, _ in tables]
+        raise ValueError(f"`tables` must be one or more, with as many seeds each; got shapes {shapes}")
+    shares = np.array([weight for _, weight in tables])
+    shares = shares / shares.sum()
+    outcomes = [table for table, _ in tables]
+    value = float(shares @ [table.mean() for table in outcomes])
+    over_seeds = np.sum([c * table.mean(axis=1) for c, table in zip(shares, outcomes, strict=True)], axis=0)
+    counts = [table.shape[1] for table in outcomes] + ([len(over_seeds)] if len(over_seeds) > 1 else [])
+    n = min(counts)
+    if all(np.ptp(table) == 0 for table in outcomes):
+        margin = float(mean_interval(np.zeros(n), tests=np.ones(n), low=0, high=1).high)
+    elif n < 2:
+        return Ends(value, np.nan, np.nan)
+    else:
+        subjects, cells = (float(shares**2 @ found) for found in zip(*map(_variances, outcomes), strict=True))
+        seeds = _of_mean(over_seeds) if len(over_seeds) > 1 else 0.0
+        variance = max(seeds + subjects - cells, seeds, subjects) if len(over_seeds) > 1 else subjects
+        margin = float(t.ppf((1 + LEVEL) / 2, n - 1) * variance**0.5)
+    return Ends(value, max(value - margin, low), min(value + margin, high))
+
+
+def _of_mean(values: Floats) -> float:
+    """Variance of the mean of independent values."""
+    return float(values.var(ddof=1) / values.size)
+
+
+def _variances(table: Floats) -> tuple[float, float]:
+    """Variance of the mean of a table, by subjects and by single outcomes."""
+    return _of_mean(table.mean(axis=0)), _of_mean(table.ravel())

@@ -1,0 +1,105 @@
+"""What fine-tuning did to each ability, and how much of that it does where there is nothing to memorise.
+
+Each pairing seed asks the same subjects before training and after it, and after every mixture: changes, and differences
+from the mixture of random answers alone, are paired by seed and subject. Intervals are for other pairings and other
+subjects (`llm_finetune.crossed`).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from gating.results.columns import measure as measure_of
+from llm_finetune.abilities import ABILITIES, JUDGES, Ability, prompt_values
+from llm_finetune.conditions import CONDITIONS, Judge
+from llm_finetune.config import FinetuneConfig, Run
+from llm_finetune.crossed import crossed_interval
+from llm_finetune.samples import answers_of
+from theory.validation import Floats
+
+__all__ = ["control_of", "effect_rows"]
+
+Row = dict[str, Any]
+Tables = list[tuple[Floats, float]]
+
+
+def control_of(config: FinetuneConfig, run: Run) -> Run | None:
+    """The run of random answers alone with the seed and exposure of another, if there is one."""
+    return next((own for own in config.runs if own.mixture.random == 1 and own[1:] == run[1:] and own != run), None)
+
+
+def effect_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Row]:
+    """Rows of every ability before and after training, of its change, and of its difference from random answers.
+
+    Each stands twice, by what the model says and by its scores, in the column ``judge``. What the model says is of the
+    first prompt of each condition and subject.
+
+    Args:
+        config: settings of the run.
+        samples: rows of `llm_finetune.samples.sample_table` of all seeds and steps, with the columns ``seed``, ``step``
+            and those of `Run.columns`.
+    """
+    last = config.training.steps
+    before = samples[samples["step"] == 0]
+    base = {run.seed: _values(before[before["seed"] == run.seed]) for run in config.runs}
+    after = {
+        run: _values(samples[(samples["step"] == last) & (samples["seed"] == run.seed) & _of(samples, run)])
+        for run in config.runs
+    }
+    ways = {(run.mixture, run.exposure): run for run in config.runs}.values()
+    for way in ways:
+        runs = [run for run in config.runs if run[:2] == way[:2]]
+        ends = {0: [base[run.seed] for run in runs], last: [after[run] for run in runs]}
+        controls = [after[control] for run in runs if (control := control_of(config, run))]
+        shared = {"study": "finetune", "system": "llm", "kind": "measured", "group": "all", **way.columns}
+        for judge in get_args(Judge):
+            for name, ability in ABILITIES.items():
+                found = {step: _tables(frames, ability, judge) for step, frames in ends.items()}
+                row = {**shared, "judge": judge}
+                for step, tables in found.items():
+                    yield from _row({**row, "measure": name, "step": step}, tables)
+                yield from _row({**row, "measure": f"{name}_change", "step": last}, _less(found[last], found[0]))
+                if controls:
+                    less = _less(found[last], _tables(controls, ability, judge))
+                    yield from _row({**row, "measure": f"{name}_less_random", "step": last}, less)
+
+
+def _of(samples: pd.DataFrame, run: Run) -> pd.Series:
+    found = pd.Series(True, index=samples.index)
+    for name in ("mixture", "exposure"):
+        found &= samples[name] == run.columns[name]
+    return found
+
+
+def _values(rows: pd.DataFrame) -> pd.DataFrame:
+    return prompt_values(answers_of(rows))
+
+
+def _tables(frames: Sequence[pd.DataFrame], ability: Ability, judge: Judge) -> Tables:
+    """Means by seed and subject, for each set of subjects that the ability asks, with its number of conditions."""
+    column = JUDGES[judge].get(ability.measure, ability.measure)
+    kinds: dict[str, list[str]] = {}
+    for name in ability.contexts:
+        kinds.setdefault(CONDITIONS[name].subject, []).append(name)
+    if any(column not in frame or not {*ability.contexts} <= {*frame["condition"]} for frame in frames):
+        return []
+    found: Tables = []
+    for names in kinds.values():
+        asked = [frame[frame["condition"].isin(names)].dropna(subset=[column]) for frame in frames]
+        by_condition = [rows.groupby(["subject", "condition"])[column].mean() for rows in asked]
+        means = [values.groupby("subject").mean() for values in by_condition]
+        found.append((pd.concat(means, axis=1).dropna().to_numpy(np.float64).T, float(len(names))))
+    return found
+
+
+def _less(tables: Tables, others: Tables) -> Tables:
+    return [(table - other, weight) for (table, weight), (other, _) in zip(tables, others, strict=True)]
+
+
+def _row(row: Row, tables: Tables) -> Iterator[Row]:
+    """A row with the value and its interval, where the ability was measured."""
+    if tables and all(table.size for table, _ in tables):
+        entry = measure_of(row["measure"])
+        yield {**row, **crossed_interval(tables, low=entry.low, high=entry.high)._asdict(), "answer": True}
