@@ -22,6 +22,7 @@ from llm_finetune.score import CandidateScores, generate, score_candidates
 __all__ = ["Answers", "answer_records", "answer_rows"]
 
 Row = dict[str, Any]
+SENTENCE = 16  # tokens of a free answer; or twice those of the longest candidate, if that is more
 Vector = NDArray[np.float64]
 
 
@@ -136,7 +137,10 @@ def answer_records(
         scores = score_candidates(model, prompter.tokenizer, prompts, texts, closing=closing, say=say)
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
         places = [*range(len(asked))] if every else sorted(firsts.values()) if freely else []
-        said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing)
+        room = max(SENTENCE, 2 * int(scores.n_tokens.max()))
+        said = generate(
+            model, prompter.tokenizer, [prompts[k] for k in places], closing=closing, max_new_tokens=room
+        )
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found
 
