@@ -15,21 +15,22 @@ SAMPLES = "samples"
 """Name of the part of a run, and of the table in it, that holds the rows of all models."""
 
 
-def sample_table(answers: list[Answers], model: str, collection: str) -> pd.DataFrame:
+def sample_table(answers: list[Answers], model: str, suite: str, collection: str) -> pd.DataFrame:
     """One row for each prompt and candidate.
 
     Args:
         answers: a model's answers, by list of candidates.
         model: name of the model.
-        collection: name of the prompt collection.
+        suite: name of the suite.
+        collection: name of its collection that was asked about.
 
     Returns:
-        A table with the columns ``model``, ``collection``, ``candidates`` (number of the list of candidates),
-        ``prompt_number`` (in that list), those of `Record`, ``candidate``, ``log_prob`` (nats), ``n_tokens``,
-        ``chosen`` (whether no candidate has a larger log-probability) and ``said``, the greedy answer.
+        A table with the columns ``model``, ``suite``, ``collection``, ``candidates`` (number of the list of
+        candidates), ``prompt_number`` (in that list), those of `Record`, ``candidate``, ``log_prob`` (nats),
+        ``n_tokens``, ``chosen`` (whether no candidate has a larger log-probability) and ``said``, the greedy answer.
     """
     return pd.concat([_rows(part, k) for k, part in enumerate(answers)], ignore_index=True).assign(
-        model=model, collection=collection
+        model=model, suite=suite, collection=collection
     )
 
 
