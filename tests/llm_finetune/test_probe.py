@@ -108,6 +108,17 @@ def test_a_table_a_page_and_every_sample(finished):
     assert found["value"].item() == pytest.approx(right)
 
 
+@pytest.mark.parametrize(("low", "known"), [(0.0, False), (0.3, True)])
+def test_facts_that_the_base_knows_are_told(low, known):
+    config = ProbeConfig(base="base", tuned="tuned", suites="relations")
+    row = {"answer": True, "suite": "relations", "group": "all", "relation": "all", "language": "all", "model": "base"}
+    of = [{**row, "measure": name, "value": 0.4, "low": low, "high": 0.6} for name in ("recall", "in_context_accuracy")]
+    verdict = probe_verdict(config, pd.DataFrame(of))
+    assert any(sentence.startswith("The base knows some of the facts (recall 0.40") for sentence in verdict) == known
+    assert any("no better than a uniform guess, 0.116," in sentence for sentence in verdict) != known
+    assert not any("Caution: intervals are over" in sentence for sentence in verdict)
+
+
 def test_each_relation_and_language_of_a_suite_has_rows(finished):
     config, out, table = finished
     of = {"model": "base", "measure": "in_context_accuracy", "group": "all"}
