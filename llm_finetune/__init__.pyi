@@ -17,6 +17,7 @@ from llm_finetune.collection import (
     load_collection as load_collection,
     write_collection as write_collection,
 )
+from llm_finetune.suites import Suite as Suite, load_suite as load_suite
 from llm_finetune.invented import generate_collection as generate_collection
 from llm_finetune.mixtures import Mixture as Mixture, PromptStream as PromptStream
 from llm_finetune.prompts import Example as Example, Prompter as Prompter

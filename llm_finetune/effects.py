@@ -74,7 +74,7 @@ def _of(samples: pd.DataFrame, run: Run) -> pd.Series:
 
 
 def _values(rows: pd.DataFrame) -> pd.DataFrame:
-    return prompt_values(answers_of(rows))
+    return prompt_values({"": answers_of(rows)})
 
 
 def _tables(frames: Sequence[pd.DataFrame], ability: Ability, judge: Judge) -> Tables:

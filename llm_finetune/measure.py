@@ -138,9 +138,7 @@ def answer_records(
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
         places = [*range(len(asked))] if every else sorted(firsts.values()) if freely else []
         room = max(SENTENCE, 2 * int(scores.n_tokens.max()))
-        said = generate(
-            model, prompter.tokenizer, [prompts[k] for k in places], closing=closing, max_new_tokens=room
-        )
+        said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing, max_new_tokens=room)
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found
 

@@ -13,6 +13,9 @@ __all__ = ["Example", "Prompter"]
 PLAIN_ENDING = "\nAnswer:"
 """What follows the question where there is no chat template."""
 
+UNSPACED_STOPS = ("。", "！", "？")
+"""Ends of sentences after which Chinese and Japanese set no space."""
+
 
 class Example(NamedTuple):
     """One prompt and the answer to be produced after it.
@@ -70,7 +73,8 @@ class Prompter:
 
     def render(self, question: str, sentences: Sequence[str] = ()) -> str:
         """The prompt, which ends where the answer begins."""
-        text = " ".join([*sentences, question])
+        spaced = [text if text.endswith(UNSPACED_STOPS) else f"{text} " for text in sentences]
+        text = "".join([*spaced, question])
         return self._chat.prompt(text) if self._chat else self._begin + text + PLAIN_ENDING
 
     def answer(self, text: str) -> str:
