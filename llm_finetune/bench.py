@@ -19,6 +19,7 @@ from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
+from llm_finetune.shared import shared_answers
 from llm_finetune.tokens import encode, require_room, split
 from llm_finetune.ways import evaluating, way_of
 
@@ -91,7 +92,7 @@ class Bench:
         if place.has_table(step_name(step)):
             return
         freely = step in (0, self.config.training.steps)
-        answers = answer_records(
+        answers = shared_answers(
             model, self.prompter, self.records(seed), self.config.facts, freely=freely, say=self.say
         )
         samples = [

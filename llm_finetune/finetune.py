@@ -18,9 +18,9 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from gating.runs.errors import Damaged, Interrupted
-from gating.runs.folder import RunFolder
 from gating.runs.identity import content
-from gating.runs.store import Place, opened
+from gating.runs.processes import opened_by_first
+from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.training.optimizer import Descent
 from gating.training.trainer import TrainingDiverged
@@ -63,7 +63,8 @@ def finetune(
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
         closing: text that closes an answer, such as `Prompter.closing`; None for the tokenizer's end token.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
-            name. When a run is killed it may be called again with a step that it has seen.
+            name; in every process, which may share the work. When a run is killed it may be called again with a step
+            that it has seen.
         keep: whether the fine-tuned model is written to ``folder/parts/training/model`` for `from_pretrained`.
         say: receives a line about a run that goes on, and about the end of training.
 
@@ -90,8 +91,9 @@ def finetune(
     wanted["examples"] = "a source" if callable(examples) else _digest(list(examples))
     if closing is not None:
         wanted["closing"] = closing
-    accelerator = Accelerator(mixed_precision="no")
-    with _place(folder, wanted, accelerator) as place:
+    in_study = isinstance(folder, Place)
+    accelerator = Accelerator(mixed_precision="no", cpu=in_study and torch.device(model.device).type == "cpu")
+    with _place(folder, wanted) as place:
         kept = place.kept_folder(MODEL) if place.has_table(LOSSES) else None
         if kept:
             say(f"`{kept}` is finished; it is used as it is")
@@ -101,7 +103,7 @@ def finetune(
         try:
             run.train(evaluate, say)
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; `{place.path}` holds step {_saved_step(place)}") from None
+            raise Interrupted(f"interrupted; `{place.path}` holds step {run.saved}") from None
         if accelerator.is_main_process:
             run.finish(keep=keep)
         accelerator.wait_for_everyone()
@@ -109,29 +111,21 @@ def finetune(
 
 
 @contextmanager
-def _place(folder: str | Path | Place, wanted: dict[str, Any], accelerator: Accelerator) -> Iterator[Place]:
-    """Where a model is kept; the main process holds a folder, and the others read in it."""
+def _place(folder: str | Path | Place, wanted: dict[str, Any]) -> Iterator[Place]:
+    """Where a model is kept; the first process holds a folder, and the others read in it."""
     if isinstance(folder, Place):
         yield folder
-    elif accelerator.is_main_process:
-        try:
-            with opened(folder, wanted) as place:
-                accelerator.wait_for_everyone()
-                yield place
-        except Damaged as error:
-            what = str(error).split(";")[0]
-            raise Damaged(f"{what}; remove the folder '{folder}' to fine-tune this model again") from error
-    else:
-        accelerator.wait_for_everyone()
-        yield Place(RunFolder(folder), "training")
+        return
+    try:
+        with opened_by_first(folder, wanted) as place:
+            yield place
+    except Damaged as error:
+        what = str(error).split(";")[0]
+        raise Damaged(f"{what}; remove the folder '{folder}' to fine-tune this model again") from error
 
 
 def _digest(value: Any) -> str:
     return content(json.dumps(value).encode())
-
-
-def _saved_step(place: Place) -> int:
-    return place.numbers(STATE)["step"] if place.has_tensors(STATE) else 0
 
 
 @dataclass(eq=False)
@@ -156,6 +150,7 @@ class _Run:
         for parameter in self.trained.values():
             parameter.data = parameter.data.float()  # bfloat16 weights would swallow small updates
         self.descent = Descent(self.trained, settings, replicas=False)
+        self.saved = 0
         self.losses = self._load()
         self.spread = self.accelerator.prepare_model(self.model)
 
@@ -168,7 +163,7 @@ class _Run:
         main = self.accelerator.is_main_process
         bar = tqdm(range(start, settings.steps + 1), disable=None if main else True, unit="step", desc="fine-tuning")
         for step in bar:
-            if not (start and step == start) and main:  # what a saved state follows has been done
+            if not (start and step == start):  # what a saved state follows has been done
                 if evaluate is not None and step in settings.evaluations:
                     with self._precision():
                         evaluate(step, self.model)
@@ -198,10 +193,9 @@ class _Run:
         value = self.accelerator.reduce(loss.detach(), reduction="mean").item()
         if not np.isfinite(value) or not norm.isfinite():
             what = f"loss is {value:g}" if not np.isfinite(value) else f"gradient's norm is {norm.item():g}"
-            saved = _saved_step(self.place)
             raise TrainingDiverged(
                 f"the {what} at step {step + 1}; last saved state in `{self.place.path}`:"
-                f" {f'step {saved}' if saved else 'none'}; a smaller `learning_rate` may help"
+                f" {f'step {self.saved}' if self.saved else 'none'}; a smaller `learning_rate` may help"
             )
         self.descent.step(step)
         return value
@@ -212,6 +206,7 @@ class _Run:
         tensors |= {f"parameters.{name}": torch.atleast_1d(parameter) for name, parameter in self.trained.items()}
         tensors |= self.descent.state()
         self.place.save_tensors(STATE, tensors, {"step": len(self.losses)})
+        self.saved = len(self.losses)
 
     def _load(self) -> list[float]:
         """Puts the saved state, if there is one, into parameters and optimizer; returns the losses up to it."""
@@ -222,6 +217,7 @@ class _Run:
         for name, parameter in self.trained.items():
             parameter.data.copy_(held.pop(f"parameters.{name}").reshape(parameter.shape))
         self.descent.restore(len(losses), held)
+        self.saved = len(losses)
         return losses
 
     def finish(self, *, keep: bool) -> None:

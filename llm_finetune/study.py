@@ -32,6 +32,7 @@ class Finetune(Study[FinetuneConfig]):
     """What does fine-tuning a language model on a prompt collection do to its in-context ability?"""
 
     config = FinetuneConfig
+    shared = True
 
     def inputs(self, config: FinetuneConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """The collection, the files of the model, and the table of the run whose gates are laid beside it."""
