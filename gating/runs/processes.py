@@ -201,20 +201,19 @@ def _is_lost(error: BaseException) -> bool:
 
 def _failure(store: Store, own: int) -> str:
     """What another process has failed with; nothing where none has said so."""
-    for other in range(started()):
-        with suppress(RuntimeError):  # the store may have gone too
+    with suppress(RuntimeError):  # the store may have gone too
+        for other in range(started()):
             if other != own and store.check([f"{KEY}{other}"]):
-                words = store.get(f"{KEY}{other}").decode()
-                return f"process {other} of {started()} has failed: {words}"
+                return f"process {other} of {started()} has failed: {store.get(f'{KEY}{other}').decode()}"
     return ""
 
 
 def _says(store: Store, words: str) -> bool:
     """Whether the first process fails with the same words, within a moment."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        with suppress(RuntimeError):
+    with suppress(RuntimeError):
+        while time.monotonic() < until:
             if store.check([f"{KEY}0"]):
                 return store.get(f"{KEY}0").decode() == words
-        time.sleep(0.05)
+            time.sleep(0.05)
     return False
