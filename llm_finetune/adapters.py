@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,21 @@ def _peft_asks_by_an_old_name() -> Iterator[None]:
         yield
 
 
-def adapted(model: Any, rank: int | None, alpha: float, seed: int) -> Any:
-    """The model itself, or with new low-rank adapters in all its linear layers but the last.
+def adapted(
+    model: Any, rank: int | None, alpha: float, seed: int, *, targets: Sequence[str] = (), dropout: float = 0.0
+) -> Any:
+    """The model itself, or with new low-rank adapters in its linear layers.
 
     Args:
         model: causal language model.
         rank: rank of the adapters; None for the model itself.
         alpha: their product is multiplied by ``alpha / rank``.
         seed: seed of their initial values.
+        targets: ends of the names of the layers that have adapters; none for all linear ones but the last.
+        dropout: share of their inputs that they drop in training.
+
+    Raises:
+        SpecError: a target names no layer that can have an adapter.
     """
     if rank is None:
         return model
@@ -41,12 +48,24 @@ def adapted(model: Any, rank: int | None, alpha: float, seed: int) -> Any:
         task_type="CAUSAL_LM",
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]  # a ratio, whatever the annotation says
-        target_modules="all-linear",
+        lora_dropout=dropout,
+        target_modules=_found(model, targets) if targets else "all-linear",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
     )
     with torch.random.fork_rng(), _peft_asks_by_an_old_name():
         torch.manual_seed(seed)
         return get_peft_model(model, lora)
+
+
+def _found(model: Any, targets: Sequence[str]) -> list[str]:
+    """Targets, each of which names a linear layer or a table of embeddings."""
+    kinds = (torch.nn.Linear, torch.nn.Embedding, Conv1D)
+    names = [name for name, module in model.named_modules() if isinstance(module, kinds)]
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            ends = sorted({name.rpartition(".")[2] for name in names})
+            raise SpecError([f"`lora_targets` must name layers of the model, such as {ends}; got {target!r}"])
+    return list(targets)
 
 
 def written(model: Any, path: Path) -> None:

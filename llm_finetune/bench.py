@@ -7,6 +7,7 @@ import torch
 
 from gating.results.table import make_table
 from gating.runs.executor import Resources
+from gating.runs.ranks import started
 from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.studies.vocabulary import refusals
@@ -21,7 +22,9 @@ from llm_finetune.precision import autocast
 from llm_finetune.prompts import Prompter
 from llm_finetune.shared import shared_answers
 from llm_finetune.tokens import encode, require_room, split
+from llm_finetune.tracking import require_trackers
 from llm_finetune.ways import evaluating, way_of
+from llm_finetune.weights import require_enough
 
 __all__ = ["Bench", "check", "keep_base", "keep_tuned", "seconds"]
 
@@ -84,13 +87,13 @@ class Bench:
             seed=combined_seed(config.evaluation_seed, seed, 2),
         )
 
-    def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> None:
+    def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> dict[str, float]:
         """Keeps rows of every condition, and free answers at both ends of training; the table comes last, and commits.
 
-        What is kept already is not measured again.
+        What is kept already is not measured again. Returns what was measured over all facts, by condition and measure.
         """
         if place.has_table(step_name(step)):
-            return
+            return {}
         freely = step in (0, self.config.training.steps)
         answers = shared_answers(
             model, self.prompter, self.records(seed), self.config.facts, freely=freely, say=self.say
@@ -101,7 +104,9 @@ class Bench:
             for k, said in part.said.items()
         ]
         place.save_records(step_name(step), samples)
-        place.save_table(step_name(step), make_table(row for part in answers for row in answer_rows(part)))
+        rows = [row for part in answers for row in answer_rows(part)]
+        place.save_table(step_name(step), make_table(rows))
+        return {f"{row['context']}/{row['measure']}": row["value"] for row in rows if row["group"] == "all"}
 
 
 def check(config: FinetuneConfig, resources: Resources) -> None:
@@ -112,6 +117,8 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
     """
     _as_it_came.clear()
     _told.clear()
+    require_enough(config.training, started())
+    require_trackers(config.training.trackers)
     bench, facts = Bench(config, resources), config.facts
     model, tokenizer = bench.loaded
     prompts = [record.prompt for record in bench.records(config.seed)]

@@ -5,8 +5,8 @@ started again ends with the same weights as one that was not. `accelerate launch
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from llm_finetune.loss import BatchSource, answer_loss, encoded, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
+from llm_finetune.tracking import FOLDER, Tracking, require_trackers
 from llm_finetune.ways import evaluating, way_of
+from llm_finetune.weights import checkpointed, prepared, require_enough
 from theory.validation import require_integer
 
 __all__ = ["LOSSES", "MODEL", "finetune"]
@@ -37,6 +39,8 @@ __all__ = ["LOSSES", "MODEL", "finetune"]
 STATE, LOSSES, MODEL = "state", "losses", "model"
 """What is kept of a model: parameters, optimizer and losses at the last saved step, while it is trained; the loss of
 each step, once it is; and the model or adapter itself, with the tokenizer."""
+
+Evaluate = Callable[[int, Any], Mapping[str, float] | None]
 
 
 def finetune(
@@ -48,7 +52,7 @@ def finetune(
     seed: int,
     folder: str | Path | Place,
     closing: str | None = None,
-    evaluate: Callable[[int, Any], None] | None = None,
+    evaluate: Evaluate | None = None,
     keep: bool = True,
     say: Callable[[str], None] = print,
 ) -> Any:
@@ -63,8 +67,8 @@ def finetune(
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
         closing: text that closes an answer, such as `Prompter.closing`; None for the tokenizer's end token.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
-            name; in every process, which may share the work. When a run is killed it may be called again with a step
-            that it has seen.
+            name; in every process, which may share the work. Numbers that it returns are told to trackers. When a run
+            is killed it may be called again with a step that it has seen.
         keep: whether the fine-tuned model is written to ``folder/parts/training/model`` for `from_pretrained`.
         say: receives a line about a run that goes on, and about the end of training.
 
@@ -74,6 +78,7 @@ def finetune(
     Raises:
         ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context, or
             the model is not causal.
+        SpecError: a tracker or bitsandbytes is not installed, or the model does not suit the settings.
         FolderError: when the folder holds a run with other settings, examples or parameters, or a damaged file.
         TrainingDiverged: naming step and last saved step, when a loss or gradient is not finite.
         Interrupted: on Ctrl-C; the same call goes on from the last saved step.
@@ -91,17 +96,26 @@ def finetune(
     wanted["examples"] = "a source" if callable(examples) else _digest(list(examples))
     if closing is not None:
         wanted["closing"] = closing
-    in_study = isinstance(folder, Place)
-    accelerator = Accelerator(mixed_precision="no", cpu=in_study and torch.device(model.device).type == "cpu")
+    require_trackers(settings.trackers)
+    path, on_cpu = (folder.folder.path, model.device.type == "cpu") if isinstance(folder, Place) else (folder, False)
+    accelerator = Accelerator(
+        mixed_precision="no",
+        cpu=on_cpu,
+        log_with=list(settings.trackers) or None,
+        project_dir=Path(path) / FOLDER if settings.trackers else None,
+    )
     with _place(folder, wanted) as place:
         kept = place.kept_folder(MODEL) if place.has_table(LOSSES) else None
         if kept:
             say(f"`{kept}` is finished; it is used as it is")
-            return reopened(model, kept, settings.lora_rank)
-        tuned = adapted(model, settings.lora_rank, settings.lora_alpha, seed)
+            return reopened(prepared(model, settings), kept, settings.lora_rank)
+        targets, dropout = settings.lora_targets, settings.lora_dropout
+        held = prepared(model, settings)
+        tuned = adapted(held, settings.lora_rank, settings.lora_alpha, seed, targets=targets, dropout=dropout)
         run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator, closing)
         try:
-            run.train(evaluate, say)
+            with checkpointed(tuned, settings.checkpointing):
+                run.train(evaluate, say)
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; `{place.path}` holds step {run.saved}") from None
         if accelerator.is_main_process:
@@ -143,18 +157,20 @@ class _Run:
 
     def __post_init__(self) -> None:
         settings, n = self.settings, self.accelerator.num_processes
-        if settings.batch_size < n:
-            raise ValueError(f"`batch_size` must be at least the number of processes, {n}; got {settings.batch_size}")
+        require_enough(settings, n)
         self.model = self.model.to(self.accelerator.device)
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         for parameter in self.trained.values():
-            parameter.data = parameter.data.float()  # bfloat16 weights would swallow small updates
+            if settings.weights != "bf16" or settings.lora_rank:
+                parameter.data = parameter.data.float()  # bfloat16 weights would swallow small updates
         self.descent = Descent(self.trained, settings, replicas=False)
         self.saved = 0
         self.losses = self._load()
         self.spread = self.accelerator.prepare_model(self.model)
+        name = self.place.part.replace("/", "-")
+        self.tracking = Tracking(self.accelerator, name, asdict(settings) | {"seed": self.seed})
 
-    def train(self, evaluate: Callable[[int, Any], None] | None, say: Callable[[str], None]) -> None:
+    def train(self, evaluate: Evaluate | None, say: Callable[[str], None]) -> None:
         """Trains from the saved step to the last one."""
         settings, start = self.settings, len(self.losses)
         self._look(say)
@@ -166,13 +182,15 @@ class _Run:
             if not (start and step == start):  # what a saved state follows has been done
                 if evaluate is not None and step in settings.evaluations:
                     with self._precision():
-                        evaluate(step, self.model)
+                        self.tracking.log(evaluate(step, self.model) or {}, step)
                 if step and step % settings.save_every == 0:
                     self._save()
             if step < settings.steps:
                 loss = self._step(step)
                 bar.set_postfix_str(f"loss {loss:.3g}")
                 self.losses.append(loss)
+                self.tracking.log({"loss": loss, "learning_rate": settings.rate(step)}, step + 1)
+        self.tracking.end()
 
     def _look(self, say: Callable[[str], None]) -> None:
         """Finds out what the model makes of padding, which decides how batches are padded."""
@@ -181,16 +199,21 @@ class _Run:
             way_of(self.model, prompts, answers, say if self.accelerator.is_main_process else lambda line: None)
 
     def _step(self, step: int) -> float:
-        n = self.accelerator.num_processes
-        batch = list(self.source(step))
-        rank = self.accelerator.process_index
+        n, parts = self.accelerator.num_processes, self.settings.accumulation
+        batch, rank = list(self.source(step)), self.accelerator.process_index
         self.model.train()
-        with torch.random.fork_rng(), self._precision():
+        total = torch.zeros((), device=self.accelerator.device)
+        with torch.random.fork_rng():
             torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
-            loss = n * answer_loss(self.spread, self.tokenizer, batch, slice(rank, None, n), closing=self.closing)
-        loss.backward()
+            for k in range(parts):
+                part = slice(rank + k * n, None, n * parts)
+                with nullcontext() if k == parts - 1 else self.accelerator.no_sync(self.spread):
+                    with self._precision():
+                        loss = n * answer_loss(self.spread, self.tokenizer, batch, part, closing=self.closing)
+                    loss.backward()
+                total += loss.detach()
         norm = self.descent.clip()
-        value = self.accelerator.reduce(loss.detach(), reduction="mean").item()
+        value = self.accelerator.reduce(total, reduction="mean").item()
         if not np.isfinite(value) or not norm.isfinite():
             what = f"loss is {value:g}" if not np.isfinite(value) else f"gradient's norm is {norm.item():g}"
             raise TrainingDiverged(

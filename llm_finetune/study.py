@@ -14,7 +14,6 @@ from gating.results.table import make_table
 from gating.runs.calls import study_function
 from gating.runs.executor import Part, Resources
 from gating.runs.folder import TABLE
-from gating.runs.ranks import started
 from gating.runs.store import Place
 from gating.runs.study import PAGE_BYTES, Estimate, Study
 from llm_finetune.advice import advice_rows
@@ -49,9 +48,6 @@ class Finetune(Study[FinetuneConfig]):
 
         if config.gates:
             gates_beside(config.gates)
-        if config.training.batch_size < started():
-            least = f"at least the number of processes, {started()}"
-            raise SpecError([f"`training.batch_size` must be {least}; got {config.training.batch_size}"])
         bench.check(config, resources)
 
     def parts(self, config: FinetuneConfig) -> Iterator[Part]:
