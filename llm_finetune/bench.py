@@ -18,10 +18,11 @@ from llm_finetune.loss import answer_loss
 from llm_finetune.measure import answer_records, answer_rows
 from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
+from llm_finetune.own_data import data_rows
 from llm_finetune.precision import autocast
-from llm_finetune.prompts import Prompter
+from llm_finetune.prompts import Example, Prompter
 from llm_finetune.shared import shared_answers
-from llm_finetune.tokens import encode, require_room, split
+from llm_finetune.tokens import Row, encode, require_room, split
 from llm_finetune.tracking import require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import require_enough
@@ -37,6 +38,9 @@ _as_it_came: dict[tuple[str, str], LanguageModel] = {}
 
 _told: set[str] = set()
 """What was told of the models of a run."""
+
+_own: dict[str, list[Row]] = {}
+"""Rows of a user's own data, once they are read, by the settings that decide them."""
 
 
 class Bench:
@@ -74,7 +78,21 @@ class Bench:
 
     def stream(self, run: Run) -> PromptStream:
         """Training prompts of a run."""
-        return PromptStream(self.config.facts_of(run), run.mixture, self.prompter, seed=combined_seed(run.seed, 1))
+        seed = combined_seed(run.seed, 1)
+        return PromptStream(self.config.facts_of(run), run.mixture, self.prompter, seed=seed, data=self.data)
+
+    @property
+    def data(self) -> list[Row]:
+        """Rows of the user's own, read once."""
+        config, data = self.config, self.config.data
+        if not data.file:
+            return []
+        key = repr((data, config.model, config.chat, config.system_prompt))
+        if key not in _own:
+            context = getattr(self.loaded.model.config.get_text_config(), "max_position_embeddings", None)
+            how: Any = {"learn": data.learn, "max_length": data.max_length, "context": context, "say": self._say}
+            _own[key] = data_rows(data.file, self.prompter, **how)
+        return _own[key]
 
     def records(self, seed: int) -> list[Record]:
         """Test prompts of a pairing seed: the same for every mixture, exposure and step."""
@@ -117,13 +135,14 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
     """
     _as_it_came.clear()
     _told.clear()
+    _own.clear()
     require_enough(config.training, started())
     require_trackers(config.training.trackers)
     bench, facts = Bench(config, resources), config.facts
     model, tokenizer = bench.loaded
     prompts = [record.prompt for record in bench.records(config.seed)]
     for run in {run.mixture: run for run in config.runs}.values():
-        prompts += [example.prompt for example in bench.stream(run).batch(0, CHECKED_PROMPTS)]
+        prompts += [e.prompt for e in bench.stream(run).batch(0, CHECKED_PROMPTS) if isinstance(e, Example)]
     answers = [bench.prompter.answer(a) for a in (*facts.answers, *facts.new_answers, *facts.unrelated_answers)]
     with refusals():
         room = max(len(row) for row in split(tokenizer, prompts[:1], [answers], bench.prompter.closing)[0].answers)

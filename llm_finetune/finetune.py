@@ -29,6 +29,7 @@ from llm_finetune.loss import BatchSource, answer_loss, encoded, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
+from llm_finetune.tokens import Row
 from llm_finetune.tracking import FOLDER, Tracking, require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import checkpointed, prepared, require_enough
@@ -46,7 +47,7 @@ Evaluate = Callable[[int, Any], Mapping[str, float] | None]
 def finetune(
     model: Any,
     tokenizer: Any,
-    examples: Sequence[Example] | BatchSource,
+    examples: Sequence[Example | Row] | BatchSource,
     settings: FinetuneSettings,
     *,
     seed: int,
@@ -61,7 +62,8 @@ def finetune(
     Args:
         model: causal language model of transformers, or a peft adapter around one. It is changed in place.
         tokenizer: its tokenizer, with an end token.
-        examples: prompts and answers, gone through in an order shuffled anew for each pass; or a `BatchSource`.
+        examples: prompts and answers, or rows of tokens such as `data_rows` makes, gone through in an order shuffled
+            anew for each pass; or a `BatchSource`.
         settings: how to train.
         seed: seed of the order, of the adapters' initial values and of dropout, an integer >= 0.
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
@@ -194,7 +196,8 @@ class _Run:
 
     def _look(self, say: Callable[[str], None]) -> None:
         """Finds out what the model makes of padding, which decides how batches are padded."""
-        prompts, answers = encoded(self.model, self.tokenizer, list(self.source(0)), self.closing)
+        rows = encoded(self.model, self.tokenizer, list(self.source(0)), self.closing)
+        prompts, answers = [row.prompt for row in rows], [row.answer for row in rows]
         with evaluating(self.model):
             way_of(self.model, prompts, answers, say if self.accelerator.is_main_process else lambda line: None)
 

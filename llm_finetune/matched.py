@@ -33,7 +33,7 @@ def exposure_rows(config: FinetuneConfig) -> Iterator[Row]:
         facts = config.facts_of(run)
         groups = np.array([fact.group for fact in facts.facts])
         for step in config.training.evaluations:
-            prompts = step * config.training.batch_size * (1 - run.mixture.reading)
+            prompts = step * config.training.batch_size * (1 - run.mixture.reading - run.mixture.data)
             for group in dict.fromkeys(["all", *groups]):
                 chosen = groups == group if group != "all" else np.full(len(groups), True)
                 value = prompts * float(facts.frequencies[chosen].mean())

@@ -43,6 +43,8 @@ class Prompter:
 
     Attributes:
         closing: text that closes an answer in a chat, as the model ends its turn; None for the tokenizer's end token.
+        template: the chat template; None for plain text.
+        beginning: text that stands before every plain one.
 
     Raises:
         SpecError: when `chat` is true and the tokenizer has no chat template, or one that cannot be used.
@@ -64,14 +66,14 @@ class Prompter:
             raise SpecError(["`chat` must be false for a tokenizer without a chat template; got true"])
         self.tokenizer = tokenizer
         self.chat = chat
-        self._chat = Chat(tokenizer, system=system) if chat else None
-        self.closing = self._chat.closing if self._chat else None
-        self._begin = "" if chat or tokenizer is None else _beginning(tokenizer)
+        self.template = Chat(tokenizer, system=system) if chat else None
+        self.closing = self.template.closing if self.template else None
+        self.beginning = "" if chat or tokenizer is None else _beginning(tokenizer)
 
     def render(self, question: str, sentences: Sequence[str] = ()) -> str:
         """The prompt, which ends where the answer begins."""
         text = " ".join([*sentences, question])
-        return self._chat.prompt(text) if self._chat else self._begin + text + PLAIN_ENDING
+        return self.template.prompt(text) if self.template else self.beginning + text + PLAIN_ENDING
 
     def answer(self, text: str) -> str:
         """An answer as it stands after the prompt."""

@@ -1,5 +1,6 @@
 """How a language model is fine-tuned."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated, Literal
@@ -7,16 +8,38 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.training.descent import DescentSettings, OptimizerSettings
-from theory.fields import DIFFERENT, Count, Positive, Rule, Whole, shown
+from theory.fields import DIFFERENT, Count, PathText, Positive, Rule, Whole, shown
 from theory.settings import settings
 
-__all__ = ["UNDECISIVE", "FinetuneSettings", "Precision"]
+__all__ = ["UNDECISIVE", "DataSettings", "FinetuneSettings", "Precision"]
 
 Precision = Literal["auto", "bf16", "float32"]
 Names = Annotated[tuple[Annotated[str, Rule("texts that are not empty", bool)], ...], DIFFERENT]
 
 UNDECISIVE = ("evaluate_at", "save_every", "trackers")
 """Settings that leave the fine-tuned model as it is."""
+
+
+@settings
+class DataSettings:
+    """Data of one's own, which the share `data` of a mixture is drawn from.
+
+    Args:
+        file: a file of JSON Lines or Parquet, whose rows have ``prompt`` and ``completion``, or ``messages``; None for
+            none.
+        learn: ``every`` turn of the assistant in a conversation, or the ``last`` one.
+        max_length: longest row in tokens, >= 2; longer ones are cut at their end. None refuses those that are longer
+            than the model's context, and cuts none.
+    """
+
+    file: PathText | None = None
+    learn: Literal["every", "last"] = "every"
+    max_length: Annotated[int, Field(ge=2)] | None = None
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the fields together, one sentence each."""
+        if self.file is not None and not os.path.isfile(self.file):
+            yield f"`data.file` must be an existing file of JSON Lines or Parquet, or null; got {shown(self.file)}"
 
 
 @settings

@@ -40,6 +40,8 @@ class Finetune(Study[FinetuneConfig]):
 
         found: dict[str, Path | bytes] = {f"`collection` {config.collection}": config.collection_text.encode()}
         found |= {f"`model` ({file.name})": file for file in model_files(_folder(config, say))}
+        if config.data.file:
+            found[f"`data.file` {config.data.file}"] = Path(config.data.file)
         return found | ({"`gates`": Path(config.gates) / TABLE} if config.gates else {})
 
     def check(self, config: FinetuneConfig, resources: Resources) -> None:

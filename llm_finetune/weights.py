@@ -54,6 +54,7 @@ def _quantise(model: Any) -> None:
         new = Linear4bit(layer.in_features, layer.out_features, layer.bias is not None, torch.float32, True, "nf4")
         new.weight = Params4bit(layer.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4")
         new.bias = layer.bias
+        new.support_avx512bf16_for_cpu = False  # such kernels pack weights when they are first read, and cannot train
         model.set_submodule(name, new.to(layer.weight.device))  # moving it there quantises it
     model.is_loaded_in_4bit = True
 
