@@ -20,9 +20,9 @@ from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.own_data import data_rows
 from llm_finetune.precision import autocast
-from llm_finetune.prompts import Example, Prompter
+from llm_finetune.prompts import Example, Prompter, Row
 from llm_finetune.shared import shared_answers
-from llm_finetune.tokens import Row, encode, require_room, split
+from llm_finetune.tokens import encode, require_room, split
 from llm_finetune.tracking import require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import require_enough

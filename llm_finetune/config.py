@@ -114,10 +114,10 @@ class FinetuneConfig:
                 if first != text:
                     yield f"`mixtures` must differ in their first six digits; got '{first}' and '{text}'"
         if found and bool(self.data.file) != any("data=" in text for text in found):
-            yield (
-                f"`mixtures` must have a share of 'data', as in 'data=0.98 reading=0.02', where `data.file` is given,"
-                f" and there alone; got {list(self.mixtures)} and {shown(self.data.file) if self.data.file else 'no file'}"
+            wanted = (
+                "have a share of 'data', as in 'data=0.98 reading=0.02', where `data.file` is given, and there alone"
             )
+            yield f"`mixtures` must {wanted}; got {list(self.mixtures)} and {self.data.file or 'no file'}"
         try:
             self.facts  # noqa: B018  # read here, and not again
         except SpecError as error:

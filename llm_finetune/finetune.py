@@ -27,9 +27,8 @@ from gating.training.trainer import TrainingDiverged
 from llm_finetune.adapters import adapted, reopened, written
 from llm_finetune.loss import BatchSource, answer_loss, encoded, shuffled
 from llm_finetune.precision import autocast
-from llm_finetune.prompts import Example
+from llm_finetune.prompts import Example, Row
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
-from llm_finetune.tokens import Row
 from llm_finetune.tracking import FOLDER, Tracking, require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import checkpointed, prepared, require_enough

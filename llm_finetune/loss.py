@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from llm_finetune.prompts import Example
-from llm_finetune.tokens import IGNORED, Row, pad_left, require_room, split
+from llm_finetune.prompts import IGNORED, Example, Row
+from llm_finetune.tokens import pad_left, require_room, split
 from llm_finetune.ways import known_way
 
 __all__ = ["BatchSource", "answer_loss", "encoded", "shuffled"]

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from llm_finetune.collection import Collection
-from llm_finetune.prompts import Example, Prompter
-from llm_finetune.tokens import Row
+from llm_finetune.prompts import Example, Prompter, Row
 from theory.fields import Count, shown
 from theory.settings import SpecError, settings
 from theory.validation import require_instances, require_integer

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from llm_finetune.conversations import Learn, Passage, passages
-from llm_finetune.prompts import Prompter
-from llm_finetune.tokens import IGNORED, Row, encode, end_token
+from llm_finetune.prompts import IGNORED, Prompter, Row
+from llm_finetune.tokens import encode, end_token
 from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_choice, require_integer

@@ -1,5 +1,7 @@
 """Prompts as they reach a language model: rendered text, and the answer that belongs after it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +10,7 @@ from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_instances
 
-__all__ = ["Example", "Prompter"]
+__all__ = ["IGNORED", "Example", "Prompter", "Row"]
 
 PLAIN_ENDING = "\nAnswer:"
 """What follows the question where there is no chat template."""
@@ -27,6 +29,42 @@ class Example(NamedTuple):
 
     prompt: str
     answer: str
+
+
+IGNORED = -100
+"""Stands for a token that is not learned."""
+
+
+class Row(NamedTuple):
+    """A text to learn from, as tokens.
+
+    Attributes:
+        prompt: tokens before the first one that is learned, one or more.
+        answer: the others.
+        labels: for each of those, the token itself where it is learned, and `IGNORED` where it is not.
+    """
+
+    prompt: list[int]
+    answer: list[int]
+    labels: list[int]
+
+    @property
+    def learned(self) -> int:
+        """How many tokens are learned.
+
+        >>> Row([5], [6, 7, 8], [6, IGNORED, 8]).learned
+        2
+        """
+        return sum(label != IGNORED for label in self.labels)
+
+    def cut(self, length: int) -> Row:
+        """The first tokens.
+
+        >>> Row([5, 6], [7, 8], [7, 8]).cut(3)
+        Row(prompt=[5, 6], answer=[7], labels=[7])
+        """
+        rest = max(0, length - len(self.prompt))
+        return Row(self.prompt[:length], self.answer[:rest], self.labels[:rest])
 
 
 class Prompter:

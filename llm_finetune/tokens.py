@@ -1,61 +1,12 @@
 """Prompts and answers as tokens: encoded as one text, split, and padded on the left, so that all end in one column."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "IGNORED",
-    "Row",
-    "Split",
-    "Tokens",
-    "encode",
-    "end_token",
-    "end_tokens",
-    "pad_left",
-    "require_room",
-    "split",
-]
-
-
-IGNORED = -100
-"""Stands for a token that is not learned."""
-
-
-class Row(NamedTuple):
-    """A text to learn from, as tokens.
-
-    Attributes:
-        prompt: tokens before the first one that is learned, one or more.
-        answer: the others.
-        labels: for each of those, the token itself where it is learned, and `IGNORED` where it is not.
-    """
-
-    prompt: list[int]
-    answer: list[int]
-    labels: list[int]
-
-    @property
-    def learned(self) -> int:
-        """How many tokens are learned.
-
-        >>> Row([5], [6, 7, 8], [6, IGNORED, 8]).learned
-        2
-        """
-        return sum(label != IGNORED for label in self.labels)
-
-    def cut(self, length: int) -> Row:
-        """The first tokens.
-
-        >>> Row([5, 6], [7, 8], [7, 8]).cut(3)
-        Row(prompt=[5, 6], answer=[7], labels=[7])
-        """
-        rest = max(0, length - len(self.prompt))
-        return Row(self.prompt[:length], self.answer[:rest], self.labels[:rest])
+__all__ = ["Split", "Tokens", "encode", "end_token", "end_tokens", "pad_left", "require_room", "split"]
 
 
 class Split(NamedTuple):

@@ -66,13 +66,13 @@ def test_two_processes_of_torchrun_give_the_table_of_one(home, tmp_path):
 
 @pytest.mark.parametrize("who", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_run_of_two_whose_process_is_killed_goes_on_with_the_same_result(home, tmp_path, who):
-    """The kill comes at the measurement after step 3, and step 2 is saved."""
+    """The kill comes at the measurement after step 3, and step 2 is saved; two go on from it, or one."""
     codes, said = together(tmp_path, failing_command, asked(home, tmp_path / "two"), who, "killed", 1)
     assert codes == ([9, 1] if who == 0 else [1, 9])
     assert "another process of the run has ended; what is saved stays" in said[1 - who]
     assert not (tmp_path / "two" / TABLE).exists()
-    codes, said = together(tmp_path, command, asked(home, tmp_path / "two"))
-    assert codes == [0, 0]
+    codes, said = together(tmp_path, command, asked(home, tmp_path / "two"), n=2 - who)
+    assert set(codes) == {0}
     assert "goes on from step 2" in said[0]
     assert_same(read_table(tmp_path / "two" / TABLE), read_table(home / "one" / TABLE))
 
