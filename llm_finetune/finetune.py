@@ -20,6 +20,7 @@ from tqdm import tqdm
 from gating.runs.errors import Damaged, Interrupted
 from gating.runs.identity import content
 from gating.runs.processes import opened_by_first
+from gating.runs.ranks import started
 from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.training.optimizer import Descent
@@ -98,10 +99,11 @@ def finetune(
     if closing is not None:
         wanted["closing"] = closing
     require_trackers(settings.trackers)
-    path, on_cpu = (folder.folder.path, model.device.type == "cpu") if isinstance(folder, Place) else (folder, False)
+    in_study = isinstance(folder, Place)  # which has put the model where it is to be
+    path = folder.folder.path if isinstance(folder, Place) else folder
     accelerator = Accelerator(
         mixed_precision="no",
-        cpu=on_cpu,
+        cpu=in_study and started() > 1 and model.device.type == "cpu",
         log_with=list(settings.trackers) or None,
         project_dir=Path(path) / FOLDER if settings.trackers else None,
     )
@@ -113,7 +115,8 @@ def finetune(
         targets, dropout = settings.lora_targets, settings.lora_dropout
         held = prepared(model, settings)
         tuned = adapted(held, settings.lora_rank, settings.lora_alpha, seed, targets=targets, dropout=dropout)
-        run = _Run(tuned, tokenizer, source, settings, seed, place, accelerator, closing)
+        device = model.device if in_study else accelerator.device
+        run = _Run(tuned.to(device), tokenizer, source, settings, seed, place, accelerator, closing, device)
         try:
             with checkpointed(tuned, settings.checkpointing):
                 run.train(evaluate, say)
@@ -155,11 +158,11 @@ class _Run:
     place: Place
     accelerator: Accelerator
     closing: str | None
+    device: torch.device
 
     def __post_init__(self) -> None:
         settings, n = self.settings, self.accelerator.num_processes
         require_enough(settings, n)
-        self.model = self.model.to(self.accelerator.device)
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         for parameter in self.trained.values():
             if settings.weights != "bf16" or settings.lora_rank:
@@ -167,7 +170,7 @@ class _Run:
         self.descent = Descent(self.trained, settings, replicas=False)
         self.saved = 0
         self.losses = self._load()
-        self.spread = self.accelerator.prepare_model(self.model)
+        self.spread = self.accelerator.prepare_model(self.model, device_placement=False)
         name = self.place.part.replace("/", "-")
         self.tracking = Tracking(self.accelerator, name, asdict(settings) | {"seed": self.seed})
 
@@ -204,7 +207,7 @@ class _Run:
         n, parts = self.accelerator.num_processes, self.settings.accumulation
         batch, rank = list(self.source(step)), self.accelerator.process_index
         self.model.train()
-        total = torch.zeros((), device=self.accelerator.device)
+        total = torch.zeros((), device=self.device)
         with torch.random.fork_rng():
             torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
             for k in range(parts):
@@ -258,4 +261,4 @@ class _Run:
         self.tokenizer.save_pretrained(draft)
 
     def _precision(self) -> torch.autocast:
-        return autocast(self.settings.precision, self.accelerator.device)
+        return autocast(self.settings.precision, self.device)
