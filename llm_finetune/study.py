@@ -35,6 +35,7 @@ class Finetune(Study[FinetuneConfig]):
     """What does fine-tuning a language model on a prompt collection do to its in-context ability?"""
 
     config = FinetuneConfig
+    shared = True
 
     def inputs(self, config: FinetuneConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """The collection, the files of the model, and the table of the run whose gates are laid beside it."""
@@ -42,6 +43,8 @@ class Finetune(Study[FinetuneConfig]):
 
         found: dict[str, Path | bytes] = {f"`collection` {config.collection}": config.collection_text.encode()}
         found |= {f"`model` ({file.name})": file for file in model_files(_folder(config, say))}
+        if config.data.file:
+            found[f"`data.file` {config.data.file}"] = Path(config.data.file)
         return found | ({"`gates`": Path(config.gates) / TABLE} if config.gates else {})
 
     def check(self, config: FinetuneConfig, resources: Resources) -> None:
