@@ -43,6 +43,7 @@ class Prompter:
 
     Attributes:
         closing: text that closes an answer in a chat, as the model ends its turn; None for the tokenizer's end token.
+        begin: what the tokenizer puts before every text, as plain text begins with it; empty in a chat.
 
     Raises:
         SpecError: when `chat` is true and the tokenizer has no chat template, or one that cannot be used.
@@ -66,12 +67,12 @@ class Prompter:
         self.chat = chat
         self._chat = Chat(tokenizer, system=system) if chat else None
         self.closing = self._chat.closing if self._chat else None
-        self._begin = "" if chat or tokenizer is None else _beginning(tokenizer)
+        self.begin = "" if chat or tokenizer is None else _beginning(tokenizer)
 
     def render(self, question: str, sentences: Sequence[str] = ()) -> str:
         """The prompt, which ends where the answer begins."""
         text = " ".join([*sentences, question])
-        return self._chat.prompt(text) if self._chat else self._begin + text + PLAIN_ENDING
+        return self._chat.prompt(text) if self._chat else self.begin + text + PLAIN_ENDING
 
     def answer(self, text: str) -> str:
         """An answer as it stands after the prompt."""

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from gating.training.descent import OptimizerSettings
 from llm_finetune.collection import load_collection
 from llm_finetune.finetune import finetune
-from llm_finetune.models import load_model, model_folder
+from llm_finetune.models import load_model
 from llm_finetune.probe.callback import InContextProbe
 from llm_finetune.prompts import Example, Prompter
 from llm_finetune.score import score_candidates

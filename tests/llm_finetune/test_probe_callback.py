@@ -1,4 +1,4 @@
-"""What `InContextProbe` logs, keeps and stops in trainers of transformers, on a small model; in trl's: `test_peers.py`."""
+"""What `InContextProbe` logs, keeps and stops in trainers of transformers, on a small model; trl: `test_peers.py`."""
 
 import pytest
 import torch
