@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from gating.gates.effective import effective_gate
-from gating.results.columns import measure as measure_of
 from gating.results.intervals import mean_interval
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.interventions import label_law
@@ -28,10 +27,11 @@ __all__ = ["Answers", "Estimate", "answers_in", "report_rows", "resampled"]
 Row = dict[str, Any]
 Values = NDArray[np.float64]
 
-SAMPLES = 1000
-"""Bootstrap samples."""
+BOOTSTRAP = 1000
+"""Number of bootstrap samples."""
 
 ENDS = (2.5, 97.5)
+SAME = 1e-9  # samples that differ by no more agree
 
 
 class Answers(NamedTuple):
@@ -66,32 +66,34 @@ class Answers(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A value, that of each bootstrap sample, and how many texts or draws, the fewer, it is made from."""
+    """A value, that of each bootstrap sample, how many texts or draws, the fewer, it is made from, and its range."""
 
     value: float
     samples: Values
     clusters: int
+    range: tuple[float, float] = (0.0, 1.0)
 
     def __sub__(self, other: Estimate) -> Estimate:
         """The paired difference."""
-        return Estimate(self.value - other.value, self.samples - other.samples, self.clusters)
+        return Estimate(self.value - other.value, self.samples - other.samples, self.clusters, (-1.0, 1.0))
 
     def less(self, number: float) -> Estimate:
         """The difference from a number."""
-        return Estimate(self.value - number, self.samples - number, self.clusters)
+        low, high = self.range
+        return Estimate(self.value - number, self.samples - number, self.clusters, (low - number, high - number))
 
     def row(self, measure: str) -> Row:
         """Measure, value and ends of the 95% interval."""
-        entry, held = measure_of(measure), self.samples[~np.isnan(self.samples)]
+        held = self.samples[~np.isnan(self.samples)]
         low, high = np.percentile(held, ENDS) if len(held) else (np.nan, np.nan)
-        if not high - low > 1e-12 and np.isfinite(self.value) and np.isfinite([entry.low, entry.high]).all():
-            ends = mean_interval([self.value], tests=self.clusters, low=entry.low, high=entry.high)
-            low, high = float(ends.low), float(ends.high)
-        value = float(np.clip(self.value, entry.low, entry.high))
+        value = float(np.clip(self.value, *self.range))
+        if not high - low > SAME and np.isfinite(value) and np.isfinite(self.range).all():
+            ends = mean_interval([value], tests=self.clusters, low=self.range[0], high=self.range[1])
+            low, high = ends.low, ends.high
         return {"measure": measure, "value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
 
-def resampled(n_draws: int, labels: NDArray[np.int64], seed: int, samples: int = SAMPLES) -> Values:
+def resampled(n_draws: int, labels: NDArray[np.int64], seed: int, samples: int = BOOTSTRAP) -> Values:
     """How often each answer counts in each bootstrap sample, shape (1 + samples, D, Q); once in the first.
 
     Args:
@@ -142,8 +144,9 @@ def _task_rows(config: DemonstrationsConfig, rows: pd.DataFrame) -> Iterator[Row
     labels = rows.drop_duplicates("query").sort_values("query")["gold"].to_numpy()
     weights = resampled(rows["draw"].nunique(), labels, config.seed)
     cells: dict[tuple[str, float, int], Answers] = {}
-    for (kind, flipped, shots), cell in rows.groupby(["labels", "flipped", "shots"], sort=False):
-        cells[str(kind), float(flipped), int(shots)] = answers_in(cell)
+    for _, cell in rows.groupby(["labels", "flipped", "shots"], sort=False):
+        first = cell.iloc[0]
+        cells[str(first["labels"]), float(first["flipped"]), int(first["shots"])] = answers_in(cell)
     accuracy: dict[tuple[str, float, int], Estimate] = {}
     for (kind, flipped, shots), answers in cells.items():
         context = "none" if kind == "gold" and not shots else kind
@@ -182,8 +185,9 @@ def _gate(answers: Answers, before: Answers, weights: Values, beta: float) -> di
     if np.isnan(found.alpha[0]):
         return {}
     clusters = min(weights.shape[1:])
-    parts = {"effective_gate": found.alpha, "effective_gate_residual": found.residual}
-    return {name: Estimate(float(values[0]), values[1:], clusters) for name, values in parts.items()}
+    residual = Estimate(float(found.residual[0]), found.residual[1:], clusters, (0.0, np.inf))
+    return {"effective_gate": Estimate(float(found.alpha[0]), found.alpha[1:], clusters),
+            "effective_gate_residual": residual}  # fmt: skip
 
 
 def _effects(

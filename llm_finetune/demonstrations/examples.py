@@ -20,22 +20,18 @@ def example_lines(config: DemonstrationsConfig, samples: pd.DataFrame) -> Iterat
         config: settings of the run.
         samples: rows of `llm_finetune.demonstrations.bench.ask` of all models and tasks.
     """
-    first = samples[(samples["draw"] == 0) & samples["shots"].isin((0, config.shots[-1]))]
+    before = (samples["shots"] == 0) & (samples["labels"] == "gold")  # words that mean nothing are not known yet
+    first = samples[(samples["draw"] == 0) & (before | (samples["shots"] == config.shots[-1]))]
     places = first.drop_duplicates(["model", "task", "query"]).groupby(["model", "task", "gold"]).head(EACH)
     chosen = first.merge(places[["model", "task", "query"]])
     keys = ["model", "task", "labels", "flipped", "shots", "query"]
-    for (model, task, labels, flipped, shots, _), rows in chosen.groupby(keys, sort=False):
+    for _, rows in chosen.groupby(keys, sort=False):
         law = np.exp(rows["log_prob"] - np.logaddexp.reduce(rows["log_prob"]))
         best = rows.loc[law.idxmax()]
         yield {
-            "model": model,
-            "task": task,
-            "labels": labels if shots else "none",
-            "flipped": float(flipped),
-            "shots": int(shots),
-            "text": best["text"],
+            **best[["model", "task", "flipped", "shots", "text", "prompt"]].to_dict(),
+            "labels": best["labels"] if best["shots"] else "none",
             "right": rows.loc[rows["right"], "candidate"].iloc[0],
             "chosen": best["candidate"],
             "probability": float(law.max()),
-            "prompt": best["prompt"],
         }
