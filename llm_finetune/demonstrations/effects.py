@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from gating.gates.effective import effective_gate
+from gating.results.bootstrap import percentile_interval
 from gating.results.intervals import mean_interval
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.interventions import label_law
@@ -30,7 +31,6 @@ Values = NDArray[np.float64]
 BOOTSTRAP = 1000
 """Number of bootstrap samples."""
 
-ENDS = (2.5, 97.5)
 SAME = 1e-9  # samples that differ by no more agree
 
 
@@ -84,8 +84,7 @@ class Estimate(NamedTuple):
 
     def row(self, measure: str) -> Row:
         """Measure, value and ends of the 95% interval."""
-        held = self.samples[~np.isnan(self.samples)]
-        low, high = np.percentile(held, ENDS) if len(held) else (np.nan, np.nan)
+        low, high = percentile_interval(self.samples)
         value = float(np.clip(self.value, *self.range))
         if not high - low > SAME and np.isfinite(value) and np.isfinite(self.range).all():
             ends = mean_interval([value], tests=self.clusters, low=self.range[0], high=self.range[1])

@@ -1,8 +1,10 @@
 """Page of the study `demonstrations`: accuracy over shots, flips, recognition and learning, gates, and examples."""
 
 import json
+import math
 import textwrap
 from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -59,8 +61,8 @@ def kind_of(context: str, flipped: float) -> str:
     return name if pd.isna(flipped) else f"{name}, {flipped:.0%}"
 
 
-def _cell(row: object) -> str:
-    return number(*(getattr(row, name) for name in ("value", "low", "high")), 2)
+def _cell(row: Any) -> str:
+    return number(row.value, row.low, row.high, 2)
 
 
 def demonstrations_text(config: DemonstrationsConfig, table: pd.DataFrame) -> str:
@@ -163,12 +165,11 @@ def _examples(lines: pd.DataFrame) -> Iterator[Block]:
         yield Block(f"Examples: {task}, {model}", (("", TextTable(tuple(WORDS.tables["examples"]), cells)),))
 
 
-def _example(line: dict[Hashable, object]) -> tuple[str, ...]:
-    share = float(str(line["flipped"])) or float("nan")
-    prompt = str(line["prompt"])
+def _example(line: dict[Hashable, Any]) -> tuple[str, ...]:
+    prompt = line["prompt"]
     tail = prompt if len(prompt) <= TAIL else f"... {prompt[-TAIL:]}"
-    said = (str(line[name]) for name in ("text", "right", "chosen"))
-    return kind_of(str(line["labels"]), share), *said, f"{float(str(line['probability'])):.2f}", tail
+    said = (line[name] for name in ("text", "right", "chosen"))
+    return kind_of(line["labels"], line["flipped"] or math.nan), *said, f"{line['probability']:.2f}", tail
 
 
 def demonstrations_page(
