@@ -65,13 +65,13 @@ def _kinds(config: DemonstrationsConfig, task: str, model: str, rows: pd.DataFra
         cell_of(rows, name, most) for name in ("task_recognition", "task_learning", "demonstration_gain")
     )
     none, gold = cell_of(rows, "accuracy", 0, "none"), cell_of(rows, "accuracy", most, "gold")
-    recognises = "recognises" if recognised["low"] > 0 else "does not clearly recognise"
+    recognises = f"{'recognises' if recognised['low'] > 0 else 'does not clearly recognise'} the task by them"
     if recognised["high"] < 0:
-        recognises = "is misled about"
+        recognises = "is misled by random ones"
     learns = "learns" if learned["low"] > 0 else "does not clearly learn"
     return (
         f'On {task}, "{model}" {learns} labels from {most} demonstrations (abstract labels against chance:'
-        f" {_ends(learned)}) and {recognises} the task by them (random labels against none: {_ends(recognised)}); right"
+        f" {_ends(learned)}) and {recognises} (random labels against none: {_ends(recognised)}); right"
         f" labels change accuracy from {none['value']:.2f} to {gold['value']:.2f} (change {_ends(gain)})."
     )
 

@@ -165,7 +165,7 @@ def verdict(**shares):
         ({"abstract": 0.5}, '"made" does not clearly learn labels'),
         ({}, "and does not clearly recognise the task by them"),
         ({"none": 1 / 3, "random": 1.0}, "and recognises the task by them"),
-        ({"none": 1.0, "random": 1 / 3}, "and is misled about the task by them"),
+        ({"none": 1.0, "random": 1 / 3}, "and is misled by random ones"),
         ({}, '"made" follows what it is shown: right label 0.00'),
         ({"flipped": 1.0}, '"made" keeps what it knew: right label 1.00'),
         ({"flipped": 0.5}, '"made" clearly prefers neither'),
