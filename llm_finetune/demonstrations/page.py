@@ -27,7 +27,7 @@ GUESS = System("A guess", "", GREY, dash=(4, 4))
 EXAMPLES = "examples.jsonl"
 """File of some test texts and answers, in the folder of a run: one line for each model, task, kind and text."""
 
-TAIL = 90  # letters of a prompt that the page shows
+TAIL = 60  # letters of a prompt that the page shows
 
 
 def accuracy_table(config: DemonstrationsConfig, rows: pd.DataFrame) -> TextTable:
@@ -185,7 +185,7 @@ def demonstrations_page(
     return Page(
         title=WORDS.title,
         question=question,
-        systems=("llm",),
+        systems=(),
         figures=figures,
         terms=WORDS.terms,
         blocks=(*_blocks(config, table), *_examples(lines)),
