@@ -10,6 +10,10 @@ from llm_finetune.probe.callback import InContextProbe as InContextProbe
 from llm_finetune.probe.config import ProbeConfig as ProbeConfig
 from llm_finetune.probe.study import probe_study as probe_study
 
+# the study of demonstrations as a function
+from llm_finetune.demonstrations.config import DemonstrationsConfig as DemonstrationsConfig
+from llm_finetune.demonstrations.study import demonstrations_study as demonstrations_study
+
 # facts and prompts
 from llm_finetune.collection import (
     Collection as Collection,
