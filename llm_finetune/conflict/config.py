@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gating.results.columns import declare_from
 from llm_finetune.conflict.importers import Format, load_suite
-from llm_finetune.conflict.prompts import CONDITIONS, NEEDED, Asked, draw_prompts
+from llm_finetune.conflict.prompts import CONDITIONS, NEEDED, Asked, Condition, draw_prompts
 from llm_finetune.conflict.suite import Suite
 from llm_finetune.probe.config import Chat, names_of
 from theory.fields import NonNegative, PathText, Seed, Several
@@ -18,7 +18,6 @@ __all__ = ["ConflictConfig"]
 
 declare_from("llm_finetune.conflict")
 
-Condition = Literal["no_context", "agreeing", "contradicting", "irrelevant", "both", "distractors", "long_context"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]
 AtLeastTwo = Annotated[int, Field(ge=2, lt=2**32)]
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from llm_finetune.conflict.suite import Item, Statement, Suite
 
-__all__ = ["CONDITIONS", "CONTENT_FREE", "FALSE", "NEEDED", "Asked", "draw_prompts"]
+__all__ = ["CONDITIONS", "CONTENT_FREE", "FALSE", "NEEDED", "Asked", "Condition", "draw_prompts"]
 
-CONDITIONS = ("no_context", "agreeing", "contradicting", "irrelevant", "both", "distractors", "long_context")
+Condition = Literal["no_context", "agreeing", "contradicting", "irrelevant", "both", "distractors", "long_context"]
+
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 """What a context says of the question: nothing, as there is none; the true answer; another; nothing, as it is about
 something else; both answers, in random order; another, amid true sentences about others; another, far back before many
 of these."""
 
-NEEDED = ("no_context", "agreeing", "contradicting")
+NEEDED: tuple[Condition, ...] = ("no_context", "agreeing", "contradicting")
 """Conditions without which there is no table of who wins."""
 
-FALSE = ("contradicting", "both", "distractors", "long_context")
+FALSE: tuple[Condition, ...] = ("contradicting", "both", "distractors", "long_context")
 """Conditions whose context states an answer that is not true."""
 
 CONTENT_FREE = ("N/A", "[MASK]", "")

@@ -209,7 +209,7 @@ def example_lines(config: ConflictConfig, samples: pd.DataFrame) -> Iterator[Row
                     "way": next(way for way in WAYS if getattr(row, way) == 1),
                     "case": row.case,
                     **{name: scored.asked[name].iloc[k] for name in ("condition", "item", "target", "stated", "size")},
-                    "own": own[k], "confidence": round(float(row.confidence), 4), "chosen": chosen[k],
+                    "own": own[k], "confidence": round(float(scored.confidence[k]), 4), "chosen": chosen[k],
                     "said_without": bare["said"].iloc[k], "said": scored.asked["said"].iloc[k],
                     "prompt": scored.asked["prompt"].iloc[k],
                 }  # fmt: skip

@@ -174,5 +174,5 @@ def kept_slope(confidence: Floats, kept: Floats, items: ArrayLike, *, n_resample
 
     found = cluster_bootstrap(slopes, labels, n_resamples=n_resamples, seed=seed, form="weights")
     varied = len(np.unique(kept)) > 1 and np.ptp(x) > 1e-9
-    ends = [end if varied else np.full(1, np.nan) for end in (found.value, found.low, found.high)]
-    return Drawn(*ends, found.draws, np.array([len(labels)]))
+    value, low, high = (end if varied else np.full(1, np.nan) for end in (found.value, found.low, found.high))
+    return Drawn(value, low, high, found.draws, np.array([len(labels)]))

@@ -145,7 +145,8 @@ def read_suite(source: str) -> Suite:
     unknown = sorted({s.size for item in items for s in item.contradicting} - {"", *sizes})
     if unknown:
         raise SpecError([f"`suite` must name the sizes of its changes in suite.yaml; {unknown} are not in {sizes}"])
-    return Suite(*(str(held[name]) for name in ABOUT), sizes, require_items(items))
+    name, licence, origin, language = (str(held[key]) for key in ABOUT)
+    return Suite(name, licence, origin, language, sizes, require_items(items))
 
 
 def require_items(items: Sequence[Item]) -> tuple[Item, ...]:

@@ -37,7 +37,7 @@ def conflict_verdict(config: ConflictConfig, table: pd.DataFrame) -> tuple[str, 
 def complete(table: pd.DataFrame) -> pd.DataFrame:
     """A table with every column of the study, also those without a value."""
     missing = [name for name in ("judge", "case", "size", "bin", "gate") if name not in table]
-    return table.assign(**dict.fromkeys(missing, pd.NA))
+    return table.reindex(columns=[*table.columns, *missing])
 
 
 def cell_of(rows: pd.DataFrame, **where: str) -> pd.Series | None:
