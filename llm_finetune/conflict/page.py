@@ -24,7 +24,7 @@ EXAMPLES = "examples.jsonl"
 """File of which way each prompt went, in the folder of a run."""
 
 SHOWN = 6  # examples of each way and condition on the page
-BIASES = {"conflict_accuracy": "accuracy in conflicts", "context_bias": "context bias", "prior_bias": "prior bias"}
+BIASES = {"conflict_accuracy": "accuracy", "context_bias": "context bias", "prior_bias": "prior bias"}
 STATING = ("contradicting", "both", "distractors", "long_context")
 SHARE = Axis("share of prompts", -0.04, 1.04)
 
@@ -145,14 +145,13 @@ def _sizes(config: ConflictConfig, rows: pd.DataFrame) -> Iterator[Figure]:
 
 def _gates(config: ConflictConfig, rows: pd.DataFrame) -> Iterator[Figure]:
     words, panels = WORDS.figures["gates"], []
-    gates = rows[rows["gate"].notna()]
-    for name, heading in BIASES.items():
-        here = select(gates, {"measure": name})
+    for gate, name in GATE_NAMES.items():
+        here = select(rows, {"gate": gate, "measure": tuple(BIASES)})
         layers = tuple(
-            _layer(look, select(here, {"model": model}), GATE_NAMES, "gate") for model, look in _looks(config).items()
+            _layer(look, select(here, {"model": model}), BIASES, "measure") for model, look in _looks(config).items()
         )
         if len(here):
-            panels.append(Panel("", heading, SHARE, layers))
+            panels.append(Panel("", name, SHARE, layers))
     if panels:
         x = Axis(words["x"], scale="words")
         yield Figure("gates", words["title"], (words["look"], WORDS.said["interval"]), x, tuple(panels), 3,

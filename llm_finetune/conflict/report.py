@@ -95,11 +95,13 @@ def _way_rows(config: ConflictConfig, part: pd.DataFrame) -> Iterator[Row]:
 
 
 def _prior_rows(config: ConflictConfig, found: pd.DataFrame) -> Iterator[Row]:
-    """How often the answer without context is right."""
+    """How often the answer without context is right, over all items and by group."""
     items = found.drop_duplicates("item")
-    if len(items) >= FEWEST:
-        right = _shares(config, items, items["prior_was_right"])
-        yield {"measure": "prior_accuracy", "answer": True, **_ends(right)}
+    for group in ("all", *sorted({*items["group"]} - {"all"})):
+        part = items if group == "all" else items[items["group"] == group]
+        if len(part) >= FEWEST:
+            right = _shares(config, part, part["prior_was_right"])
+            yield {"measure": "prior_accuracy", "group": group, "answer": group == "all", **_ends(right)}
 
 
 def _size_rows(config: ConflictConfig, against: pd.DataFrame) -> Iterator[Row]:

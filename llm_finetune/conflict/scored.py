@@ -39,8 +39,8 @@ def named(said: str, candidates: Sequence[str], aliases: Sequence[str] = ()) -> 
         aliases: other names of the first.
 
     Example:
-        >>> named("It is 8,849 m.", ["8849", "9734"]), named("Rome", ["Paris"]), named("Rome or Paris", ["Paris",
-        "Rome"]) (0, -1, -2)
+        >>> named("It is 8,849 m.", ["8849", "9734"]), named("Rome", ["Paris"]), named("Rome, Paris", ["Paris", "Rome"])
+        (0, -1, -2)
         >>> named("It is 1.11 m.", ["11", "16"]), named("8848", ["8849", "9734"], ["8848"])
         (-1, 0)
     """

@@ -15,6 +15,9 @@ __all__ = ["GATE_NAMES", "cell_of", "complete", "conflict_verdict"]
 GATE_NAMES: dict[str, str] = page_words("llm_finetune.conflict").tables["gates"]
 """What gates are called, in the order of tables."""
 
+ONE_SOURCE = 0.5
+"""Accuracy in conflicts of always the own answer, or always the context: right in one case, wrong in the other."""
+
 FEW = 20  # items, below which a bootstrap over items is short
 
 
@@ -29,7 +32,7 @@ def conflict_verdict(config: ConflictConfig, table: pd.DataFrame) -> tuple[str, 
     sentences: list[str] = []
     for model in config.sources:
         here = select(answers, {"model": model})
-        parts = (_wins(here), _freely(here), _right(here), _confidence(here), _helps(here))
+        parts = (_wins(here), _freely(here), _right(here), _confidence(here), _helps(here), _beyond(here))
         sentences += [f'"{model}" {part}' if k == 0 else part for k, part in enumerate(filter(None, parts))]
     return (*sentences, *_caveats(config))
 
@@ -111,6 +114,15 @@ def _helps(rows: pd.DataFrame) -> str:
     parts = [f"it is {side} by {listed(held)}" for side, held in found.items() if side and held]
     parts += [f"no clear change comes from {listed(found[''])}"] if found[""] else []
     return f"Of its accuracy in conflicts, {_ends(plain)}: {'; '.join(parts)}."
+
+
+def _beyond(rows: pd.DataFrame) -> str:
+    """Which accuracies are beyond that of one source for every answer."""
+    cells = {name: cell_of(rows, gate=gate, measure="conflict_accuracy") for gate, name in GATE_NAMES.items()}
+    measured = {name: cell for name, cell in cells.items() if cell is not None and not pd.isna(cell["low"])}
+    better = [f"{name} ({_ends(cell)})" for name, cell in measured.items() if cell["low"] > ONE_SOURCE]
+    above = f"above it beyond the interval: {listed(better)}" if better else "none is above it beyond its interval"
+    return f"Always the own answer, or always the context, would be right on {ONE_SOURCE}; {above}." if measured else ""
 
 
 def _caveats(config: ConflictConfig) -> Iterator[str]:

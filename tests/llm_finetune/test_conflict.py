@@ -199,7 +199,9 @@ def test_cases_and_ways_of_answers_made_by_hand():
         "prior_kept": 0.0, "context_followed": 1.0, "neither_chosen": 0.0, "context_preference": 1.0}  # fmt: skip
     plain = select(table, {"gate": "plain"}).set_index("measure")["value"].to_dict()
     assert plain == {"conflict_accuracy": 0.5, "context_bias": 1.0, "prior_bias": 0.0}
-    assert select(table, {"measure": "prior_accuracy", "judge": "score"})["value"].item() == pytest.approx(2 / 3)
+    assert select(table, {"measure": "prior_accuracy", "judge": "score", "group": "all"})[
+        "value"
+    ].item() == pytest.approx(2 / 3)
 
 
 def test_gates_move_what_their_formulas_say():
@@ -272,12 +274,20 @@ def test_the_verdict_names_gates_that_raise_lower_or_do_neither():
     sentence = next(s for s in conflict_verdict(config, table) if s.startswith("Of its accuracy"))
     assert "it is raised by probability gate (0.50 [" in sentence
     assert "no clear change comes from" in sentence
+    beyond = next(s for s in conflict_verdict(config, table) if s.startswith("Always the own answer"))
+    assert "above it beyond the interval: probability gate (1.00 [" in beyond
+    assert "plain" not in beyond
     keeps = {**sure, "agreeing": [TOLD_A] * 30, "contradicting": [KNOWS] * 30}
     free = made(keeps)
     free["content_free"] = np.log(free["candidate"].map({"A": 0.9, "B": 0.05, "C": 0.05}))
     sentence = next(s for s in conflict_verdict(*table_of(free)) if s.startswith("Of its accuracy"))
     assert "it is lowered by context-aware decoding (" in sentence
     assert "contextual calibration (" in sentence.partition("no clear change")[0]
+
+
+def test_no_gate_is_said_to_beat_one_source_where_none_does():
+    verdict = conflict_verdict(*table_of(made(KEEPS)))
+    assert any(sentence.endswith("none is above it beyond its interval.") for sentence in verdict)
 
 
 def test_confidence_is_claimed_where_the_slope_is_beyond_its_interval():
