@@ -10,6 +10,10 @@ from llm_finetune.probe.callback import InContextProbe as InContextProbe
 from llm_finetune.probe.config import ProbeConfig as ProbeConfig
 from llm_finetune.probe.study import probe_study as probe_study
 
+# the study of when weights take over, predicted and measured
+from llm_finetune.handover.config import HandoverConfig as HandoverConfig
+from llm_finetune.handover.study import handover_study as handover_study
+
 # facts and prompts
 from llm_finetune.collection import (
     Collection as Collection,
