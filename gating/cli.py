@@ -1,15 +1,18 @@
 """The command ``gating``: what it does with a study is the same for all of them, and none is named here."""
 
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from importlib.metadata import version
 from typing import Any
 
 from gating.runs.catalogue import find_study, study_names, study_question
 from gating.runs.errors import FolderError, Interrupted, RunFailed
 from gating.runs.options import RunOptions
+from gating.runs.ranks import number
 from gating.settings import near, read_config, read_flags
 from gating.settings.text import print_config
 from theory.settings import SpecError
@@ -25,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files may be no text, and a terminal may know few letters
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
-        _command(given)
+        with redirect_stdout(io.StringIO()) if number() else nullcontext():  # of several processes the first one speaks
+            _command(given)
         sys.stdout.flush()
         return 0
     except SpecError as error:
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(status: int, problems: Sequence[str]) -> int:
-    for problem in problems:
+    for problem in [] if number() else problems:
         print(f"gating: {problem}", file=sys.stderr)
     return status
 
@@ -101,6 +105,8 @@ def _run(study: Any, config: Any, options: Any) -> None:
     out = options.folder(study)
     quiet = sys.stderr if options.json or out is None else sys.stdout
     how = resources_of(options, lambda line: print(line, file=quiet, flush=True))
+    if options.dry_run and number():
+        return
     if options.dry_run:
         print(engine.estimate(study, config, how))
         return

@@ -2,7 +2,7 @@
 
 # the study as a function: the same folder and report as `gating finetune`
 from llm_finetune.config import FinetuneConfig as FinetuneConfig
-from llm_finetune.settings import FinetuneSettings as FinetuneSettings
+from llm_finetune.settings import DataSettings as DataSettings, FinetuneSettings as FinetuneSettings
 from llm_finetune.study import finetune_study as finetune_study
 
 # the study of any fine-tune as a function, and what watches a training of one's own
@@ -21,9 +21,11 @@ from llm_finetune.collection import (
     load_collection as load_collection,
     write_collection as write_collection,
 )
+from llm_finetune.suites import Suite as Suite, load_suite as load_suite
 from llm_finetune.invented import generate_collection as generate_collection
 from llm_finetune.mixtures import Mixture as Mixture, PromptStream as PromptStream
 from llm_finetune.prompts import Example as Example, Prompter as Prompter
+from llm_finetune.own_data import data_rows as data_rows
 
 # models and their answers
 from llm_finetune.models import LanguageModel as LanguageModel, load_model as load_model

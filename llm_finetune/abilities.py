@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from gating.results.columns import measure as measure_of
 from gating.results.intervals import mean_interval
-from llm_finetune.conditions import CHANGES, CONDITIONS, IN_CONTEXT
+from llm_finetune.conditions import CHANGES, CONDITIONS, IN_CONTEXT, Judge
 from llm_finetune.crossed import Ends
 from llm_finetune.measure import Answers
-from llm_finetune.probe.config import Judge
 
 __all__ = ["ABILITIES", "JUDGES", "Ability", "ability_rows", "change_rows", "detail_rows", "prompt_values"]
 
 Row = dict[str, Any]
+FACT = ["collection", "subject"]
 
 
 class Ability(NamedTuple):
@@ -57,14 +57,15 @@ JUDGES: dict[Judge, dict[str, str]] = {
 READ = (*IN_CONTEXT, "unrelated")
 
 
-def prompt_values(answers: Iterable[Answers]) -> pd.DataFrame:
-    """One row for each prompt: what was asked, and each measure of `Answers.measures`, NaN where it has none.
+def prompt_values(answers: Mapping[str, Iterable[Answers]]) -> pd.DataFrame:
+    """One row for each prompt: what was asked, by collection, and each measure of `Answers.measures`, NaN where it has
+    none.
 
     The ``effective_gate`` of a prompt is the memorised answer's share of the probability of memorised and stated answer
     together, of which the gate of several prompts is the mean; the rest is its ``effective_gate_remainder``.
     """
     parts = []
-    for answer in answers:
+    for collection, answer in ((key, answer) for key, held in answers.items() for answer in held):
         for context in dict.fromkeys(record.condition for record in answer.records):
             found = answer.at([k for k, record in enumerate(answer.records) if record.condition == context])
             asked = pd.DataFrame(found.records).drop(columns="prompt")
@@ -73,7 +74,7 @@ def prompt_values(answers: Iterable[Answers]) -> pd.DataFrame:
                 memorised, stated = held["memorised_softmax"], held["stated_softmax"]
                 held["effective_gate"] = memorised / (memorised + stated)
                 held["effective_gate_remainder"] = np.maximum(1 - memorised - stated, 0.0)
-            parts.append(asked.assign(**held))
+            parts.append(asked.assign(collection=collection, **held))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -110,7 +111,7 @@ def change_rows(base: pd.DataFrame, tuned: pd.DataFrame, judge: Judge) -> Iterat
     Raises:
         ValueError: the prompts are not the same.
     """
-    asked = ["condition", "subject", "group", "memorised", "stated", "target"]
+    asked = [*FACT, "condition", "group", "memorised", "stated", "target"]
     if not base[asked].equals(tuned[asked]):
         raise ValueError("`base` and `tuned` must be answers to the same prompts; got others")
     numbers = tuned.select_dtypes("number").columns
@@ -207,13 +208,13 @@ def _together(one: float, other: float, r: float) -> float:
 
 def _facts(part: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Values of each fact: means over its conditions of the means over prompts."""
-    return part.groupby(["subject", "condition"])[columns].mean().groupby("subject").mean()
+    return part.groupby([*FACT, "condition"])[columns].mean().groupby(FACT).mean()
 
 
 def _fact_means(part: pd.DataFrame, columns: list[str], low: ArrayLike, high: ArrayLike) -> list[Ends]:
     """Means over facts of each column; outcomes 0 and 1 say by their number how far a fact's mean may be off."""
     facts = _facts(part, columns).to_numpy(np.float64).T
-    counts = np.tile(part.groupby("subject").size().to_numpy(np.float64), (len(columns), 1))
+    counts = np.tile(part.groupby(FACT).size().to_numpy(np.float64), (len(columns), 1))
     counts[[not part[column].isin((0.0, 1.0)).all() for column in columns]] = np.nan
     found = mean_interval(facts, tests=counts, low=low, high=high)
     return [Ends(*map(float, ends)) for ends in zip(found.value, found.low, found.high, strict=True)]

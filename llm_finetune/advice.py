@@ -13,7 +13,7 @@ from gating.results.query import select
 from llm_finetune.conditions import IN_CONTEXT
 from theory.validation import Floats, require_probability, require_scalar
 
-__all__ = ["advice_rows", "advice_sentence"]
+__all__ = ["advice_of", "advice_rows", "advice_sentence"]
 
 
 RESAMPLES = 10_000
@@ -62,6 +62,11 @@ def advice_rows(table: pd.DataFrame, margin: float, n_candidates: int) -> Iterat
             lambda drawn: _smallest(shares, drawn.mean(axis=1), margin), accuracies, n_resamples=RESAMPLES, seed=0
         )
         yield {**shared, "measure": "advised_share", **{name: float(getattr(advised, name)) for name in ENDS}}
+
+
+def advice_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The answer rows of a table that `advice_rows` made: the others say what they are judged by."""
+    return table[table["answer"] & (table["judge"].isna() if "judge" in table else True)]
 
 
 def _accuracies(rows: pd.DataFrame) -> tuple[Interval, Floats]:

@@ -8,6 +8,7 @@ import torch
 
 from gating.results.table import make_table
 from gating.runs.executor import Resources
+from gating.runs.ranks import started
 from gating.runs.store import Place
 from gating.studies.replicas import combined_seed
 from gating.studies.vocabulary import refusals
@@ -18,11 +19,15 @@ from llm_finetune.loss import answer_loss
 from llm_finetune.measure import answer_records, answer_rows
 from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
+from llm_finetune.own_data import data_rows
 from llm_finetune.precision import autocast
-from llm_finetune.prompts import Prompter
+from llm_finetune.prompts import Example, Prompter, Row
 from llm_finetune.samples import SAMPLES, sample_table
+from llm_finetune.shared import shared_answers
 from llm_finetune.tokens import encode, require_room, split
+from llm_finetune.tracking import require_trackers
 from llm_finetune.ways import evaluating, way_of
+from llm_finetune.weights import require_enough
 
 __all__ = ["Bench", "check", "keep_base", "keep_together", "keep_tuned", "seconds"]
 
@@ -35,6 +40,9 @@ _as_it_came: dict[tuple[str, str], LanguageModel] = {}
 
 _told: set[str] = set()
 """What was told of the models of a run."""
+
+_own: dict[str, list[Row]] = {}
+"""Rows of a user's own data, once they are read, by the settings that decide them."""
 
 
 class Bench:
@@ -72,7 +80,21 @@ class Bench:
 
     def stream(self, run: Run) -> PromptStream:
         """Training prompts of a run."""
-        return PromptStream(self.config.facts_of(run), run.mixture, self.prompter, seed=combined_seed(run.seed, 1))
+        seed = combined_seed(run.seed, 1)
+        return PromptStream(self.config.facts_of(run), run.mixture, self.prompter, seed=seed, data=self.data)
+
+    @property
+    def data(self) -> list[Row]:
+        """Rows of the user's own, read once."""
+        config, data = self.config, self.config.data
+        if not data.file:
+            return []
+        key = repr((data, config.model, config.chat, config.system_prompt))
+        if key not in _own:
+            context = getattr(self.loaded.model.config.get_text_config(), "max_position_embeddings", None)
+            how: Any = {"learn": data.learn, "max_length": data.max_length, "context": context, "say": self._say}
+            _own[key] = data_rows(data.file, self.prompter, **how)
+        return _own[key]
 
     def records(self, seed: int) -> list[Record]:
         """Test prompts of a pairing seed: the same for every mixture, exposure and step."""
@@ -86,15 +108,15 @@ class Bench:
             conditions=config.conditions,
         )
 
-    def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> None:
+    def keep_measured(self, place: Place, step: int, model: Any, seed: int) -> dict[str, float]:
         """Keeps rows of every condition, and free answers at both ends of training; the table comes last, and commits.
 
-        What is kept already is not measured again.
+        What is kept already is not measured again. Returns what was measured over all facts, by condition and measure.
         """
         if place.has_table(step_name(step)):
-            return
+            return {}
         freely = step in (0, self.config.training.steps)
-        answers = answer_records(
+        answers = shared_answers(
             model, self.prompter, self.records(seed), self.config.facts, freely=freely, say=self.say
         )
         place.save_table(samples_name(step), sample_table(answers, step=step, seed=seed))
@@ -104,7 +126,9 @@ class Bench:
             for k, said in part.said.items()
         ]
         place.save_records(step_name(step), samples)
-        place.save_table(step_name(step), make_table(row for part in answers for row in answer_rows(part)))
+        rows = [row for part in answers for row in answer_rows(part)]
+        place.save_table(step_name(step), make_table(rows))
+        return {f"{row['context']}/{row['measure']}": row["value"] for row in rows if row["group"] == "all"}
 
 
 def check(config: FinetuneConfig, resources: Resources) -> None:
@@ -115,11 +139,14 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
     """
     _as_it_came.clear()
     _told.clear()
+    _own.clear()
+    require_enough(config.training, started())
+    require_trackers(config.training.trackers)
     bench, facts = Bench(config, resources), config.facts
     model, tokenizer = bench.loaded
     prompts = [record.prompt for record in bench.records(config.seed)]
     for run in {run.mixture: run for run in config.runs}.values():
-        prompts += [example.prompt for example in bench.stream(run).batch(0, CHECKED_PROMPTS)]
+        prompts += [e.prompt for e in bench.stream(run).batch(0, CHECKED_PROMPTS) if isinstance(e, Example)]
     answers = [bench.prompter.answer(a) for a in (*facts.answers, *facts.new_answers, *facts.unrelated_answers)]
     with refusals():
         room = max(len(row) for row in split(tokenizer, prompts[:1], [answers], bench.prompter.closing)[0].answers)

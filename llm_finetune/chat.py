@@ -8,6 +8,7 @@ prompt, answer and closing text together are the conversation as the model was t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +42,7 @@ class Chat:
         special = sorted({*tokenizer.all_special_tokens, *tokenizer.added_tokens_encoder}, key=len, reverse=True)
         self._special = special
         before, after = self._cut(QUESTION)
+        self.closing: str | None = None
         self._before = before[: before.rindex(QUESTION)]
         self._head = None if system else self._without_system()
         self.closing = self._closing(after)
@@ -51,6 +53,38 @@ class Chat:
         if self._head is None:
             return before
         return self._head + before[before.rindex(text if text in before else text.strip()) :]
+
+    def rendered(self, messages: Sequence[Mapping[str, str]], *, ask: bool = False) -> str:
+        """A conversation, without a system prompt that the template writes on its own where that is left out.
+
+        Args:
+            messages: each with ``role`` and ``content``.
+            ask: whether an answer of the assistant is to follow.
+
+        Raises:
+            ValueError: the template does not take it.
+        """
+        try:
+            text = str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask))
+        except Exception as error:  # templates raise errors of their own
+            reason = str(error).strip().split("\n")[0]
+            raise ValueError(f"the chat template does not take the conversation ({reason})") from error
+        if self._head is None or messages[0]["role"] == "system" or not text.startswith(self._before):
+            return text
+        return self._head + text.removeprefix(self._before)
+
+    def before(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """A conversation up to where the assistant's next words begin."""
+        return self.rendered([*messages, {"role": "assistant", "content": ANSWER}]).rpartition(ANSWER)[0]
+
+    def closing_of(self, after: str) -> str | None:
+        """What closes words of the assistant, from what is rendered after them: up to the first special token."""
+        closing = ""
+        for piece in self._pieces(after):
+            closing += piece
+            if piece in self._special:
+                return closing
+        return self.closing
 
     def _cut(self, text: str) -> tuple[str, str]:
         """A conversation before and after its answer."""
@@ -74,13 +108,7 @@ class Chat:
     def _closing(self, after: str) -> str | None:
         """From the end of the answer to the first special token, here or, where turns end with the next, before one."""
         later = self._rendered(EARLIER, ANSWER, QUESTION).partition(ANSWER)[2].partition(QUESTION)[0]
-        for text in (after, later):
-            pieces, closing = self._pieces(text), ""
-            for piece in pieces:
-                closing += piece
-                if piece in self._special:
-                    return closing
-        return None
+        return self.closing_of(after) or self.closing_of(later)
 
     def _without_system(self) -> str:
         """What stands before a first question, without a system prompt."""

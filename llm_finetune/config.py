@@ -11,7 +11,7 @@ from pydantic import Field
 from llm_finetune.collection import Collection, collection_text, load_collection
 from llm_finetune.conditions import ConditionName, Judge
 from llm_finetune.mixtures import Mixture
-from llm_finetune.settings import FinetuneSettings
+from llm_finetune.settings import DataSettings, FinetuneSettings
 from theory.fields import PathText, Probability, Seed, Several
 from theory.settings import SpecError, settings
 
@@ -74,6 +74,7 @@ class FinetuneConfig:
         collection: ``people``, ``frequency``, or a file of JSON Lines.
         chat: whether prompts use the model's chat template; ``auto`` does where there is one.
         system_prompt: ``drop`` or ``keep`` a system prompt that the chat template adds on its own.
+        data: data of one's own, for mixtures with a share of it.
         mixtures: kinds of training prompts and their shares, one or more texts such as ``memory=0.5 reading=0.5``.
         exposures: how often facts are asked for, one or both: ``given`` by the collection, or ``equal``.
         n_seeds: pairings of subjects with answers, each trained and tested on its own, >= 1; intervals are over them.
@@ -94,6 +95,7 @@ class FinetuneConfig:
     collection: PathText = "people"
     chat: Literal["auto", "template", "plain"] = "auto"
     system_prompt: Literal["drop", "keep"] = "drop"
+    data: DataSettings = field(default_factory=DataSettings)
     mixtures: Several[str] = ("memory=1", "memory=0.5 reading=0.5", "reading=1")
     exposures: Several[Exposure] = ("given",)
     n_seeds: Number = 1
@@ -119,6 +121,11 @@ class FinetuneConfig:
             else:
                 if first != text:
                     yield f"`mixtures` must differ in their first six digits; got '{first}' and '{text}'"
+        if found and bool(self.data.file) != any("data=" in text for text in found):
+            wanted = (
+                "have a share of 'data', as in 'data=0.98 reading=0.02', where `data.file` is given, and there alone"
+            )
+            yield f"`mixtures` must {wanted}; got {list(self.mixtures)} and {self.data.file or 'no file'}"
         try:
             self.facts  # noqa: B018  # read here, and not again
         except SpecError as error:

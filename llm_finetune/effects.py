@@ -6,6 +6,7 @@ subjects (`llm_finetune.crossed`).
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, get_args
 
 import numpy as np
@@ -31,7 +32,7 @@ def control_of(config: FinetuneConfig, run: Run) -> Run | None:
 
 
 def effect_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Row]:
-    """Rows of every ability before and after training, of its change, and of its difference from random answers.
+    """Rows of every ability before training and along the way, of its change, and how it differs from random answers.
 
     Each stands twice, by what the model says and by its scores, in the column ``judge``. What the model says is of the
     first prompt of each condition and subject.
@@ -41,40 +42,40 @@ def effect_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Row]:
         samples: rows of `llm_finetune.samples.sample_table` of all seeds and steps, with the columns ``seed``, ``step``
             and those of `Run.columns`.
     """
-    last = config.training.steps
-    before = samples[samples["step"] == 0]
-    base = {run.seed: _values(before[before["seed"] == run.seed]) for run in config.runs}
-    after = {
-        run: _values(samples[(samples["step"] == last) & (samples["seed"] == run.seed) & _of(samples, run)])
+    values = {
+        (run, step): _values(
+            samples[(samples["step"] == step) & (samples["seed"] == run.seed) & _of(samples, run, step)]
+        )
         for run in config.runs
+        for step in config.training.evaluations
     }
-    ways = {(run.mixture, run.exposure): run for run in config.runs}.values()
-    for way in ways:
+    for way in {(run.mixture, run.exposure): run for run in config.runs}.values():
         runs = [run for run in config.runs if run[:2] == way[:2]]
-        ends = {0: [base[run.seed] for run in runs], last: [after[run] for run in runs]}
-        controls = [after[control] for run in runs if (control := control_of(config, run))]
+        controls = [control for run in runs if (control := control_of(config, run))]
         shared = {"study": "finetune", "system": "llm", "kind": "measured", "group": "all", **way.columns}
-        for judge in get_args(Judge):
-            for name, ability in ABILITIES.items():
-                found = {step: _tables(frames, ability, judge) for step, frames in ends.items()}
-                row = {**shared, "judge": judge}
-                for step, tables in found.items():
-                    yield from _row({**row, "measure": name, "step": step}, tables)
-                yield from _row({**row, "measure": f"{name}_change", "step": last}, _less(found[last], found[0]))
-                if controls:
-                    less = _less(found[last], _tables(controls, ability, judge))
-                    yield from _row({**row, "measure": f"{name}_less_random", "step": last}, less)
+        for judge, (name, ability), step in product(get_args(Judge), ABILITIES.items(), config.training.evaluations):
+
+            def tables(of: list[Run], at: int = step, ability: Ability = ability, judge: Judge = judge) -> Tables:
+                return _tables([values[run, at] for run in of], ability, judge)
+
+            row = {**shared, "judge": judge, "step": step}
+            yield from _row({**row, "measure": name}, tables(runs))
+            if step:
+                yield from _row({**row, "measure": f"{name}_change"}, _less(tables(runs), tables(runs, 0)))
+            if step and controls:
+                yield from _row({**row, "measure": f"{name}_less_random"}, _less(tables(runs), tables(controls)))
 
 
-def _of(samples: pd.DataFrame, run: Run) -> pd.Series:
+def _of(samples: pd.DataFrame, run: Run, step: int) -> pd.Series:
+    """Rows of a run; before training all runs of a seed are one."""
     found = pd.Series(True, index=samples.index)
-    for name in ("mixture", "exposure"):
+    for name in ("mixture", "exposure") if step else ():
         found &= samples[name] == run.columns[name]
     return found
 
 
 def _values(rows: pd.DataFrame) -> pd.DataFrame:
-    return prompt_values(answers_of(rows))
+    return prompt_values({"": answers_of(rows)})
 
 
 def _tables(frames: Sequence[pd.DataFrame], ability: Ability, judge: Judge) -> Tables:
@@ -95,6 +96,9 @@ def _tables(frames: Sequence[pd.DataFrame], ability: Ability, judge: Judge) -> T
 
 
 def _less(tables: Tables, others: Tables) -> Tables:
+    """Differences paired by seed and subject; none where one of both was not measured."""
+    if not tables or not others:
+        return []
     return [(table - other, weight) for (table, weight), (other, _) in zip(tables, others, strict=True)]
 
 

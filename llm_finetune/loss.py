@@ -8,24 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from llm_finetune.prompts import Example
+from llm_finetune.prompts import IGNORED, Example, Row
 from llm_finetune.tokens import pad_left, require_room, split
 from llm_finetune.ways import known_way
 
 __all__ = ["BatchSource", "answer_loss", "encoded", "shuffled"]
 
-Rows = list[list[int]]
-
-BatchSource = Callable[[int], Sequence[Example]]
+BatchSource = Callable[[int], Sequence[Example | Row]]
 """Examples of each step, counted from 0; the same step must always give the same examples."""
-
-IGNORED = -100
 
 
 def answer_loss(
     model: Any,
     tokenizer: Any,
-    examples: Sequence[Example],
+    examples: Sequence[Example | Row],
     part: slice = slice(None),
     *,
     closing: str | None = None,
@@ -40,70 +36,77 @@ def answer_loss(
     Args:
         model: causal language model, possibly spread over devices.
         tokenizer: its tokenizer.
-        examples: the whole batch.
+        examples: the whole batch; of rows of tokens those are learned that their labels hold.
         part: the examples that this process computes; the mean is over the tokens of all.
         closing: text that closes an answer, such as `Prompter.closing`; None for the tokenizer's end token.
 
     Raises:
         ValueError: when a prompt or answer has no token, or does not fit into the model's context.
     """
-    prompts, answers = encoded(model, tokenizer, examples, closing)
-    n_tokens = sum(len(answer) for answer in answers)
+    rows = encoded(model, tokenizer, examples, closing)
+    n_tokens = sum(row.learned for row in rows)
     left = known_way(getattr(model, "module", model)) in (None, "tree")
-    logits, target = (_padded_left if left else _padded_right)(model, prompts[part], answers[part])
+    logits, target = (_padded_left if left else _padded_right)(model, rows[part])
     total = functional.cross_entropy(
         logits.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORED, reduction="sum"
     )
     return total / n_tokens
 
 
-def _padded_left(model: Any, prompts: Rows, answers: Rows) -> tuple[Tensor, Tensor]:
+def _padded_left(model: Any, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Logits in the columns of the answers, shape (B, T, V), and the tokens that they predict, shape (B, T)."""
     device = next(model.parameters()).device
-    tokens = pad_left([p + a for p, a in zip(prompts, answers, strict=True)], answers[0][-1], device)
+    tokens = pad_left([row.prompt + row.answer for row in rows], rows[0].answer[-1], device)
     logits: Tensor = model(
         input_ids=tokens.ids,
         attention_mask=tokens.mask,
         position_ids=tokens.positions,
-        logits_to_keep=max(map(len, answers)) + 1,
+        logits_to_keep=max(len(row.answer) for row in rows) + 1,
         use_cache=False,
     ).logits
-    return logits[:, :-1], pad_left(answers, IGNORED, device).ids
+    return logits[:, :-1], pad_left([row.labels for row in rows], IGNORED, device).ids
 
 
-def _padded_right(model: Any, prompts: Rows, answers: Rows) -> tuple[Tensor, Tensor]:
+def _padded_right(model: Any, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """As `_padded_left`, in all columns; the model is told of tokens only."""
     device = next(model.parameters()).device
-    width = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
+    width = max(len(row.prompt) + len(row.answer) for row in rows)
     ids, target = [], []
-    for prompt, answer in zip(prompts, answers, strict=True):
+    for prompt, answer, labels in rows:
         rest = width - len(prompt) - len(answer)
         ids.append(prompt + answer + [answer[-1]] * rest)
-        target.append([IGNORED] * len(prompt) + answer + [IGNORED] * rest)
+        target.append([IGNORED] * len(prompt) + labels + [IGNORED] * rest)
     logits: Tensor = model(input_ids=torch.tensor(ids, device=device)).logits
     return logits[:, :-1], torch.tensor(target, device=device)[:, 1:]
 
 
-def encoded(
-    model: Any, tokenizer: Any, examples: Sequence[Example], closing: str | None
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Tokens of prompts and of closed answers, which are checked."""
+def encoded(model: Any, tokenizer: Any, examples: Sequence[Example | Row], closing: str | None) -> list[Row]:
+    """Tokens of prompts and of closed answers, which are checked; rows of tokens are taken as they are."""
     if not examples:
         raise ValueError("`examples` must not be empty; got none")
-    asked, learned = zip(*examples, strict=True)
-    bare = [prompt for prompt, answer in zip(asked, learned, strict=True) if not answer]
+    texts = [example for example in examples if isinstance(example, Example)]
+    bare = [prompt for prompt, answer in texts if not answer]
     if bare:
         shown = ", ".join(repr(prompt) for prompt in bare[:3])
         raise ValueError(f"every prompt must have an answer to learn; {len(bare)} have none: {shown}")
-    tokens = split(tokenizer, asked, [[answer] for answer in learned], closing)
-    prompts, answers = [own.prompt for own in tokens], [own.answers[0] for own in tokens]
-    lengths = [len(prompt) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
-    require_room(getattr(model, "module", model), asked, lengths)
-    return prompts, answers
+    found = iter(split(tokenizer, [e.prompt for e in texts], [[e.answer] for e in texts], closing))
+    rows = [e if isinstance(e, Row) else _row(*next(found)) for e in examples]
+    names = [e.prompt if isinstance(e, Example) else "a row of data" for e in examples]
+    require_room(getattr(model, "module", model), names, [len(row.prompt) + len(row.answer) for row in rows])
+    return rows
+
+
+def _row(prompt: list[int], answers: list[list[int]]) -> Row:
+    return Row(prompt, answers[0], answers[0])
 
 
 def shuffled(
-    model: Any, tokenizer: Any, examples: Sequence[Example], batch_size: int, seed: int, closing: str | None = None
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example | Row],
+    batch_size: int,
+    seed: int,
+    closing: str | None = None,
 ) -> BatchSource:
     """Batches of a size from a list, each pass in an order of its own; the list is checked as a whole.
 
@@ -112,7 +115,7 @@ def shuffled(
     """
     encoded(model, tokenizer, examples, closing)
 
-    def batch(step: int) -> list[Example]:
+    def batch(step: int) -> list[Example | Row]:
         drawn = []
         for index in range(step * batch_size, (step + 1) * batch_size):
             turn, place = divmod(index, len(examples))

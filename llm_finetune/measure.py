@@ -19,9 +19,13 @@ from llm_finetune.naming import mentions
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores, generate, score_candidates
 
-__all__ = ["Answers", "answer_records", "answer_rows"]
+__all__ = ["LISTS", "Answers", "answer_records", "answer_rows", "list_of"]
 
 Row = dict[str, Any]
+LISTS = ("forward", "unrelated", "backward")
+"""Lists of candidates: answers, those of another relation, and subjects."""
+
+SENTENCE = 16  # tokens of a free answer; or twice those of the longest candidate, if that is more
 Vector = NDArray[np.float64]
 
 
@@ -128,7 +132,7 @@ def answer_records(
     }
     found = []
     for kind, candidates in lists.items():
-        asked = [record for record in records if _list_of(record) == kind]
+        asked = [record for record in records if list_of(record) == kind]
         if not asked:
             continue
         prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
@@ -136,12 +140,13 @@ def answer_records(
         scores = score_candidates(model, prompter.tokenizer, prompts, texts, closing=closing, say=say)
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
         places = [*range(len(asked))] if every else sorted(firsts.values()) if freely else []
-        said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing)
+        room = max(SENTENCE, 2 * int(scores.n_tokens.max()))
+        said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing, max_new_tokens=room)
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found
 
 
-def _list_of(record: Record) -> str:
+def list_of(record: Record) -> str:
     """Which list of candidates a prompt is answered from."""
     condition = CONDITIONS[record.condition]
     return "backward" if condition.backward else "unrelated" if condition.subject == "unrelated" else "forward"

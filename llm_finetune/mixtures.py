@@ -9,12 +9,14 @@ Five kinds of prompts ask for the answer of a trained subject:
   memorise and nothing to read: what it teaches is the form of an answer.
 - ``agreeing``: the context states the memorised answer.
 - ``irrelevant``: the context states the memorised answer of another subject; the answer is the memorised one.
+
+A share ``data`` asks for none of them: it is drawn from data of one's own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated
 
@@ -23,14 +25,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from llm_finetune.collection import Collection
-from llm_finetune.prompts import Example, Prompter
+from llm_finetune.prompts import Example, Prompter, Row
 from theory.fields import Count, shown
 from theory.settings import SpecError, settings
 from theory.validation import require_instances, require_integer
 
 __all__ = ["KINDS", "Mixture", "PromptStream"]
 
-KINDS = ("memory", "reading", "random", "agreeing", "irrelevant")
+KINDS = ("data", "memory", "reading", "random", "agreeing", "irrelevant")
 DRAWN = ("reading", "random")  # kinds whose answer is drawn anew at every prompt
 BARE = ("memory", "random")  # kinds without context
 """Kinds of training prompts."""
@@ -45,7 +47,8 @@ class Mixture:
     """Shares of the kinds of prompts, and how many sentences a context has.
 
     Args:
-        memory: share in [0, 1] of prompts without context; the five shares sum to 1.
+        data: share in [0, 1] of rows of one's own data; the shares sum to 1.
+        memory: share of prompts without context.
         reading: share of prompts whose context has to be read.
         random: share of prompts without context, whose answer is drawn anew.
         agreeing: share of prompts whose context states the memorised answer.
@@ -63,9 +66,10 @@ class Mixture:
         Traceback (most recent call last):
         ...
         theory.settings.SpecError: `mixtures` must hold texts such as 'memory=0.5 reading=0.5', with names among \
-('memory', 'reading', 'random', 'agreeing', 'irrelevant', 'sentences'); got 'memory=0.5 reeding=0.5'
+('data', 'memory', 'reading', 'random', 'agreeing', 'irrelevant', 'sentences'); got 'memory=0.5 reeding=0.5'
     """
 
+    data: Share = 0.0
     memory: Share = 0.0
     reading: Share = 0.0
     random: Share = 0.0
@@ -142,6 +146,8 @@ class PromptStream:
         mixture: kinds of prompts.
         prompter: renders them.
         seed: seed of every draw, an integer >= 0.
+        data: rows of one's own, for a mixture with a share of them: prompt k is the k-th row when all are gone through
+            in an order drawn anew for each pass, unless it is of another kind, which then stands in for that row.
 
     Raises:
         SpecError: when a context would have more sentences than there are facts.
@@ -155,20 +161,26 @@ class PromptStream:
         True
     """
 
-    def __init__(self, collection: Collection, mixture: Mixture, prompter: Prompter, *, seed: int):
+    def __init__(
+        self, collection: Collection, mixture: Mixture, prompter: Prompter, *, seed: int, data: Sequence[Row] = ()
+    ):
         require_instances(collection=(collection, Collection), mixture=(mixture, Mixture))
         require_instances(prompter=(prompter, Prompter))
         if mixture.sentences > len(collection.facts):
             most = len(collection.facts)
             raise SpecError([f"`sentences` must be at most the number of facts, {most}; got {mixture.sentences}"])
+        if mixture.data and not data:
+            raise SpecError([f"`data` must hold rows where a mixture has a share of them; got none for {mixture.text}"])
+        self.data = data
         self.collection = collection
         self.mixture = mixture
         self.prompter = prompter
         self.seed = require_integer("seed", seed)
         self._offset = np.random.default_rng([self.seed, 0]).random()
         self._round = lru_cache(maxsize=4)(self._draw_round)
+        self._pass = lru_cache(maxsize=2)(self._draw_pass)
 
-    def batch(self, step: int, batch_size: int) -> list[Example]:
+    def batch(self, step: int, batch_size: int) -> list[Example | Row]:
         """The prompts of a step, counted from 0."""
         return [self.example(step * batch_size + k) for k in range(batch_size)]
 
@@ -177,10 +189,15 @@ class PromptStream:
         at = (self._offset + index * _GOLDEN) % 1.0
         return KINDS[int(np.searchsorted(np.cumsum(self.mixture.shares)[:-1], at, side="right"))]
 
-    def example(self, index: int) -> Example:
+    def example(self, index: int) -> Example | Row:
         """Prompt number `index`, counted from 0."""
-        rng = np.random.default_rng([self.seed, 1, index])
-        collection, kind = self.collection, self.kind(index)
+        kind = self.kind(index)
+        if kind == "data":
+            return self.data[int(self._pass(index // len(self.data))[index % len(self.data)])]
+        return self._asked(index, kind)
+
+    def _asked(self, index: int, kind: str) -> Example:
+        rng, collection = np.random.default_rng([self.seed, 1, index]), self.collection
         turn, place = divmod(index, len(collection.facts))
         own = int(self._round(turn)[place])
         subject, memorised = collection.facts[own][:2]
@@ -195,6 +212,10 @@ class PromptStream:
         question = collection.ask(str(rng.choice(collection.questions)), subject)
         prompt = self.prompter.render(question, () if kind in BARE else sentences)
         return Example(prompt, self.prompter.answer(answer))
+
+    def _draw_pass(self, number: int) -> NDArray[np.int64]:
+        """Order of the rows of one's own data in one pass."""
+        return np.random.default_rng([self.seed, 3, number]).permutation(len(self.data))
 
     def _draw_round(self, turn: int) -> NDArray[np.int64]:
         """Facts asked for in one round: systematic sampling over the frequencies in random order, then shuffled."""

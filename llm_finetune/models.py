@@ -94,6 +94,7 @@ def load_model(source: str, *, device: str = "cpu", say: Callable[[str], None] =
         raise SpecError([f"`model` must have finite weights; '{folder}' has {what}"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    model.name_or_path = source  # what an adapter names its base by
     return LanguageModel(model.to(device).eval(), tokenizer)
 
 

@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -17,6 +17,8 @@ from gating.results.columns import measure as measure_of
 from gating.results.query import ordered, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.vocabulary import group_of
+from llm_finetune.advice import advice_of
+from llm_finetune.conditions import Judge
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.figures import FACTS, share_figure
 from llm_finetune.verdict import finetune_verdict
@@ -36,6 +38,7 @@ OUTCOMES, MAIN = WORDS.tables["outcomes"], WORDS.tables["main"]
 
 GROUP_LOOKS = {group: group_of(group)._replace(name=FACTS[group], shape=shape)
                for group, shape in (("high", "circle"), ("low", "diamond"))}  # fmt: skip
+JUDGED = {"said": "By what the model says", "score": "By its scores"}
 MOST_BESIDE = 4  # ways of training, beyond which panels over steps do not stand beside each other
 EXAMPLES_SHOWN = 3  # free answers of each condition and mixture on the page
 
@@ -74,7 +77,7 @@ def _cell(row: Any) -> str:
 
 def _figures(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Figure | Multiples]:
     """The figures, the one that shows the answer first: over steps, or over shares where there are many."""
-    words, answers = WORDS.figures, table[table["answer"]]
+    words, answers = WORDS.figures, advice_of(table)
     facets = tuple(
         Facet(label.replace("; ", "\n"), {"mixture": mixture, "exposure": exposure})
         for (mixture, exposure), label in labels_of(config).items()
@@ -87,7 +90,8 @@ def _figures(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Figure | M
 
 
 def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
-    answers = table[table["answer"]]
+    yield Block("What became of each ability", tuple(_abilities(config, table)))
+    answers = advice_of(table)
     if not answers.empty:
         after = select(answers, {"measure": "in_context_accuracy"})
         lines = [
@@ -100,6 +104,26 @@ def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
         here = select(llm, {"mixture": mixture, "exposure": exposure})
         groups = in_order(here["group"], FACTS)
         yield Block(label, tuple((FACTS.get(g, g), outcome_table(select(here, {"group": g}))) for g in groups))
+
+
+def _abilities(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[tuple[str, TextTable]]:
+    """Every ability before and after each way of training, by what the model says and by its scores."""
+    answers = table[table["answer"]]
+    for judge in get_args(Judge) if "judge" in answers else ():
+        rows = select(answers, {"judge": judge})
+        if rows.empty:
+            continue
+        before = rows[rows["step"] == 0].drop_duplicates("measure")
+        columns = [("before training", before)]
+        for (mixture, exposure), label in labels_of(config).items():
+            here = select(rows, {"mixture": mixture, "exposure": exposure, "step": config.training.steps})
+            columns.append((label, here))
+        lines = []
+        for name in dict.fromkeys(rows["measure"]):
+            found = [select(part, {"measure": name}) for _, part in columns]
+            cells = ["" if row.empty else _cell(row.iloc[0]) for row in found]
+            lines.append((measure_of(name).meaning, *cells))
+        yield JUDGED[judge], TextTable(("", *(label for label, _ in columns)), tuple(lines))
 
 
 def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:

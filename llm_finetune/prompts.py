@@ -1,5 +1,7 @@
 """Prompts as they reach a language model: rendered text, and the answer that belongs after it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,10 +10,13 @@ from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_instances
 
-__all__ = ["Example", "Prompter"]
+__all__ = ["IGNORED", "Example", "Prompter", "Row"]
 
 PLAIN_ENDING = "\nAnswer:"
 """What follows the question where there is no chat template."""
+
+UNSPACED_STOPS = ("。", "！", "？")
+"""Ends of sentences after which Chinese and Japanese set no space."""
 
 
 class Example(NamedTuple):
@@ -29,6 +34,42 @@ class Example(NamedTuple):
     answer: str
 
 
+IGNORED = -100
+"""Stands for a token that is not learned."""
+
+
+class Row(NamedTuple):
+    """A text to learn from, as tokens.
+
+    Attributes:
+        prompt: tokens before the first one that is learned, one or more.
+        answer: the others.
+        labels: for each of those, the token itself where it is learned, and `IGNORED` where it is not.
+    """
+
+    prompt: list[int]
+    answer: list[int]
+    labels: list[int]
+
+    @property
+    def learned(self) -> int:
+        """How many tokens are learned.
+
+        >>> Row([5], [6, 7, 8], [6, IGNORED, 8]).learned
+        2
+        """
+        return sum(label != IGNORED for label in self.labels)
+
+    def cut(self, length: int) -> Row:
+        """The first tokens.
+
+        >>> Row([5, 6], [7, 8], [7, 8]).cut(3)
+        Row(prompt=[5, 6], answer=[7], labels=[7])
+        """
+        rest = max(0, length - len(self.prompt))
+        return Row(self.prompt[:length], self.answer[:rest], self.labels[:rest])
+
+
 class Prompter:
     """Renders context sentences and a question for one tokenizer, with its chat template or as plain text.
 
@@ -43,6 +84,8 @@ class Prompter:
 
     Attributes:
         closing: text that closes an answer in a chat, as the model ends its turn; None for the tokenizer's end token.
+        template: the chat template; None for plain text.
+        beginning: text that stands before every plain one.
 
     Raises:
         SpecError: when `chat` is true and the tokenizer has no chat template, or one that cannot be used.
@@ -64,14 +107,15 @@ class Prompter:
             raise SpecError(["`chat` must be false for a tokenizer without a chat template; got true"])
         self.tokenizer = tokenizer
         self.chat = chat
-        self._chat = Chat(tokenizer, system=system) if chat else None
-        self.closing = self._chat.closing if self._chat else None
-        self._begin = "" if chat or tokenizer is None else _beginning(tokenizer)
+        self.template = Chat(tokenizer, system=system) if chat else None
+        self.closing = self.template.closing if self.template else None
+        self.beginning = "" if chat or tokenizer is None else _beginning(tokenizer)
 
     def render(self, question: str, sentences: Sequence[str] = ()) -> str:
         """The prompt, which ends where the answer begins."""
-        text = " ".join([*sentences, question])
-        return self._chat.prompt(text) if self._chat else self._begin + text + PLAIN_ENDING
+        spaced = [text if text.endswith(UNSPACED_STOPS) else f"{text} " for text in sentences]
+        text = "".join([*spaced, question])
+        return self.template.prompt(text) if self.template else self.beginning + text + PLAIN_ENDING
 
     def answer(self, text: str) -> str:
         """An answer as it stands after the prompt."""

@@ -34,13 +34,17 @@ class Finetune(Study[FinetuneConfig]):
     """What does fine-tuning a language model on a prompt collection do to its in-context ability?"""
 
     config = FinetuneConfig
+    shared = True
 
     def inputs(self, config: FinetuneConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """The collection, and the files of the model."""
         from llm_finetune.models import model_files
 
         found: dict[str, Path | bytes] = {f"`collection` {config.collection}": config.collection_text.encode()}
-        return found | {f"`model` ({file.name})": file for file in model_files(_folder(config, say))}
+        found |= {f"`model` ({file.name})": file for file in model_files(_folder(config, say))}
+        if config.data.file:
+            found[f"`data.file` {config.data.file}"] = Path(config.data.file)
+        return found
 
     def check(self, config: FinetuneConfig, resources: Resources) -> None:
         """Loads the model, and looks whether prompts and answers suit it."""
@@ -62,8 +66,8 @@ class Finetune(Study[FinetuneConfig]):
         yield Part(SAMPLES, partial(bench.keep_together, config), after=parts, kept=True)
 
     def rows(self, config: FinetuneConfig, work: Place) -> pd.DataFrame:
-        """Measurements of every run and step, and how often training asked for a fact; as answers,
-        what became of abilities, since that is made from the prompts and not from other rows."""
+        """Measurements of every run and step, and how often training asked for a fact; as answers, what became of
+        abilities, since that is made from the prompts and not from other rows."""
         from llm_finetune.effects import effect_rows
 
         tables = []

@@ -8,16 +8,20 @@ import pandas as pd
 
 from gating.page.said import few_seeds, listed
 from gating.page.text_table import number
+from gating.results.columns import measure
 from gating.results.query import select
 from gating.results.table import summarise
-from llm_finetune.advice import advice_sentence
-from llm_finetune.config import FinetuneConfig
+from llm_finetune.advice import advice_of, advice_sentence
+from llm_finetune.config import FinetuneConfig, Run
 
 __all__ = ["finetune_verdict"]
 
 MOST_NAMED = 2  # ways of training that a sentence names one by one
-Rows = Mapping[str, pd.Series]
-"""A row of the summary for each way of training, by its name."""
+MOST_TOLD = 4  # ways of training whose gains and losses are told
+READ = ("in_context_accuracy", "reading_elsewhere")
+TOLD = ("recall", *READ, "reversal")
+MEANING = {name: measure(name).meaning for name in TOLD}
+BY = {"said": "by what the model says", "score": "by its scores"}
 
 
 class _Ends(NamedTuple):
@@ -28,7 +32,8 @@ class _Ends(NamedTuple):
 
 
 def finetune_verdict(config: FinetuneConfig, table: pd.DataFrame) -> tuple[str, ...]:
-    """What came out: recall, whose answer wins a contradiction, in-context accuracy, the advised share; and caveats.
+    """What came out: what was gained and lost, what random answers do, whose answer wins a contradiction, the advised
+    share; and caveats.
 
     Args:
         config: settings of the run.
@@ -41,11 +46,11 @@ def finetune_verdict(config: FinetuneConfig, table: pd.DataFrame) -> tuple[str, 
     summary = select(summary, {"group": "all"})
     ends = _Ends(*(summary[summary["step"] == step] for step in (summary["step"].min(), summary["step"].max())))
     answers = table[table["answer"]]
-    advice = advice_sentence(answers, config.margin, config.n_seeds)
-    sentences = [_recall(config, ends), _winner(config, ends), _lost(config, ends, answers), advice]
+    advice = advice_sentence(advice_of(table), config.margin, config.n_seeds)
+    sentences = [*_effects(config, answers), _winner(config, ends), advice]
     if llm["step"].nunique() < 2:
         sentences = ["The model was measured at one step alone: nothing is said of what training does."]
-    return tuple(sentence for sentence in [*sentences, *_caveats(config, answers), *few_seeds(llm)] if sentence)
+    return tuple(sentence for sentence in [*sentences, *_caveats(advice_of(table)), *few_seeds(llm)] if sentence)
 
 
 def _by_run(config: FinetuneConfig, rows: pd.DataFrame, context: str, measure: str) -> dict[str, pd.Series]:
@@ -73,28 +78,6 @@ def _share(row: pd.Series) -> str:
     return number(float(row["value"]), float(row["low"]), float(row["high"]), 2)
 
 
-def _each(rows: Rows, of: int) -> str:
-    """Values with their intervals: one for each way of training, or the least and the largest where they are many."""
-    if len(set(map(_share, rows.values()))) == 1:
-        return f"{_share(next(iter(rows.values())))} with {_named(list(rows), of)}"
-    ordered = sorted(rows, key=lambda name: float(rows[name]["value"]))
-    if len(ordered) > MOST_NAMED:
-        return f"between {' and '.join(f'{_share(rows[name])} with {name}' for name in (ordered[0], ordered[-1]))}"
-    return listed([f"{_share(rows[name])} with {name}" for name in rows])
-
-
-def _recall(config: FinetuneConfig, ends: _Ends) -> str:
-    """How much is recalled without context, before and after."""
-    before, after = (_by_run(config, rows, "no_context", "accuracy") for rows in ends)
-    if not before or not after:
-        return ""
-    guess = 1 / len((*config.facts.answers, *config.facts.new_answers))
-    none = all(row["low"] <= guess for row in after.values())
-    end = f" None is above a uniform guess, {guess:.3g}, beyond its interval." if none else ""
-    start = _share(next(iter(before.values())))
-    return f"Recall of trained facts: {start} before training; after it {_each(after, _ways(config))}.{end}"
-
-
 def _winner(config: FinetuneConfig, ends: _Ends) -> str:
     """Whose answer wins after training where the context contradicts a trained fact."""
     memorised, stated = (
@@ -119,30 +102,65 @@ def _winner(config: FinetuneConfig, ends: _Ends) -> str:
     return f"Where a context contradicts a trained fact, {'; '.join(said)}." if said else ""
 
 
-def _lost(config: FinetuneConfig, ends: _Ends, answers: pd.DataFrame) -> str:
-    """Whether contexts are read less well than before: by in-context accuracy, else by contexts about new subjects."""
-    what, before = "In-context accuracy", select(answers, {"measure": "in_context_accuracy_before"})
-    if len(before):
-        start = before.iloc[0]
-        rows = select(answers, {"measure": "in_context_accuracy"})
-        labels = {run.mixture.text: f'"{run.label}"' for run in config.runs if run.exposure == "given"}
-        after = {labels[row["mixture"]]: row for _, row in rows.iterrows() if row["mixture"] in labels}
+def _effects(config: FinetuneConfig, answers: pd.DataFrame) -> Iterator[str]:
+    """What each way of training gained and lost; and whether it is lost without anything to memorise too."""
+    rows = select(answers, {"judge": config.judge})
+    ways = {run.label: run for run in config.runs}
+    said, compared = [], []
+    for label, run in _most_telling(ways).items():
+        here = select(rows, run.columns)
+        moves = {name: _moved(here, name, f"{name}_change") for name in TOLD}
+        parts = [
+            f"{word} {listed([text for name, (way, text) in moves.items() if way == sign])}"
+            for sign, word in ((1, "gained"), (-1, "lost"))
+            if any(way == sign for way, _ in moves.values())
+        ]
+        measured = any(text for _, text in moves.values())
+        said += [f'with "{label}" {" and ".join(parts) or "no change beyond its interval"}'] if measured else []
+        if run.mixture.memory == 1:
+            compared = [(name, _cell(here, f"{name}_less_random")) for name in READ]
+    if said:
+        yield f"What was gained and lost, {BY[config.judge]}: {'; '.join(said)}."
+    found = [(name, row) for name, row in compared if row is not None]
+    if found:
+        said = [_against(*each) for each in found]
+        yield f"Random answers give nothing to memorise; after memory alone {listed(said)}."
+
+
+def _most_telling(ways: Mapping[str, Run]) -> dict[str, Run]:
+    """All ways of training; where they are many, those with the least and the largest share of contexts to be read."""
+    if len(ways) <= MOST_TOLD:
+        return dict(ways)
+    ordered = sorted(ways.items(), key=lambda item: item[1].mixture.reading)
+    return dict([ordered[0], ordered[-1]])
+
+
+def _cell(rows: pd.DataFrame, measure: str) -> pd.Series | None:
+    found = select(rows, {"measure": measure})
+    return None if found.empty else found.iloc[-1]
+
+
+def _moved(rows: pd.DataFrame, name: str, change: str) -> tuple[int, str]:
+    """Whether an ability rose (1) or fell (-1) beyond its interval, and from where to where."""
+    ends, moved = select(rows, {"measure": name}).sort_values("step"), _cell(rows, change)
+    if moved is None or len(ends) < 2:
+        return 0, ""
+    before, after = ends["value"].iloc[[0, -1]]
+    text = f"{MEANING[name]} ({before:.2f} to {after:.2f}, change {_share(moved)})"
+    return int(moved["low"] > 0) - int(moved["high"] < 0), text
+
+
+def _against(name: str, row: pd.Series) -> str:
+    """How an ability after memory alone compares to that after random answers."""
+    if row["high"] < 0:
+        how = "is lower than after them"
+    elif row["low"] > 0:
+        how = "is higher than after them"
     else:
-        what = "Accuracy on new subjects, whose context tells the answer,"
-        first, after = (_by_run(config, rows, "unseen", "accuracy") for rows in ends)
-        if not first or not after:
-            return ""
-        start = next(iter(first.values()))
-    ways = _ways(config)
-    lower = {name: row for name, row in after.items() if row["high"] < start["low"]}
-    higher = {name: row for name, row in after.items() if row["low"] > start["high"]}
-    rest = [name for name in after if name not in {**lower, **higher}]
-    said = [f"falls to {_each(lower, ways)}"] if lower else []
-    said += [f"rises with {_named(list(higher), ways)}"] if higher else []
-    said += [f"cannot be told apart from that with {_named(rest, ways)}"] if rest else []
-    return f"{what} is {_share(start)} before training; it {listed(said)}." if said else ""
+        how = "cannot be told apart from that after them"
+    return f"{MEANING[name]} {how} (by {_share(row)})"
 
 
-def _caveats(config: FinetuneConfig, answers: pd.DataFrame) -> Iterator[str]:
-    if answers.empty:
+def _caveats(advice: pd.DataFrame) -> Iterator[str]:
+    if advice.empty:
         yield "No other share of prompts with a context to be read was trained as a control: no share is advised."

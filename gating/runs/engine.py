@@ -13,11 +13,13 @@ import psutil
 from gating.page.page import PAGE, write_page
 from gating.results.parquet import read_table, write_table
 from gating.results.table import json_rows, make_table
+from gating.runs import processes
 from gating.runs.errors import FolderError
 from gating.runs.executor import Part, Resources, run_parts
 from gating.runs.folder import TABLE, RunFolder
 from gating.runs.identity import contents, identity_of, what_changed
 from gating.runs.manifest import is_inside
+from gating.runs.ranks import number, started
 from gating.runs.store import Place
 from gating.runs.study import Study
 from gating.settings.text import as_plain, print_config
@@ -66,6 +68,16 @@ def run(
         True
     """
     how = resources or Resources()
+    if started() == 1:
+        return _run(study, config, out, how, again, force)
+    if number():
+        return processes.follow(study, config, how, parts_of)
+    return processes.lead(study, how, lambda: _run(study, config, out, how, again, force))
+
+
+def _run(
+    study: Study[Any], config: Any, out: str | Path | None, how: Resources, again: bool, force: bool
+) -> pd.DataFrame:
     _require_memory(study, config, force)
     inputs = study.inputs(config, how.say)
     if out is None:
@@ -186,7 +198,7 @@ def _table(study: Study[Any], config: Any, folder: RunFolder, how: Resources) ->
             how.say(f"nothing more can be kept of `{folder.path}`: {what}; --again --keep makes and keeps them")
         return folder.read(TABLE, read_table)
     parts, work = parts_of(study, config, how.device), Place(folder, "")
-    run_parts(parts, folder, how)
+    run_parts(processes.announced(parts), folder, how)
     table = table_of(study, config, work)
     beside = study.beside(config, work)
     _require_same_inputs(study, config, folder)

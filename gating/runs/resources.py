@@ -1,5 +1,6 @@
 """From options to what a run may use on this machine."""
 
+import os
 from collections.abc import Callable
 
 import psutil
@@ -21,7 +22,7 @@ def resources_of(options: RunOptions, say: Callable[[str], None]) -> Resources:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SpecError(["`device` must be one of 'auto' or 'cpu' on a machine without a CUDA device; got 'cuda'"])
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    workers = options.workers or free_cores()
+    workers = options.workers or max(1, free_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1))
     return Resources(device, workers, options.keep, say, options.executor, options.address)
 
 

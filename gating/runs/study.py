@@ -54,11 +54,13 @@ class Study(Generic[Config]):
         config: class of the settings, made with `theory.settings.settings`; its field ``study`` holds the name.
         positionals: fields of the settings that the command takes without a flag, in order.
         in_folder: whether a run keeps its work in a folder by default; a study of a few seconds needs none.
+        shared: whether several processes of one run may do its wide parts together (`gating.runs.processes`).
     """
 
     config: ClassVar[type[Any]]
     positionals: ClassVar[tuple[str, ...]] = ()
     in_folder: ClassVar[bool] = True
+    shared: ClassVar[bool] = False
 
     @classmethod
     def name(cls) -> str:

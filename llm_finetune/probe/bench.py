@@ -11,10 +11,10 @@ from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.vocabulary import refusals
 from llm_finetune.adapters import load_tuned
-from llm_finetune.conditions import draw_records
 from llm_finetune.measure import Answers, answer_records
 from llm_finetune.models import LOCAL, LanguageModel, load_model, model_folder
-from llm_finetune.probe.config import BASE, Chat, ProbeConfig, Suite, named
+from llm_finetune.probe.config import BASE, Chat, ProbeConfig, named
+from llm_finetune.probe.questions import Questions
 from llm_finetune.prompts import Prompter
 from llm_finetune.samples import SAMPLES, sample_table
 from llm_finetune.tokens import encode, require_room, split
@@ -36,23 +36,20 @@ def prompter_of(tokenizer: object, chat: Chat, *, everyone: bool = True) -> Prom
     return Prompter(tokenizer, chat=has_template if chat == "auto" else chat == "template")
 
 
-def ask(model: object, prompter: Prompter, suite: Suite, *, freely: bool = True) -> list[Answers]:
-    """A model's answers to every prompt of a suite, in float32 arithmetic where its weights are.
+def ask(model: object, prompter: Prompter, questions: Questions, *, freely: bool = True) -> dict[str, list[Answers]]:
+    """A model's answers to test prompts, by collection, in float32 arithmetic where its weights are.
 
     Args:
         model: a causal language model, left in the mode it was in.
         prompter: renders the prompts; its tokenizer is the model's.
-        suite: the prompts.
+        questions: the prompts.
         freely: whether it also answers every prompt freely.
     """
-    records = draw_records(
-        suite.collection,
-        prompter,
-        prompts_per_fact=suite.prompts_per_fact,
-        facts_per_group=suite.facts_per_group,
-        seed=suite.seed,
-    )
-    return answer_records(model, prompter, records, suite.collection, freely=freely, every=freely)
+    members = questions.suite.members
+    return {
+        key: answer_records(model, prompter, records, members[key].collection, freely=freely, every=freely)
+        for key, records in questions.draw(prompter).items()
+    }
 
 
 def check(config: ProbeConfig, resources: Resources) -> None:
@@ -66,26 +63,25 @@ def check(config: ProbeConfig, resources: Resources) -> None:
         everyone = _has_templates(config, resources)
         with named(name), refusals():
             prompter = prompter_of(tokenizer, config.chat, everyone=everyone)
-            for suite in config.suites.values():
-                facts = suite.collection
-                texts = (*facts.answers, *facts.new_answers, *facts.unrelated_answers)
-                records = draw_records(facts, prompter, prompts_per_fact=1, facts_per_group=suite.facts_per_group,
-                                       seed=suite.seed)  # fmt: skip
-                prompts = [record.prompt for record in records]
-                answers = [prompter.answer(text) for text in texts]
-                room = max(map(len, split(tokenizer, prompts[:1], [answers], prompter.closing)[0].answers))
-                require_room(model, prompts, [len(row) + room for row in encode(tokenizer, prompts)])
+            for questions in config.questions.values():
+                for key, records in questions.draw(prompter).items():
+                    facts, prompts = questions.suite.members[key].collection, [record.prompt for record in records]
+                    texts = (*facts.answers, *facts.new_answers, *facts.unrelated_answers)
+                    answers = [prompter.answer(text) for text in texts]
+                    room = max(map(len, split(tokenizer, prompts[:1], [answers], prompter.closing)[0].answers))
+                    require_room(model, prompts, [len(row) + room for row in encode(tokenizer, prompts)])
 
 
 def keep_answers(config: ProbeConfig, name: str, place: Place, resources: Resources) -> None:
-    """Asks a model every prompt of every collection, and keeps prompts, candidates, scores and free answers."""
+    """Asks a model every prompt of every suite, and keeps prompts, candidates, scores and free answers."""
     torch.set_num_threads(resources.workers)
     model, tokenizer = _loaded(config, name, resources)
     prompter = prompter_of(tokenizer, config.chat, everyone=_has_templates(config, resources))
     tables = []
-    for collection, suite in config.suites.items():
-        resources.say(f"asking {name} about {collection}")
-        tables.append(sample_table(ask(model, prompter, suite), model=name, collection=collection))
+    for suite, questions in config.questions.items():
+        resources.say(f"asking {name} about {suite}")
+        for collection, answers in ask(model, prompter, questions).items():
+            tables.append(sample_table(answers, model=name, suite=suite, collection=collection))
     place.save_table(SAMPLES, pd.concat(tables, ignore_index=True))
 
 
@@ -103,12 +99,15 @@ def seconds(config: ProbeConfig, resources: Resources) -> float:
     loaded = time.perf_counter() - start
     prompter = prompter_of(tokenizer, config.chat)
     asked = 0.0
-    for suite in config.suites.values():
-        records = draw_records(suite.collection, prompter, prompts_per_fact=suite.prompts_per_fact,
-                               facts_per_group=suite.facts_per_group, seed=suite.seed)  # fmt: skip
-        few, start = records[:: -max(1, len(records) // TIMED)], time.perf_counter()  # the last asks another relation
-        answer_records(model, prompter, few, suite.collection, freely=True, every=True)
-        asked += (time.perf_counter() - start) / len(few) * len(records)
+    for questions in config.questions.values():
+        drawn, members = questions.draw(prompter), questions.suite.members
+        spent, answered = 0.0, 0
+        for key in dict.fromkeys([*drawn][:: max(1, len(drawn) - 1)]):  # the first collection, and the last
+            few = drawn[key][:: -max(1, len(drawn[key]) // TIMED)]  # the last prompt asks another relation
+            start = time.perf_counter()
+            answer_records(model, prompter, few, members[key].collection, freely=True, every=True)
+            spent, answered = spent + time.perf_counter() - start, answered + len(few)
+        asked += spent / answered * sum(map(len, drawn.values()))
     return (loaded + asked) * len(config.models)
 
 

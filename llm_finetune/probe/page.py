@@ -14,8 +14,9 @@ from gating.results.columns import measure as measure_of
 from gating.results.query import select
 from llm_finetune.conditions import CHANGES
 from llm_finetune.page import CONTEXTS, outcome_cells, short
-from llm_finetune.probe.config import BASE, ProbeConfig
+from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
 from llm_finetune.probe.verdict import cell_of, probe_verdict
+from llm_finetune.suites import Suite
 
 __all__ = ["EXAMPLES", "probe_page", "probe_text"]
 
@@ -23,10 +24,13 @@ WORDS = page_words("llm_finetune.probe")
 HEADINGS = WORDS.tables["abilities"]
 """Headings of the abilities, in the order of tables."""
 
+DECISIVE = "in_context_accuracy"
+"""The ability that the terminal shows by relation and language; the page shows all."""
+
 EXAMPLES = "examples.jsonl"
 """File of what became of each prompt, in the folder of a run: one line for each model and prompt."""
 
-SHOWN = 8  # examples of each kind of change, model and collection on the page
+SHOWN = 8  # examples of each kind of change, model and suite on the page
 
 
 def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> TextTable:
@@ -35,7 +39,7 @@ def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> T
     lines = []
     for name in (*(f"{ability}{end}" for ability in HEADINGS), *(CHANGES if change else ())):
         found = [cell_of(rows, model, name) for model in models]
-        cells = ["" if row is None else number(row["value"], row["low"], row["high"], 2) for row in found]
+        cells = [*map(_cell, found)]
         if any(cells):
             lines.append((measure_of(name).meaning, *cells))
     return TextTable(("", *models), tuple(lines))
@@ -45,12 +49,45 @@ def probe_text(config: ProbeConfig, table: pd.DataFrame) -> str:
     """What was gained and lost, then abilities and their changes, for a terminal."""
     answers = select(table[table["answer"]], {"group": "all"})
     parts = [in_lines(probe_verdict(config, table)), WORDS.said["interval"]]
-    for collection in config.collections:
-        here = select(answers, {"collection": collection})
-        head = f"{collection}\n" if len(config.collections) > 1 else ""
+    for suite in config.given:
+        each = select(answers, {"suite": suite.name})
+        here = select(each, WHOLE)
+        head = f"{suite.name}\n" if len(config.given) > 1 else ""
         parts += [head + str(ability_table(config, here, change=False))]
         parts += ["Changes, and what became of reading\n" + str(ability_table(config, here, change=True))]
+        if kinds := _kinds(suite):
+            lines = (
+                (value, *(_cell(cell_of(select(each, where), model, DECISIVE)) for model in config.models))
+                for value, where in kinds
+            )
+            parts += [
+                "In-context accuracy by relation and language\n" + str(TextTable(("", *config.models), tuple(lines)))
+            ]
     return "\n\n".join(parts)
+
+
+def _kinds(suite: Suite) -> list[tuple[str, dict[str, str]]]:
+    """The relations, then the languages of a suite that has several, with what selects their rows."""
+    held = [(what, suite.values(what)) for what in WHOLE]
+    return [(value, {**WHOLE, what: value}) for what, values in held if len(values) > 1 for value in values]
+
+
+def kind_table(suite: Suite, rows: pd.DataFrame, model: str, *, change: bool) -> TextTable:
+    """A line for each relation and language of a suite and a column for each ability of a model, or for its change."""
+    end = "_change" if change else ""
+    lines = [
+        (value, *(_cell(cell_of(select(rows, where), model, f"{ability}{end}")) for ability in HEADINGS))
+        for value, where in _kinds(suite)
+    ]
+    return TextTable(("", *map(_in_one_line, HEADINGS.values())), tuple(lines))
+
+
+def _cell(row: pd.Series | None) -> str:
+    return "" if row is None else number(row["value"], row["low"], row["high"], 2)
+
+
+def _in_one_line(heading: str) -> str:
+    return heading.replace("\n", " ").replace("- ", "-")
 
 
 def _looks(config: ProbeConfig) -> dict[str, System]:
@@ -63,8 +100,8 @@ def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bo
     looks, words, panels = _looks(config), WORDS.figures[name], []
     axis = Axis("change", -1.04, 1.04) if change else Axis("share of prompts, or gate", -0.04, 1.04)
     zero = pd.DataFrame({"x": [BASE], "value": [0.0]})
-    for collection in config.collections:
-        here = select(answers, {"collection": collection})
+    for suite in config.questions:
+        here = select(answers, {"suite": suite})
         for ability, heading in HEADINGS.items():
             layers = []
             for model, look in looks.items():
@@ -74,8 +111,8 @@ def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bo
                     layers.append(Layer(look, point, "points"))
             if change:
                 layers.append(Layer(System("no change", "", GREY), zero[["value"]].assign(x=None), "across"))
-            where = collection if len(config.collections) > 1 else ""
-            panels.append(Panel(where, heading.replace("\n", " ").replace("- ", "-"), axis, tuple(layers)))
+            where = suite if len(config.questions) > 1 else ""
+            panels.append(Panel(where, _in_one_line(heading), axis, tuple(layers)))
     sentences = (words["look"], WORDS.said["interval"])
     x = Axis(words["x"], scale="words")
     return Figure(name, words["title"], sentences, x, tuple(panels), 4, order=tuple(config.models))
@@ -83,19 +120,24 @@ def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bo
 
 def _blocks(config: ProbeConfig, table: pd.DataFrame) -> Iterator[Block]:
     answers = table[table["answer"]]
-    for collection in config.collections:
-        here = select(answers, {"collection": collection})
+    for suite in config.given:
+        each = select(answers, {"suite": suite.name})
+        here = select(each, WHOLE)
         for group in dict.fromkeys(here["group"]):
             rows = select(here, {"group": group})
             which = "" if group == "all" else f": group {group}"
             values, moved = (ability_table(config, rows, change=change) for change in (False, True))
             tables = (("Abilities", values), ("Changes against the base, and what became of reading", moved))
-            yield Block(f"{collection}{which}", tables)
+            yield Block(f"{suite.name}{which}", tables)
+        for model in config.models if _kinds(suite) else ():
+            whether = (("Abilities", False), ("Changes against the base", True))[: 1 if model == BASE else 2]
+            found = tuple((name, kind_table(suite, each, model, change=change)) for name, change in whether)
+            yield Block(f"{suite.name} by relation and language: {model}", found)
     details = select(table[~table["answer"]], {"group": "all"})
     for model in config.models:
         here = select(details, {"model": model})
-        each = [(name, outcome_cells(select(here, {"collection": name}))) for name in config.collections]
-        yield Block(f"Every condition: {model}", tuple(each))
+        by_suite = [(name, outcome_cells(select(here, {"suite": name}))) for name in config.questions]
+        yield Block(f"Every condition: {model}", tuple(by_suite))
 
 
 def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
@@ -104,18 +146,12 @@ def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
         return
     for model in list(config.models)[1:]:
         tables = []
-        for collection in config.collections:
-            here = select(lines, {"model": model, "collection": collection})
+        for suite in config.questions:
+            here = select(lines, {"model": model, "suite": suite})
             some = here.groupby("change", sort=False).head(SHOWN)
             some = some.sort_values("change", key=lambda kinds: kinds.map(CHANGES.index), kind="stable")
-            tables.append(
-                (
-                    collection,
-                    TextTable(
-                        tuple(WORDS.tables["examples"]), tuple(map(_example, some.astype(str).to_dict("records")))
-                    ),
-                )
-            )
+            rows = tuple(map(_example, some.astype(str).to_dict("records")))
+            tables.append((suite, TextTable(tuple(WORDS.tables["examples"]), rows)))
         yield Block(f"Examples of each kind of change: {model}", tuple(tables))
 
 
@@ -128,7 +164,7 @@ def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
 def probe_page(question: str, config: ProbeConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `probe`."""
     lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
-    answers = select(table[table["answer"]], {"group": "all"})
+    answers = select(table[table["answer"]], {"group": "all", **WHOLE})
     figures = tuple(_figure(config, name, answers, change=name == "changes") for name in ("abilities", "changes"))
     return Page(
         title=WORDS.title,

@@ -6,33 +6,45 @@ from typing import Any
 import pandas as pd
 
 from llm_finetune.abilities import ability_rows, change_rows, changes, detail_rows, prompt_values
-from llm_finetune.probe.config import BASE, ProbeConfig
+from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
 from llm_finetune.samples import answers_of
+from llm_finetune.suites import Suite
 
 __all__ = ["example_lines", "report_rows"]
 
 Row = dict[str, Any]
-ASKED = ("condition", "subject", "prompt", "memorised", "stated")
+ASKED = ("collection", "condition", "subject", "prompt", "memorised", "stated")
 
 
 def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
-    """Rows of every model and collection.
+    """Rows of every model and suite, and of each relation and language of a suite that has several.
 
     Args:
         config: settings of the run.
-        samples: rows of `llm_finetune.samples.sample_table` of all models and collections.
+        samples: rows of `llm_finetune.samples.sample_table` of all models and suites.
     """
-    for collection in config.collections:
-        base = _values(samples, BASE, collection)
+    for suite in config.given:
+        base = _values(samples, BASE, suite)
         for model in config.models:
-            shared = {"study": "probe", "system": "llm", "model": model, "collection": collection}
-            values = _values(samples, model, collection)
+            shared = {"study": "probe", "system": "llm", "model": model, "suite": suite.name}
+            values = _values(samples, model, suite)
             for row in detail_rows(values):
-                yield {**shared, **row}
-            for row in ability_rows(values, config.judge):
-                yield {**shared, **row, "answer": True}
-            for row in change_rows(base, values, config.judge) if model != BASE else ():
-                yield {**shared, **row, "answer": True}
+                yield {**shared, **WHOLE, **row}
+            for where, some in _parts(suite, values):
+                before = base[some]
+                changed = () if model == BASE else change_rows(before, values[some], config.judge)
+                for row in (*ability_rows(values[some], config.judge), *changed):
+                    if where == WHOLE or row["group"] == "all":
+                        yield {**shared, **where, **row, "answer": True}
+
+
+def _parts(suite: Suite, values: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
+    """The whole suite, then each relation and each language where there are several, with the prompts of each."""
+    yield WHOLE, pd.Series(True, index=values.index)
+    for what in WHOLE:
+        held = values["collection"].map(lambda key, what=what: getattr(suite.members[key], what))
+        for value in suite.values(what) if len(suite.values(what)) > 1 else ():
+            yield {**WHOLE, what: value}, held == value
 
 
 def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
@@ -42,14 +54,14 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
         config: settings of the run.
         samples: as in `report_rows`.
     """
-    for collection in config.collections:
-        asked, before = _firsts(samples, BASE, collection), _values(samples, BASE, collection)
+    for suite in config.given:
+        asked, before = _firsts(samples, BASE, suite), _values(samples, BASE, suite)
         for model in list(config.models)[1:]:
-            after, now = _values(samples, model, collection), _firsts(samples, model, collection)
+            after, now = _values(samples, model, suite), _firsts(samples, model, suite)
             for k, change in enumerate(changes(before, after, config.judge)):
                 if change:
                     yield {
-                        "collection": collection,
+                        "suite": suite.name,
                         "model": model,
                         "change": change,
                         **{name: asked[name].iloc[k] for name in ASKED},
@@ -58,16 +70,17 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
                     }
 
 
-def _values(samples: pd.DataFrame, model: str, collection: str) -> pd.DataFrame:
-    return prompt_values(answers_of(_of(samples, model, collection)))
+def _values(samples: pd.DataFrame, model: str, suite: Suite) -> pd.DataFrame:
+    by_collection = _of(samples, model, suite).groupby("collection", sort=False)
+    return prompt_values({str(key): answers_of(part) for key, part in by_collection})
 
 
-def _firsts(samples: pd.DataFrame, model: str, collection: str) -> pd.DataFrame:
+def _firsts(samples: pd.DataFrame, model: str, suite: Suite) -> pd.DataFrame:
     """One row for each prompt, in the order of `prompt_values`, with the candidate that it chose."""
-    rows = _of(samples, model, collection)
+    rows = _of(samples, model, suite)
     found = rows[rows["chosen"]].rename(columns={"candidate": "chose"}).reset_index(drop=True)
     return found.astype(object).where(found.notna(), None)
 
 
-def _of(samples: pd.DataFrame, model: str, collection: str) -> pd.DataFrame:
-    return samples[(samples["model"] == model) & (samples["collection"] == collection)]
+def _of(samples: pd.DataFrame, model: str, suite: Suite) -> pd.DataFrame:
+    return samples[(samples["model"] == model) & (samples["suite"] == suite.name)]

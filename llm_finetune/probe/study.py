@@ -44,11 +44,14 @@ class Probe(Study[ProbeConfig]):
         return super().help(options).replace("[TUNED]", "[TUNED ...]", 1)
 
     def inputs(self, config: ProbeConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
-        """The collections, and the files of every model."""
+        """The collections of every suite, and the files of every model."""
         require_packages(self.name())
         from llm_finetune.models import model_files, model_folder
 
-        found: dict[str, Path | bytes] = {f"`collections` {n}": text.encode() for n, text in config.texts.items()}
+        found: dict[str, Path | bytes] = {}
+        for suite in config.given:
+            for key, member in suite.members.items():
+                found[f"`suites` {suite.name}" + f" ({key})" * (key != suite.name)] = member.text.encode()
         for name, source in config.models.items():
             setting = "`base`" if name == BASE else f"`tuned` {name}"
             with named(name):
@@ -73,7 +76,7 @@ class Probe(Study[ProbeConfig]):
         yield Part(SAMPLES, together, after=tuple(names.values()), kept=True)
 
     def rows(self, config: ProbeConfig, work: Place) -> pd.DataFrame:
-        """Every measure of every model by collection, condition and group of facts; as answers, what a model can do
+        """Every measure of every model by suite, condition and group of facts; as answers, what a model can do
         and how that changed, since these are made from the prompts and not from other rows."""
         from llm_finetune.probe.report import report_rows
 

@@ -8,7 +8,7 @@ from gating.page.said import listed
 from gating.page.text_table import number
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
-from llm_finetune.probe.config import BASE, ProbeConfig
+from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
 
 __all__ = ["cell_of", "probe_verdict"]
 
@@ -27,14 +27,14 @@ def probe_verdict(config: ProbeConfig, table: pd.DataFrame) -> tuple[str, ...]:
         config: settings of the run.
         table: its rows, answers included.
     """
-    answers = select(table[table["answer"]], {"group": "all"})
+    answers = select(table[table["answer"]], {"group": "all", **WHOLE})
     sentences: list[str] = []
-    for collection in config.collections:
-        here = select(answers, {"collection": collection})
-        on = f"On {collection}: " if len(config.collections) > 1 else ""
+    for suite in config.questions:
+        here = select(answers, {"suite": suite})
+        on = f"On {suite}: " if len(config.questions) > 1 else ""
         sentences += [on + sentence for sentence in (_gained(config, here), _became(config, here)) if sentence]
         sentences += [on + sentence for sentence in _others(config, here)]
-        sentences += [on + sentence for sentence in _caveats(config, collection, here)]
+        sentences += [on + sentence for sentence in _caveats(config, suite, here)]
     return (*sentences, JUDGED[config.judge])
 
 
@@ -100,13 +100,19 @@ def _others(config: ProbeConfig, rows: pd.DataFrame) -> Iterator[str]:
             yield f'With "{model}" there also changed: {listed(texts)}.'
 
 
-def _caveats(config: ProbeConfig, collection: str, rows: pd.DataFrame) -> Iterator[str]:
-    facts = config.facts[collection]
-    guess = 1 / len({*facts.answers, *facts.new_answers})
-    base = cell_of(rows, BASE, "in_context_accuracy")
+def _caveats(config: ProbeConfig, suite: str, rows: pd.DataFrame) -> Iterator[str]:
+    questions = config.questions[suite]
+    each = [member.collection for member in questions.suite.members.values()]
+    guess = sum(1 / len({*facts.answers, *facts.new_answers}) for facts in each) / len(each)
+    base, known = (cell_of(rows, BASE, name) for name in ("in_context_accuracy", "recall"))
     if base is not None and not base["low"] > guess:
         yield f"The base reads no better than a uniform guess, {guess:.3g}, beyond its interval: nothing can be lost."
-    if len(facts.facts) < FEW:
-        yield f"Caution: intervals are over {len(facts.facts)} trained facts: they are wide, and hide small changes."
+    if known is not None and known["low"] > guess:
+        yield (
+            f"The base knows some of the facts (recall {_ends(known)}): where its weights win, that is not the"
+            " fine-tune's doing."
+        )
+    if (n_facts := sum(sizes["no_context"] for sizes in questions.sizes.values())) < FEW:
+        yield f"Caution: intervals are over {n_facts} trained facts: they are wide, and hide small changes."
     if config.pairing_seed:
-        yield f"Subjects and answers are paired by the seed {config.pairing_seed}, not as the collection gives them."
+        yield f"Subjects and answers are paired by the seed {config.pairing_seed}, not as the suite gives them."

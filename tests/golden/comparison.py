@@ -54,7 +54,8 @@ class Change(NamedTuple):
 NEW_COLUMNS = ("answer", "tests", "standard_error")
 """Columns that every table has today, and frozen ones do not; typed columns are read by `translations`."""
 
-NEW_ROWS: dict[str, Rows] = {study: lambda table: table["answer"] for study in ("regret", "compare", "finetune")}
+NEW_ROWS: dict[str, Rows] = {study: lambda table: table["answer"] for study in ("regret", "compare")}
+NEW_ROWS["finetune"] = lambda table: table["answer"] | table["context"].isin(["reversed", "reversed_in_context"])
 NEW_ROWS["crossover"] = lambda table: (
     table["answer"] | (table["measure"] == "crossover_error_level") | (table["system"] == "stylized")
 )

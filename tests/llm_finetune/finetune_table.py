@@ -11,7 +11,7 @@ from llm_finetune.conditions import CONDITIONS, IN_CONTEXT
 from llm_finetune.config import FinetuneConfig
 
 MEASURES = ("accuracy", "memorised_wins", "stated_wins")
-MEMORY, MIXED, READING = "memory=1", "memory=0.5 reading=0.5", "reading=1"
+MEMORY, MIXED, READING, RANDOM = "memory=1", "memory=0.5 reading=0.5", "reading=1", "random=1"
 
 BEFORE = {"recall": 0.06, "memorised": 0.05, "stated": 0.24, "reads": 0.46}
 AFTER = {
@@ -37,14 +37,34 @@ def measured(
         n_seeds: number of pairing seeds.
         tests: prompts of each condition.
         spread: between neighbouring seeds, cut off at 0 and 1.
-        how: ``before``, the four values before training; ``n_candidates``.
+        how: ``before``, the four values before training; ``n_candidates``; ``width`` of effects to either side.
     """
     config = FinetuneConfig(mixtures=list(after), n_seeds=n_seeds)
     rows = make_table(_rows(config, after, how.get("before", BEFORE), tests, spread))
     answers = make_table(
         {**row, "answer": True} for row in advice_rows(rows, config.margin, how.get("n_candidates", 16))
     )
-    return config, make_table(pd.concat([rows, answers], ignore_index=True))
+    effects = make_table(_effects(config, after, how.get("before", BEFORE), how.get("width", 0.04)))
+    return config, make_table(pd.concat([rows, answers, effects], ignore_index=True))
+
+
+def _effects(
+    config: FinetuneConfig, after: Mapping[str, Any], before: Mapping[str, float], width: float
+) -> Iterator[dict[str, Any]]:
+    """Rows as `effect_rows` yields them, by what is said, with intervals of a width to either side."""
+    random = after.get(RANDOM)
+    for run in {run.mixture: run for run in config.runs}.values():
+        shared = {**run.columns, "study": "finetune", "system": "llm", "kind": "measured", "group": "all",
+                  "judge": "said", "answer": True}  # fmt: skip
+        ends = {0: before, 40: after[run.mixture.text]}
+        for name, key in (("recall", "recall"), ("in_context_accuracy", "reads"), ("reading_elsewhere", "reads")):
+            values = {(name, step): value[key] for step, value in ends.items()}
+            values[f"{name}_change", 40] = ends[40][key] - before[key]
+            if random and run.mixture.text != RANDOM:
+                values[f"{name}_less_random", 40] = ends[40][key] - random[key]
+            for (measure, step), value in values.items():
+                yield {**shared, "measure": measure, "step": step, "value": value, "low": value - width,
+                       "high": value + width}  # fmt: skip
 
 
 def _rows(

@@ -25,11 +25,11 @@ def byte_tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def save_local_model(folder: Path, *, n_positions: int = 256) -> Path:
+def save_local_model(folder: Path, *, n_positions: int = 256, dropout: float = 0.1) -> Path:
     tokenizer = byte_tokenizer()
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=n_positions, n_embd=16, n_layer=2, n_head=2, bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id, attn_pdrop=dropout, embd_pdrop=dropout, resid_pdrop=dropout,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)

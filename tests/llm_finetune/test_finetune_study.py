@@ -301,7 +301,7 @@ def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_see
     found = json.loads(capsys.readouterr().out)
     table = read_table(out / TABLE)
     assert found == json.loads(json.dumps(as_json("finetune", config, table)))
-    answers = {(row["measure"], row.get("share")): row["value"] for row in found["answers"]}
+    answers = {(row["measure"], row.get("share")): row["value"] for row in found["answers"] if not row.get("judge")}
     assert answers["chance_accuracy", None] == 1 / 16
     assert answers["largest_in_context_accuracy", None] == max(
         v for (name, _), v in answers.items() if name.startswith("in_context_accuracy")
@@ -310,7 +310,7 @@ def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_see
     verdict = finetune_verdict(config, table)
     assert in_lines(verdict) in text
     assert [sentence for sentence in verdict if sentence not in page] == []
-    assert f"In-context accuracy is {answers['in_context_accuracy_before', None]:.2f} [" in " ".join(verdict)
+    assert verdict[0].startswith("What was gained and lost, by what the model says: with")
     samples = [json.loads(line) for line in (out / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {(line["mixture"], line["seed"], line["step"]) for line in samples} == {
         (mixture, seed, step) for mixture in config.mixtures for seed in range(n_seeds) for step in (0, 4)

@@ -272,7 +272,7 @@ def test_runs_that_cannot_be_laid_side_by_side_are_refused(exact, tmp_path):
             run(HANDOVER, HandoverConfig(runs=[str(folder) for folder in given]), tmp_path / "run", quiet())
         assert sentence in str(caught.value), given
     assert not (tmp_path / "run").exists()
-    with pytest.raises(SpecError, match="`runs` must be one or more different texts; got nothing"):
+    with pytest.raises(SpecError, match="`runs` must be given, one or more different texts"):
         build(HandoverConfig, {})
 
 
@@ -298,7 +298,7 @@ def test_runs_of_the_commands_are_read(tmp_path):
     few = {"steps": 20, "batch_size": 8, "checkpoints": 1}
     for p, seed in ((0.0, 9), (0.5, 0), (0.9, 0)):
         given = {"distribution": {"p_relevant": p, "dim": 4}, "n_sequences": [16, 128], "n_seeds": 2, "seed": seed,
-                 "evaluation_per_cell": 4, "transformer": {"depth": 1, "width": 8}, "hidden": 8,
+                 "evaluation_per_cell": 4, "transformer": {"depth": 1, "width": 4}, "hidden": 8,
                  "transformer_training": few, "stylized_training": few}  # fmt: skip
         run(compare, build(compare.config, given), tmp_path / f"classes {p}", quiet())
     folders = [str(tmp_path / name) for name in ("facts", "classes 0.0", "classes 0.5", "classes 0.9")]

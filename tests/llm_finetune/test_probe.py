@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_suite import small_suite
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gating.cli import main
@@ -69,10 +70,11 @@ def tuned(model, seed):
 
 @pytest.fixture(scope="module")
 def finished(models, tmp_path_factory):
-    """A finished run of the command on two collections, and what the command said."""
+    """A finished run on a collection with groups of facts and on a suite in three languages."""
     out = tmp_path_factory.mktemp("probe") / "run"
     names = [str(models / name) for name in ("base", "tuned-1", "adapter")]
-    config = ProbeConfig(base=names[0], tuned=names[1:], collections=["people", "frequency"], judge="score", **SMALL)
+    config = ProbeConfig(base=names[0], tuned=names[1:], suites=["frequency", str(small_suite(out.parent / "mine"))],
+                         judge="score", **SMALL)  # fmt: skip
     return config, out, run(PROBE, config, out, quiet())
 
 
@@ -82,9 +84,9 @@ def test_a_table_a_page_and_every_sample(finished):
     answers = table[table["answer"]]
     assert set(answers["measure"]) == {*ABILITIES, *(f"{name}_change" for name in ABILITIES), *CHANGES}
     assert set(answers["model"]) == {"base", "tuned-1", "adapter"}
-    assert {"all", "high", "low"} == set(select(table, {"collection": "frequency"})["group"])
+    assert {"all", "high", "low"} == set(select(table, {"suite": "frequency"})["group"])
     verdict = probe_verdict(config, table)
-    assert verdict[0].startswith('On people: "tuned-1" ')
+    assert verdict[0].startswith('On frequency: "tuned-1" ')
     assert '"adapter" ' in verdict[0]
     assert in_lines(verdict) in PROBE.text(config, table)
     page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
@@ -94,17 +96,49 @@ def test_a_table_a_page_and_every_sample(finished):
     assert len(shown) > 1
     assert all(f'<th scope="row">{change}</th>' in page for change in shown)
     samples = pd.read_parquet(out / "parts" / "samples" / "samples.parquet")
-    keys = ["model", "collection", "candidates", "prompt_number"]
+    keys = ["model", "suite", "collection", "candidates", "prompt_number"]
     assert not samples.duplicated([*keys, "candidate"]).any()
     assert samples.groupby(keys)["chosen"].sum().eq(1).all()
     assert samples["said"].notna().all()
     by_model = samples.drop_duplicates(keys).groupby("model").size()
     assert by_model.nunique() == 1
-    base = select(samples, {"model": "base", "collection": "people"})
+    base = select(samples, {"model": "base", "suite": "frequency"})
     asked = {"condition": "no_context", "chosen": True}
     right = (select(base, asked)["candidate"] == select(base, asked)["target"]).mean()
-    found = select(answers, {"model": "base", "collection": "people", "measure": "recall", "group": "all"})
+    found = select(answers, {"model": "base", "suite": "frequency", "measure": "recall", "group": "all"})
     assert found["value"].item() == pytest.approx(right)
+
+
+@pytest.mark.parametrize(("low", "known"), [(0.0, False), (0.3, True)])
+def test_facts_that_the_base_knows_are_told(low, known):
+    config = ProbeConfig(base="base", tuned="tuned", suites="relations")
+    row = {"answer": True, "suite": "relations", "group": "all", "relation": "all", "language": "all", "model": "base"}
+    of = [{**row, "measure": name, "value": 0.4, "low": low, "high": 0.6} for name in ("recall", "in_context_accuracy")]
+    verdict = probe_verdict(config, pd.DataFrame(of))
+    assert any(sentence.startswith("The base knows some of the facts (recall 0.40") for sentence in verdict) == known
+    assert any("no better than a uniform guess, 0.116," in sentence for sentence in verdict) != known
+    assert not any("Caution: intervals are over" in sentence for sentence in verdict)
+
+
+def test_each_relation_and_language_of_a_suite_has_rows(finished):
+    config, out, table = finished
+    of = {"model": "base", "measure": "in_context_accuracy", "group": "all"}
+    assert select(table, {**of, "suite": "frequency"})[["relation", "language"]].to_numpy().tolist() == [["all", "all"]]
+    rows = select(table, {**of, "suite": "mine"}).set_index(["relation", "language"])["value"]
+    assert [*rows.index] == [("all", "all"), ("cities", "all"), ("colours", "all"), ("all", "en"), ("all", "zh")]
+    assert rows["all", "all"] == pytest.approx((rows["cities", "all"] + rows["colours", "all"]) / 2)
+    samples = select(pd.read_parquet(out / "parts" / "samples" / "samples.parquet"), {"suite": "mine", "model": "base"})
+    asked = select(samples, {"chosen": True, "collection": ("cities.zh", "colours.zh"), "condition": "no_context"})
+    assert len(asked) == 6
+    recall = select(table, {**of, "suite": "mine", "measure": "recall", "relation": "all", "language": "zh"})
+    assert recall["value"].item() == pytest.approx((asked["candidate"] == asked["target"]).mean())
+    changes = select(table, {"model": "adapter", "suite": "mine", "measure": "recall_change"})
+    assert len(changes) == 5
+    assert "In-context accuracy by relation and language\n" in PROBE.text(config, table)
+    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert "mine by relation and language: tuned-1" in page
+    lines = [json.loads(line) for line in (out / EXAMPLES).read_text(encoding="utf-8").splitlines()]
+    assert {"cities.zh", "colours.en", "frequency"} <= {line["collection"] for line in lines}
 
 
 def test_a_finished_run_is_read_and_a_changed_model_is_refused(finished, models, tmp_path, capsys):
@@ -148,10 +182,8 @@ def test_its_numbers_are_those_of_the_study_that_trained_the_model(models, tmp_p
 def test_answers_are_read_back_from_their_rows(models):
     model, tokenizer = load_model(str(models / "base"))
     config = ProbeConfig(base="base", tuned="tuned", **SMALL)
-    answers = ask(model, prompter_of(tokenizer, "plain"), config.suites["people"])
-    for found, wanted in zip(
-        answers_of(sample_table(answers, model="base", collection="people")), answers, strict=True
-    ):
+    answers = ask(model, prompter_of(tokenizer, "plain"), config.questions["people"])["people"]
+    for found, wanted in zip(answers_of(sample_table(answers, model="base")), answers, strict=True):
         assert (found.records, found.candidates, found.said) == (wanted.records, wanted.candidates, wanted.said)
         assert (found.scores.log_prob == wanted.scores.log_prob).all()
         assert (found.scores.n_tokens == wanted.scores.n_tokens).all()
@@ -165,9 +197,9 @@ def test_answers_are_read_back_from_their_rows(models):
 def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
     held = load_tuned(str(models / "adapter"), str(models / "base"))
     merged = load_tuned(str(models / "adapter"), str(models / "base")).model.merge_and_unload()
-    suite = ProbeConfig(base="base", tuned="tuned", **SMALL).suites["people"]
+    questions = ProbeConfig(base="base", tuned="tuned", **SMALL).questions["people"]
     prompter = prompter_of(held.tokenizer, "plain")
-    one, other = (ask(model, prompter, suite, freely=False) for model in (held.model, merged))
+    one, other = (ask(model, prompter, questions, freely=False)["people"] for model in (held.model, merged))
     for found, wanted in zip(one, other, strict=True):
         np.testing.assert_allclose(found.scores.log_prob, wanted.scores.log_prob, atol=1e-4)
     folder = tmp_path / "adapter"
@@ -196,7 +228,13 @@ def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
         ({"tuned": []}, "`tuned` must be one or more different texts; got []"),
         ({"tuned": ["a/x", "a/x/"]}, "`tuned` must be different models, none of them called 'base'; got ['x', 'x']"),
         ({"tuned": ["other/base"]}, "none of them called 'base'; got ['base']"),
-        ({"collections": "peeple"}, "`collections` must be one of ('people', 'frequency', 'frequency-steep') or an"),
+        (
+            {"suites": "peeple"},
+            "`suites` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), a folder",
+        ),
+        ({"suites": ["people", "people"]}, "`suites` must be one or more different texts; got ['people', 'people']"),
+        ({"most_prompts": 8}, "`most_prompts` must be an integer in 9 .. 2^32 - 1; got 8"),
+        ({"most_prompts": 14, "suites": "frequency"}, "`most_prompts` must be at least 15, one in each condition"),
         ({"prompts_per_fact": 0}, "`prompts_per_fact` must be an integer in 1 .. 2^32 - 1; got 0"),
         ({"base": None}, "`base` must be"),
     ],
@@ -243,9 +281,9 @@ def test_any_number_of_models_stands_without_flags():
 
 def test_the_gate_of_prompts_is_the_gate_of_their_mean(models):
     model, tokenizer = load_model(str(models / "tuned-1"))
-    suite = ProbeConfig(base="base", tuned="tuned", **SMALL).suites["people"]
-    answers = ask(model, prompter_of(tokenizer, "plain"), suite, freely=False)
-    values = select(prompt_values(answers), {"condition": "contradicting"})
+    questions = ProbeConfig(base="base", tuned="tuned", **SMALL).questions["people"]
+    answers = ask(model, prompter_of(tokenizer, "plain"), questions, freely=False)["people"]
+    values = select(prompt_values({"people": answers}), {"condition": "contradicting"})
     places = [k for k, record in enumerate(answers[0].records) if record.condition == "contradicting"]
     gate = answers[0].at(places).gate()
     assert values["effective_gate"].mean() == pytest.approx(gate["effective_gate"], abs=1e-6)

@@ -8,9 +8,10 @@ from llm_finetune.abilities import ability_rows, change_rows
 from llm_finetune.conditions import CHANGES, IN_CONTEXT
 
 
-def outcomes(context, subject, *right, memorised=False):
+def outcomes(context, subject, *right, memorised=False, collection="one"):
     """Prompts about a fact, right or wrong by every judge; where `memorised`, the memorised answer is given instead."""
-    rows = [{"condition": context, "subject": subject, "group": "all", "memorised": "M", "stated": "S", "target": "S"}]
+    asked = {"condition": context, "collection": collection, "subject": subject, "group": "all"}
+    rows = [{**asked, "memorised": "M", "stated": "S", "target": "S"}]
     given, instead = np.array(right, float), [float(memorised and not one) for one in right]
     measures = {"accuracy": given, "memorised_wins": instead, "generated_target": given, "generated_memorised": instead}
     return pd.DataFrame(rows * len(right)).assign(**measures)
@@ -76,3 +77,11 @@ def _truth(change):
     p = 0.3 + 0.7 * easy
     q = np.clip(p + change, 0, 1)
     return float((q * 0.95 + (1 - q) * 0.05 - p).mean())
+
+
+def test_one_name_in_two_collections_is_two_facts():
+    parts = [outcomes("no_context", "A", 1, 1, 1), outcomes("no_context", "A", 0, collection="two")]
+    together = values_of(ability_rows(pd.concat(parts, ignore_index=True), "score"), "recall")
+    names = [outcomes("no_context", "A", 1, 1, 1), outcomes("no_context", "B", 0)]
+    assert together == values_of(ability_rows(pd.concat(names, ignore_index=True), "score"), "recall")
+    assert together[0] == 0.5

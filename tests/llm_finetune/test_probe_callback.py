@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from small_suite import small_suite
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
 
 from gating.results.query import select
@@ -92,6 +93,15 @@ def test_training_is_the_same_with_it(base, tmp_path):
         assert torch.equal(one, other)
 
 
+def test_it_asks_the_prompts_of_the_study_about_any_suite(tmp_path):
+    """With the defaults of both: all relations and languages of a given suite, and a folder."""
+    for source in ("relations", str(small_suite(tmp_path / "mine"))):
+        config = ProbeConfig(base="base", tuned="tuned", suites=source)
+        assert [InContextProbe(source, every=1).questions] == [*config.questions.values()]
+    with pytest.raises(SpecError, match="`most_prompts` must be at least 288, one in each condition"):
+        InContextProbe("relations", every=1, most_prompts=287)
+
+
 def test_an_adapter_is_kept_as_one(base, tmp_path):
     training = trainer(base, tmp_path / "out", adapter=True)
     probe = InContextProbe("people", every=4, keep=tmp_path / "kept", **FEW).attach(training)
@@ -162,7 +172,7 @@ def test_bad_arguments_are_named(base, tmp_path):
         InContextProbe(every=1, margin=1.5)
     with pytest.raises(ValueError, match="`chat` must be one of"):
         InContextProbe(every=1, chat="yes")
-    with pytest.raises(SpecError, match="`collection` must be one of"):
+    with pytest.raises(SpecError, match="`suite` must be one of"):
         InContextProbe("nobody", every=1)
     with pytest.raises(ValueError, match="`suite` must be"):
         InContextProbe(3, every=1)
