@@ -27,6 +27,10 @@ from llm_finetune.conflict.importers import load_conflicts as load_conflicts
 from llm_finetune.conflict.responses import clasheval_table as clasheval_table
 from llm_finetune.conflict.study import conflict_study as conflict_study
 
+# the study of when weights take over, predicted and measured
+from llm_finetune.handover.config import HandoverConfig as HandoverConfig
+from llm_finetune.handover.study import handover_study as handover_study
+
 # facts and prompts
 from llm_finetune.collection import (
     Collection as Collection,

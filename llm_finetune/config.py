@@ -1,6 +1,5 @@
 """Settings of the study `finetune`."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import field
 from functools import cached_property
@@ -13,7 +12,7 @@ from llm_finetune.collection import Collection, collection_text, load_collection
 from llm_finetune.conditions import ConditionName, Judge
 from llm_finetune.mixtures import Mixture
 from llm_finetune.settings import DataSettings, FinetuneSettings
-from theory.fields import PathText, Probability, Seed, Several, shown
+from theory.fields import PathText, Probability, Seed, Several
 from theory.settings import SpecError, settings
 
 __all__ = ["FinetuneConfig", "Run", "samples_name", "step_name"]
@@ -88,8 +87,6 @@ class FinetuneConfig:
         prompts_per_fact: test prompts for each subject in conditions with context, >= 1.
         facts_per_group: most trained facts tested in each group, the first ones, >= 1.
         margin: loss of in-context accuracy that the advice allows, in (0, 1).
-        gates: folder of a finished `gating compare` run, whose gates are laid beside those of the language model; null
-            for none.
         training: how the model is fine-tuned.
     """
 
@@ -109,7 +106,6 @@ class FinetuneConfig:
     prompts_per_fact: Number = 1
     facts_per_group: Number = 64
     margin: Probability = 0.05
-    gates: PathText | None = None
     training: FinetuneSettings = field(default_factory=FinetuneSettings)
 
     def problems(self) -> Iterator[str]:
@@ -134,8 +130,6 @@ class FinetuneConfig:
             self.facts  # noqa: B018  # read here, and not again
         except SpecError as error:
             yield from error.problems
-        if self.gates is not None and not os.path.isfile(os.path.join(self.gates, "results.parquet")):
-            yield f"`gates` must be the folder of a finished `gating compare` run, or null; got {shown(self.gates)}"
 
     @cached_property
     def collection_text(self) -> str:

@@ -20,7 +20,7 @@ from gating.studies.vocabulary import group_of
 from llm_finetune.advice import advice_of
 from llm_finetune.conditions import Judge
 from llm_finetune.config import FinetuneConfig
-from llm_finetune.figures import FACTS, gate_figure, gates_by_exposure, share_figure
+from llm_finetune.figures import FACTS, share_figure
 from llm_finetune.verdict import finetune_verdict
 
 __all__ = ["CONTEXTS", "EXAMPLES", "finetune_page", "finetune_text", "outcome_cells", "outcome_table", "short"]
@@ -87,9 +87,6 @@ def _figures(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Figure | M
     yield from shares if many else []
     yield from (_by_step(name, facets) for name in ("accuracy-by-step", "probability-by-step", "groups-by-step"))
     yield from [] if many else shares
-    gates = gates_by_exposure(summarise(table[~table["answer"]]))
-    if not gates.empty:
-        yield gate_figure(words["gate-by-exposure"], gates, labels_of(config), WORDS.said["alone"])
 
 
 def _blocks(config: FinetuneConfig, table: pd.DataFrame) -> Iterator[Block]:
@@ -196,7 +193,7 @@ def finetune_page(question: str, config: FinetuneConfig, table: pd.DataFrame, be
     return Page(
         title=WORDS.title,
         question=question,
-        systems=("llm", "transformer", "stylized"),
+        systems=("llm",),
         figures=tuple(_figures(config, table)),
         terms=WORDS.terms,
         blocks=(*_blocks(config, table), *_samples(config, samples)),

@@ -13,12 +13,11 @@ from gating.page.figures import Page
 from gating.results.table import make_table
 from gating.runs.calls import study_function
 from gating.runs.executor import Part, Resources
-from gating.runs.folder import TABLE
 from gating.runs.store import Place
 from gating.runs.study import PAGE_BYTES, Estimate, Study
 from llm_finetune.advice import advice_rows
 from llm_finetune.config import FinetuneConfig, step_name
-from llm_finetune.matched import exposure_rows, gates_beside
+from llm_finetune.exposures import exposure_rows
 from llm_finetune.page import EXAMPLES, finetune_page, finetune_text
 from theory.settings import SpecError
 
@@ -38,21 +37,19 @@ class Finetune(Study[FinetuneConfig]):
     shared = True
 
     def inputs(self, config: FinetuneConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
-        """The collection, the files of the model, and the table of the run whose gates are laid beside it."""
+        """The collection, and the files of the model."""
         from llm_finetune.models import model_files
 
         found: dict[str, Path | bytes] = {f"`collection` {config.collection}": config.collection_text.encode()}
         found |= {f"`model` ({file.name})": file for file in model_files(_folder(config, say))}
         if config.data.file:
             found[f"`data.file` {config.data.file}"] = Path(config.data.file)
-        return found | ({"`gates`": Path(config.gates) / TABLE} if config.gates else {})
+        return found
 
     def check(self, config: FinetuneConfig, resources: Resources) -> None:
         """Loads the model, and looks whether prompts and answers suit it."""
         from llm_finetune import bench
 
-        if config.gates:
-            gates_beside(config.gates)
         bench.check(config, resources)
 
     def parts(self, config: FinetuneConfig) -> Iterator[Part]:
@@ -69,11 +66,11 @@ class Finetune(Study[FinetuneConfig]):
         yield Part(SAMPLES, partial(bench.keep_together, config), after=parts, kept=True)
 
     def rows(self, config: FinetuneConfig, work: Place) -> pd.DataFrame:
-        """Measurements of every run and step, how often training asked for a fact, and the gates beside; as answers,
-        what became of abilities, since that is made from the prompts and not from other rows."""
+        """Measurements of every run and step, and how often training asked for a fact; as answers, what became of
+        abilities, since that is made from the prompts and not from other rows."""
         from llm_finetune.effects import effect_rows
 
-        tables = [gates_beside(config.gates)] if config.gates else []
+        tables = []
         for run in config.runs:
             for step in config.training.evaluations:
                 columns = {"study": "finetune", "system": "llm", "seed": run.seed, "step": step, **run.columns}

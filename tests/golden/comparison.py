@@ -5,10 +5,11 @@ What is meant to differ stands in this file alone, each difference with its caus
 - `as_frozen` translates a table of today into the columns and names of the frozen ones;
 - `NEW_COLUMNS` are columns that are read by `as_frozen`, or that frozen tables do not have;
 - `NEW_ROWS` says which rows of a study were not there when its table was frozen;
+- `GONE` says which frozen rows are in no table of today;
 - `CHANGED` says which frozen numbers are others today, and are compared no more;
 - `RENEWED` says which rows were frozen again since (`freeze --renew`), to be compared as they are now.
 
-A row that is missing today is always an error, and so is a declared difference that does not occur.
+A row that is missing today is else an error, and so is a declared difference that does not occur.
 """
 
 import platform
@@ -23,7 +24,8 @@ import pandas as pd
 from tests.golden.translations import TRANSLATIONS
 
 __all__ = [
-    "CHANGED", "KEYS", "NEW_COLUMNS", "NEW_ROWS", "RENEWED", "VALUES", "Change", "as_frozen", "machine", "problems",
+    "CHANGED", "GONE", "KEYS", "NEW_COLUMNS", "NEW_ROWS", "RENEWED", "VALUES", "Change", "as_frozen", "machine",
+    "problems",
 ]  # fmt: skip
 
 VALUES = ("value", "low", "high")
@@ -52,7 +54,8 @@ class Change(NamedTuple):
 NEW_COLUMNS = ("answer", "tests", "standard_error")
 """Columns that every table has today, and frozen ones do not; typed columns are read by `translations`."""
 
-NEW_ROWS: dict[str, Rows] = {study: lambda table: table["answer"] for study in ("regret", "compare", "finetune")}
+NEW_ROWS: dict[str, Rows] = {study: lambda table: table["answer"] for study in ("regret", "compare")}
+NEW_ROWS["finetune"] = lambda table: table["answer"] | table["context"].isin(["reversed", "reversed_in_context"])
 NEW_ROWS["crossover"] = lambda table: (
     table["answer"] | (table["measure"] == "crossover_error_level") | (table["system"] == "stylized")
 )
@@ -61,6 +64,11 @@ NEW_ROWS["strategies"] = lambda table: (
     | ((table["measure"] == "transition_time") & table["seed"].isna())
 )
 """By study: which rows of today's table, as it is, have no counterpart among the frozen ones."""
+
+
+GONE: dict[str, Rows] = {"finetune": lambda table: table["system"] != "llm"}
+"""By study: which frozen rows are in no table of today. Gates of a run of `gating compare`, and how often it asked for
+a class, stood beside those of a language model; now the study `handover` reads both runs."""
 
 
 def _with_complexity(table: pd.DataFrame) -> "pd.Series[bool]":
@@ -150,6 +158,7 @@ def problems(
     *,
     exact: bool,
     new: pd.Series | None = None,
+    gone: Rows | None = None,
     changed: tuple[Change, ...] = (),
 ) -> Iterator[str]:
     """What differs between a frozen table and one of today that is not declared: one text for each kind of difference.
@@ -160,9 +169,14 @@ def problems(
         study: whose they are.
         exact: whether numbers must be equal bit for bit, or else within the tolerances of this file.
         new: which rows of today need no frozen counterpart.
+        gone: which frozen rows are in no table of today.
         changed: numbers that are meant to differ.
     """
     today = today.assign(new=False if new is None else new)
+    if gone is not None:
+        if not gone(frozen).any() or gone(today).any():
+            yield "rows are declared as gone, and there are none, or some are still there"
+        frozen = frozen[~gone(frozen)]
     if not exact:
         frozen, today = frozen[~_ill_conditioned(frozen)], today[~_ill_conditioned(today)]
     before, after, may_be_new = _by_key(frozen), _by_key(today), today["new"].to_numpy(bool)

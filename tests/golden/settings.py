@@ -98,7 +98,6 @@ FINETUNE: Settings = {
     "model": "{model}", "collection": "people", "chat": "auto",
     "mixtures": ["memory=1", "memory=0.75 reading=0.25", "memory=0.5 reading=0.5"], "exposures": ["given"],
     "n_seeds": 2, "seed": 0, "evaluation_seed": 0, "prompts_per_fact": 1, "facts_per_group": 2, "margin": 0.05,
-    "gates": None,
     "training": {"steps": 4, "batch_size": 4, "learning_rate": 0.01, "warm_up": 0, "annealing": "none",
                  "max_grad_norm": 1.0, "optimizer": {**OPTIMIZER, "name": "adamw"},
                  "precision": "float32", "lora_rank": None,
@@ -184,13 +183,12 @@ CASES: dict[str, dict[str, Settings]] = {
         "shares of reading": FINETUNE,
         "adapters, frequencies, gates beside": {
             **FINETUNE, "collection": "frequency", "mixtures": ["memory=0.5 agreeing=0.25 irrelevant=0.25 sentences=2"],
-            "exposures": ["given", "equal"], "n_seeds": 1, "seed": 5, "chat": "plain", "gates": "{noisy labels}",
+            "exposures": ["given", "equal"], "n_seeds": 1, "seed": 5, "chat": "plain",
             "training": {**FINETUNE["training"], "steps": 2, "evaluate_at": [0], "lora_rank": 2, "warm_up": 2},
         },
     },
 }  # fmt: skip
-"""Settings by study and case. Texts in braces stand for folders that are made on the spot: `{model}` for the small
-language model, and the name of a case of `compare` for its run."""
+"""Settings by study and case. The text `{model}` stands for the folder of a small language model, made on the spot."""
 
 
 def study_table(study: str, root: Path) -> pd.DataFrame:
@@ -211,7 +209,6 @@ def run(study: str, case: str, root: Path) -> Path:
         settings = {"study": study, **CASES[study][case]}
         if study == "finetune":
             settings["model"] = str(save_model(root / "model"))
-            settings["gates"] = settings["gates"] and str(run("compare", settings["gates"].strip("{}"), root))
         file = root / f"{folder.name}.yaml"
         file.write_text(yaml.safe_dump(settings))
         trains = [] if study in ("bounds", "phases", "regret", "kinetics") else ["--workers", "1", "--device", "cpu"]

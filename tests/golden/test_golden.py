@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from packaging.version import Version
 
-from tests.golden.comparison import CHANGED, NEW_COLUMNS, NEW_ROWS, Change, as_frozen, machine, problems
+from tests.golden.comparison import CHANGED, GONE, NEW_COLUMNS, NEW_ROWS, Change, as_frozen, machine, problems
 from tests.golden.settings import CASES, description_lengths, study_table
 
 HERE = Path(__file__).parent
@@ -30,7 +30,8 @@ def test_the_table_is_the_frozen_one(study, small_runs):
     assert set(table.columns) >= set(NEW_COLUMNS)
     new = NEW_ROWS[study](table) if study in NEW_ROWS else None
     frozen, today = pd.read_parquet(HERE / f"{study}.parquet"), as_frozen(table, study)
-    found = list(problems(frozen, today, study, exact=EXACT, new=new, changed=CHANGED.get(study, ())))
+    declared = {"new": new, "gone": GONE.get(study), "changed": CHANGED.get(study, ())}
+    found = list(problems(frozen, today, study, exact=EXACT, **declared))
     if found:
         pytest.fail("\n".join([f"`{study}` differs from what was frozen:", *found]), pytrace=False)
 
@@ -71,6 +72,11 @@ def test_what_was_declared_is_allowed_and_must_occur():
     more = pd.concat([moved, frozen.tail(1).assign(measure="advice")], ignore_index=True)
     new = more["measure"] == "advice"
     assert not list(problems(frozen, more, "bounds", exact=True, new=new, changed=(change,)))
+    lower = frozen[frozen["kind"] != "upper"]
+    declared = {"exact": True, "gone": lambda table: table["kind"] == "upper"}
+    assert not list(problems(frozen, lower, "bounds", **declared))
+    for before, today in ((frozen, frozen), (lower, lower)):
+        assert any("declared as gone" in found for found in problems(before, today, "bounds", **declared))
     assert list(problems(frozen, frozen, "bounds", exact=True, new=new[:-1], changed=(change,))) == [
         "rows are declared as new, and there are none",
         "numbers are declared as changed, and none is: a better bound",

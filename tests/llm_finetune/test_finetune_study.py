@@ -15,18 +15,16 @@ import pytest
 import yaml
 from architectures import tiny_model
 from local_model import byte_tokenizer, save_local_model
-from test_matched import finished_run
 
 from gating.cli import main
 from gating.page.said import in_lines
-from gating.results.parquet import read_table, write_table
+from gating.results.parquet import read_table
 from gating.results.table import key_names
 from gating.runs.catalogue import find_study
 from gating.runs.engine import as_json, run
 from gating.runs.errors import FolderError
 from gating.runs.executor import Resources
-from gating.runs.folder import TABLE, RunFolder
-from gating.runs.plot import plot
+from gating.runs.folder import TABLE
 from gating.settings.text import as_plain
 from llm_finetune import bench, study
 from llm_finetune.adapters import reopened
@@ -35,7 +33,6 @@ from llm_finetune.conditions import CONDITIONS
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.models import load_model, model_shape
 from llm_finetune.verdict import finetune_verdict
-from theory.distribution import ClassMixture
 from theory.settings import SpecError, build
 
 FINETUNE = find_study("finetune")
@@ -207,19 +204,12 @@ def test_a_stopped_run_does_not_repeat_what_is_done(local, tmp_path, monkeypatch
         run(FINETUNE, people(local, seed=5), tmp_path / "run", quiet())
 
 
-def other_gates(file: Path) -> None:
-    table = read_table(file)
-    with RunFolder(file.parent).locked():
-        RunFolder(file.parent).write(TABLE, lambda draft: write_table(table.assign(value=0.3), draft))
-
-
 @pytest.mark.parametrize("finished", [False, True])
 def test_a_changed_input_is_refused_and_named(local, tmp_path, capsys, finished):
     model, own = tmp_path / "model", tmp_path / "own.jsonl"
     shutil.copytree(local, model)
     own.write_text(collection_text("people"))
-    gates = finished_run(tmp_path / "compared", distribution=as_plain(ClassMixture()))
-    config, out = people(model, collection=str(own), gates=str(gates)), tmp_path / "run"
+    config, out = people(model, collection=str(own)), tmp_path / "run"
     run(FINETUNE, config, out, quiet()) if finished else stopped(config, out)
     before, arguments = contents(out), command(config, out)
     for file, change, named in (
@@ -227,7 +217,6 @@ def test_a_changed_input_is_refused_and_named(local, tmp_path, capsys, finished)
         (model / "model.safetensors", flip, "`model` (model.safetensors)"),
         (model / "chat_template.jinja", lambda file: file.write_text(file.read_text() + " "), "`model` (chat_template"),
         (model / "special_tokens_map.json", lambda file: file.write_text("{}"), "`model` (special_tokens_map.json)"),
-        (gates / TABLE, other_gates, "`gates`"),
     ):
         held = file.read_bytes() if file.exists() else None
         change(file)
@@ -367,7 +356,6 @@ def test_estimates_are_made_from_the_models_shape_and_a_step(local, monkeypatch)
         ),
         ({"n_seeds": 0}, "`n_seeds` must be an integer in 1 .. 2^32 - 1; got 0"),
         ({"margin": 1.5}, "`margin` must be in (0, 1); got 1.5"),
-        ({"gates": "nowhere"}, "`gates` must be the folder of a finished `gating compare` run, or null; got 'nowhere'"),
         ({"training": {"evaluate_at": [1]}}, "`training.evaluate_at` must hold 0, before training; got [1]"),
         ({"training": {"steps": 0}}, "`training.steps` must be an integer >= 1; got 0"),
     ],
@@ -386,9 +374,6 @@ def test_what_does_not_suit_the_model_is_refused_before_anything_is_written(loca
     own.write_text(collection_text("people").replace("Where does {subject} live?", "{subject} " * 30))
     with pytest.raises(SpecError, match="must fit into the model's context of 256 tokens"):
         run(FINETUNE, scaled_down("people", local, collection=str(own)), tmp_path / "run", quiet())
-    gates = finished_run(tmp_path / "compared", "error", distribution=as_plain(ClassMixture()))
-    with pytest.raises(SpecError, match="holds no gates of classes"):
-        run(FINETUNE, scaled_down("people", local, gates=str(gates)), tmp_path / "run", quiet())
     assert not (tmp_path / "run").exists()
 
 
@@ -451,16 +436,3 @@ def test_help_checks_and_reports_need_neither_torch_nor_transformers():
         " print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
-
-
-def test_gates_of_a_run_stand_beside_those_of_the_model(local, tmp_path):
-    gates = finished_run(tmp_path / "compared", distribution=as_plain(ClassMixture()))
-    config = scaled_down("frequency", local, gates=str(gates))
-    table = run(FINETUNE, config, tmp_path / "run", quiet())
-    beside = table[table["system"].isin(["transformer", "stylized"])]
-    assert set(beside["measure"]) == {"effective_gate", "exposures"}
-    assert beside["mixture"].isna().all()
-    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert 'id="figure-gate-by-exposure"' in page
-    assert "No run of `gating compare` was given" not in page
-    assert "Transformer: rare classes" in json.dumps(plot(tmp_path / "run", "gate-by-exposure").to_dict())

@@ -88,9 +88,6 @@ CASES = {
         without(measured(), "mixture == 'reading=1'"), ['"memory only" gained recall'],
         ["every mixture", "reading only"],
     ),
-    "gates of a run alone": (
-        without(measured(), "system == 'llm'"), ["No language model was measured."], ["gained", "Caution"],
-    ),
     "an empty table": ((FinetuneConfig(), make_table([])), ["No language model was measured."], ["gained"]),
 }  # fmt: skip
 
