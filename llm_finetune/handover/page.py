@@ -100,11 +100,11 @@ def _asked(value: float, least: float, most: float) -> str:
         return ""
     if value == 0:
         return f"below {_few(least)}"
-    return f"above {_few(most)}" if math.isinf(value) else _few(value)
+    return f"above {_few(most)}" if math.isinf(value) and math.isfinite(most) else _few(value)
 
 
 def _few(value: float) -> str:
-    return f"{value:.2g}" if value < 100 else whole(value)
+    return f"{value:.2g}" if value < 100 else whole(value)  # which calls infinity never
 
 
 def error_table(table: pd.DataFrame) -> TextTable:

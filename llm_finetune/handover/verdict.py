@@ -116,7 +116,9 @@ def _taken_over(held: Held) -> str:
         seen = measured[np.isfinite(measured["value"]) & (measured["value"] > 0)]
         spans = [_span(seen, select(found, {"teaching": teaching}), COUNTED[teaching]) for teaching in TEACHING]
         ratios = (
-            f"predicted n* are {listed([span for span in spans if span])}" if any(spans) else "none is predicted there"
+            f"predicted n* are {listed([span for span in spans if span])}"
+            if any(spans)
+            else "predicted n* are beyond what memory alone was asked"
         )
         ratios = f", where {ratios}" if len(seen) else ""
         of = f"in {len(seen)} of {len(measured)} groups and shares" if len(measured) else "where nobody looked"
@@ -148,7 +150,7 @@ def _can_tell(held: Held) -> Iterator[str]:
     if told:
         yield (
             "Where the context does not answer, the gate is larger than where it does, for"
-            f" {listed(told)}: it can tell, which the theory's gate cannot."
+            f" {listed(told)}: the two are told apart, which the theory's gate cannot do."
         )
     if untold:
         yield f"For {listed(untold)} the gate is not larger, beyond its interval, where the context does not answer."
