@@ -1,4 +1,4 @@
-.PHONY: demo llm test test-all test-minimums check clean
+.PHONY: demo llm test test-all test-peers test-minimums check clean
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -9,13 +9,16 @@ llm: .venv/.installed-llm
 	.venv/bin/gating finetune --preset people
 
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest -n auto --dist worksteal -m "not long and not kill"
+	.venv/bin/python -m pytest -n auto --dist worksteal -m "not long and not kill and not peers"
 
 test-all: .venv/.installed-dev
 	.venv/bin/python -m pytest -n auto --dist worksteal --kills 15
 
+test-peers: .venv-peers/.installed
+	.venv-peers/bin/python -m pytest -m peers tests
+
 test-minimums: .venv-minimums/.installed
-	.venv-minimums/bin/python -m pytest -n auto --dist worksteal -m "not long and not kill"
+	.venv-minimums/bin/python -m pytest -n auto --dist worksteal -m "not long and not kill and not peers"
 
 check: .venv/.installed-dev
 	.venv/bin/python -m ruff format --check .
@@ -49,5 +52,10 @@ check: .venv/.installed-dev
 	.venv-minimums/bin/python -m pip check
 	touch $@
 
+.venv-peers/.installed: pyproject.toml tests/peers.txt
+	$(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -e '.[dev,llm]' -r tests/peers.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-minimums build *.egg-info
+	rm -rf .venv .venv-minimums .venv-peers build *.egg-info

@@ -10,6 +10,23 @@ from llm_finetune.probe.callback import InContextProbe as InContextProbe
 from llm_finetune.probe.config import ProbeConfig as ProbeConfig
 from llm_finetune.probe.study import probe_study as probe_study
 
+# the study of demonstrations as a function
+from llm_finetune.demonstrations.config import DemonstrationsConfig as DemonstrationsConfig
+from llm_finetune.demonstrations.study import demonstrations_study as demonstrations_study
+
+# knowledge against context: the study as a function, gates on two forward passes, and suites
+from llm_finetune.conflict.config import ConflictConfig as ConflictConfig
+from llm_finetune.conflict.gates import (
+    context_aware_decoding as context_aware_decoding,
+    contextual_calibration as contextual_calibration,
+    percentile_gate as percentile_gate,
+    posterior_gate as posterior_gate,
+    probability_gate as probability_gate,
+)
+from llm_finetune.conflict.importers import load_conflicts as load_conflicts
+from llm_finetune.conflict.responses import clasheval_table as clasheval_table
+from llm_finetune.conflict.study import conflict_study as conflict_study
+
 # the study of when weights take over, predicted and measured
 from llm_finetune.handover.config import HandoverConfig as HandoverConfig
 from llm_finetune.handover.study import handover_study as handover_study

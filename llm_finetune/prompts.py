@@ -85,7 +85,7 @@ class Prompter:
     Attributes:
         closing: text that closes an answer in a chat, as the model ends its turn; None for the tokenizer's end token.
         template: the chat template; None for plain text.
-        beginning: text that stands before every plain one.
+        beginning: what the tokenizer puts before every text, as plain text begins with it; empty in a chat.
 
     Raises:
         SpecError: when `chat` is true and the tokenizer has no chat template, or one that cannot be used.

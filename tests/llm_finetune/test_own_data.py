@@ -272,7 +272,7 @@ def test_the_study_measures_what_ones_own_data_cost_with_and_without_prompts_to_
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"data": {"file": "here"}}, "`mixtures` must have a share of 'data', such as 'data=0.98 reading=0.02', where"),
+        ({"data": {"file": "here"}}, "`mixtures` must have a share of 'data', as in 'data=0.98 reading=0.02', where"),
         ({"mixtures": ["data=1"]}, "and there alone; got ['data=1'] and no file"),
         ({"data": {"file": "nowhere.jsonl"}, "mixtures": ["data=1"]}, "`data.file` must be an existing file"),
         ({"data": {"learn": "first"}}, "`data.learn` must be one of ('every', 'last'); got 'first'"),

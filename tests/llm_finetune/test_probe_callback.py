@@ -1,11 +1,9 @@
-"""What `InContextProbe` logs, keeps and stops in trainers of transformers and trl, on a small model."""
-
-from importlib.util import find_spec
+"""What `InContextProbe` logs, keeps and stops in trainers of transformers, on a small model; trl: `test_peers.py`."""
 
 import pytest
 import torch
 from small_suite import small_suite
-from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from gating.results.query import select
 from gating.runs.engine import run
@@ -140,29 +138,6 @@ def test_what_a_resumed_training_has_measured_counts(base, tmp_path, monkeypatch
     again.train(resume_from_checkpoint=True)
     assert again.state.global_step == 3
     assert list(logged(again)) == [0, 1, 2, 3]
-
-
-@pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed")
-@pytest.mark.filterwarnings("ignore")  # of trl about transformers, and of both about their own settings
-def test_it_joins_the_trainer_of_trl(base, tmp_path):
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    settings = SFTConfig(
-        **arguments(tmp_path / "out"), logging_steps=1, max_length=64, dataset_num_proc=None, bf16=False
-    )
-    training = SFTTrainer(AutoModelForCausalLM.from_pretrained(base), settings, processing_class=tokenizer,
-                          train_dataset=Dataset.from_dict({"text": TEXTS}))  # fmt: skip
-    probe = InContextProbe("people", every=2, **FEW).attach(training)
-    training.train()
-    found = logged(training)
-    assert list(found) == [0, 2, 4]
-    assert found[0] == pytest.approx(probe.measure(*load_model(str(base))), abs=1e-12)
-    assert found[4] == pytest.approx(probe.measure(training.model, tokenizer), abs=1e-12)
-    own = [row for row in training.state.log_history if "mean_token_accuracy" in row]
-    assert own
-    assert not any("probe/recall" in row for row in own)
 
 
 def test_bad_arguments_are_named(base, tmp_path):

@@ -103,7 +103,7 @@ def test_what_is_refused_or_asked_for_is_said_once(home, tmp_path):
         (asked(home, tmp_path / "two", "--n_seeds", "0"), 2, "`n_seeds` must be an integer"),
         (asked(home, tmp_path / "two", "--collection", "nowhere"), 2, "`collection` must be one of"),
         (asked(home, tmp_path / "two", "--training.batch_size", "1"), 2, "`training.batch_size` must be at least"),
-        (asked(home, tmp_path / "none", "--dry-run"), 0, "`finetune`, 2 parts, 1 worker thread(s) on cpu"),
+        (asked(home, tmp_path / "none", "--dry-run"), 0, "`finetune`, 3 parts, 1 worker thread(s) on cpu"),
         (["bounds", "--n_sequences", "[64]"], 2, "`bounds` runs in one process; 2 were started: leave out torchrun"),
         (["finetune", "--help"], 0, "settings"),
     ):

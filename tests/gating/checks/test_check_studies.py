@@ -16,6 +16,7 @@ from gating.runs.grid import SweepConfig
 from gating.runs.sweep import Sweep
 from gating.settings.text import as_plain
 from tests.golden.settings import CASES, save_model
+from tests.llm_finetune.local_model import save_local_model
 from theory.settings import build
 
 
@@ -93,6 +94,24 @@ def test_the_study_of_any_fine_tune_keeps_it(tmp_path):
     check_study(study, build(study.config, {**given, "prompts_per_fact": 1, "facts_per_group": 2}))
 
 
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_the_study_of_demonstrations_keeps_it(tmp_path):
+    study = find_study("demonstrations")
+    few = {"tasks": ["sentiment"], "shots": [1, 2], "queries": 2, "draws": 2}
+    model = save_local_model(tmp_path / "model", n_positions=512)
+    check_study(study, build(study.config, {"models": str(model), **few}))
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_the_study_of_conflicts_keeps_it(tmp_path):
+    study = find_study("conflict")
+    save_local_model(tmp_path / "model", n_positions=1024)
+    given = {"models": [str(tmp_path / "model")], "items_per_group": 1, "long_sentences": 1, "n_resamples": 20}
+    check_study(study, build(study.config, given))
+
+
 @pytest.mark.parametrize(("share", "kept"), [(1e-5, True), (1e-3, False)])
 def test_a_wide_part_may_round_by_the_number_of_workers_and_no_more(share, kept):
     class Rounds(Sound):
@@ -125,5 +144,5 @@ def test_a_sweep_keeps_it():
 
 
 def test_every_study_that_comes_with_the_project_is_checked():
-    assert {*SMALL, *LONG, "finetune", "handover", "probe", "sweep"} <= {*study_names()}
+    assert {*SMALL, *LONG, "finetune", "probe", "demonstrations", "conflict", "handover", "sweep"} <= {*study_names()}
     assert {*CASES} == {*SMALL, *LONG, "finetune"}

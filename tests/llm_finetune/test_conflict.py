@@ -1,0 +1,371 @@
+"""The study `conflict` on a small model with random weights, and its verdict on answers that are made by hand."""
+
+import html
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from local_model import save_local_model
+
+from gating.cli import main
+from gating.page.chart import specification
+from gating.page.said import in_lines
+from gating.results.query import select
+from gating.results.table import key_names, make_table
+from gating.runs.engine import run
+from gating.runs.executor import Resources
+from gating.runs.options import RunOptions
+from llm_finetune.conflict.bench import answer_suite
+from llm_finetune.conflict.config import ConflictConfig
+from llm_finetune.conflict.gates import context_aware_decoding, contextual_calibration
+from llm_finetune.conflict.importers import import_rows
+from llm_finetune.conflict.page import EXAMPLES, conflict_page
+from llm_finetune.conflict.prompts import CONTENT_FREE, draw_prompts
+from llm_finetune.conflict.report import GATES, example_lines, gated, report_rows
+from llm_finetune.conflict.scored import Scored
+from llm_finetune.conflict.shares import WAYS, outcomes
+from llm_finetune.conflict.study import Conflict
+from llm_finetune.conflict.verdict import GATE_NAMES, conflict_verdict
+from llm_finetune.models import load_model
+from llm_finetune.prompts import Prompter
+from llm_finetune.score import score_candidates
+from theory.settings import SpecError, build
+
+CONFLICT = Conflict()
+SMALL = {"items_per_group": 2, "long_sentences": 1, "distractors": 1, "n_resamples": 100, "folds": 2}
+
+
+def quiet(**how) -> Resources:
+    return Resources(say=how.pop("say", lambda line: None), **how)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_local_model(tmp_path_factory.mktemp("models") / "tiny", n_positions=1024)
+
+
+@pytest.fixture(scope="module")
+def finished(model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("conflict") / "run"
+    config = ConflictConfig(models=str(model), **SMALL)
+    return config, out, run(CONFLICT, config, out, quiet())
+
+
+def test_a_table_a_page_and_every_sample(finished):
+    config, out, table = finished
+    assert not table.duplicated(key_names(table)).any()
+    verdict = conflict_verdict(config, table)
+    assert verdict[0].startswith('"tiny" ')
+    assert in_lines(verdict) in CONFLICT.text(config, table)
+    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert [sentence for sentence in verdict if sentence not in page] == []
+    samples = pd.read_parquet(out / "parts" / "samples" / "samples.parquet")
+    assert not samples.duplicated(["model", "prompt_number", "candidate"]).any()
+    assert len(samples) == 5 * len(config.asked)
+    assert samples["said"].notna().sum() == 5 * sum(a.condition in config.said_in for a in config.asked)
+    lines = [json.loads(line) for line in (out / EXAMPLES).read_text(encoding="utf-8").splitlines()]
+    assert {line["way"] for line in lines} == {*WAYS}
+    assert all(line["stated"] != line["own"] for line in lines)
+    assert [w["chosen"] == w["own"] for w in lines] == [w["way"] == "prior_kept" for w in lines]
+    assert [w["chosen"] == w["stated"] for w in lines] == [w["way"] == "context_followed" for w in lines]
+
+
+def test_shares_of_the_three_ways_sum_to_one_and_are_counted_from_samples(finished):
+    _, out, table = finished
+    samples = pd.read_parquet(out / "parts" / "samples" / "samples.parquet")
+    chosen = samples.loc[samples.groupby("prompt_number")["log_prob"].idxmax()]
+    own = chosen[chosen["condition"] == "no_context"].set_index("item")["candidate"]
+    here = chosen[chosen["condition"] == "contradicting"]
+    prior = here["item"].map(own)
+    conflict = here[(prior == here["target"]) & (here["stated"] != prior)]
+    by_hand = {
+        "prior_kept": (conflict["candidate"] == conflict["target"]).mean(),
+        "context_followed": (conflict["candidate"] == conflict["stated"]).mean(),
+    }
+    where = {"judge": "score", "context": "contradicting", "case": "prior_right", "group": "all"}
+    for way, value in by_hand.items():
+        found = select(table, {**where, "measure": way})
+        assert found["value"].item() == pytest.approx(value)
+        assert not found["low"].item() > value
+        assert not found["high"].item() < value
+    ways = table[table["measure"].isin(WAYS) & table["case"].notna()]
+    sums = ways.groupby(["judge", "context", "case", "group"])["value"].sum()
+    np.testing.assert_allclose(sums, 1)
+    plain = select(table, {"gate": "plain", "measure": "context_bias"})
+    followed = select(table, {**where, "measure": "context_followed"})
+    np.testing.assert_array_equal(*(rows[["value", "low", "high"]].to_numpy(float) for rows in (plain, followed)))
+
+
+def test_bins_hold_equal_numbers_and_sizes_are_those_of_the_suite(finished):
+    config, _, table = finished
+    confidence = select(table, {"measure": "prior_confidence"}).sort_values("bin")
+    assert confidence["bin"].tolist() == [0, 1, 2, 3, 4]
+    assert confidence["value"].is_monotonic_increasing
+    assert {*table["size"].dropna()} == {*config.questions.sizes}
+
+
+def test_a_finished_run_is_read(finished):
+    config, out, table = finished
+    said: list[str] = []
+    pd.testing.assert_frame_equal(run(CONFLICT, config, out, quiet(say=said.append)), table)
+    assert "is finished; its table is used as it is" in said[0]
+
+
+def test_samples_are_scores_of_the_model_and_content_free_prompts_are_averaged(model):
+    loaded = load_model(str(model))
+    suite = ConflictConfig(models=str(model)).questions
+    asked = draw_prompts(suite, conditions=["no_context", "agreeing"], items_per_group=1)[:4]
+    prompter = Prompter(loaded.tokenizer, chat=False)
+    samples = answer_suite(loaded.model, prompter, suite.items, asked)
+    for number, prompt in enumerate(asked):
+        here = samples[samples["prompt_number"] == number]
+        item = next(item for item in suite.items if item.id == prompt.item)
+        assert here["candidate"].tolist() == [*item.candidates]
+        texts = [prompter.render(prompt.question, prompt.sentences)]
+        held = [prompter.answer(text) for text in item.candidates]
+        wanted = score_candidates(loaded.model, loaded.tokenizer, texts, held).log_prob[0]
+        np.testing.assert_allclose(here["log_prob"], wanted, atol=1e-5)
+        free = score_candidates(loaded.model, loaded.tokenizer, [prompter.render(t) for t in CONTENT_FREE], held)
+        np.testing.assert_allclose(np.exp(here["content_free"]), np.exp(free.log_softmax).mean(0), atol=1e-6)
+
+
+def test_a_free_answer_that_names_no_candidate_competes_where_an_item_is_open(model):
+    loaded = load_model(str(model))
+    rows = [{"question": f"who {what} it", "org_context": "Ann did.", "org_answer": ["Ann"], "sub_context": "Cyd did.",
+             "sub_answer": ["Cyd"]} for what in ("wrote", "sang")]  # fmt: skip
+    suite = import_rows(rows, "nqswap")
+    prompter = Prompter(loaded.tokenizer, chat=False)
+    samples = answer_suite(
+        loaded.model, prompter, suite.items, draw_prompts(suite, conditions=["no_context", "agreeing"])
+    )
+    for item in suite.items:
+        here = samples[samples["item"] == item.id]
+        own = here.loc[here["condition"] == "no_context", "said"].iloc[0].split("\n")[0].strip()
+        assert [*dict.fromkeys(here["candidate"])] == ["Ann", "Cyd", *([own] if own else [])]
+
+
+def made(chances, *, said=None):
+    """Samples of 30 items of three candidates: right A, contradicting B and another C.
+
+    Args:
+        chances: by condition, probabilities of the candidates of each item, shape (30, 3).
+        said: by condition, the free answer of each item.
+    """
+    rows, number = [], 0
+    stated = {"no_context": None, "agreeing": "A", "contradicting": "B"}
+    for item in range(30):
+        for condition, values in chances.items():
+            for place, candidate in enumerate("ABC"):
+                rows.append({
+                    "model": "m", "prompt_number": number, "item": f"item {item}", "group": "g", "condition": condition,
+                    "stated": stated[condition], "size": "", "prompt": "?", "target": "A", "aliases": "",
+                    "said": said[condition][item] if said else None, "candidate": candidate,
+                    "log_prob": np.log(values[item][place]) - 1.0, "n_tokens": 1, "content_free": np.log(1 / 3),
+                })  # fmt: skip
+            number += 1
+    return pd.DataFrame(rows).astype({"stated": object, "said": object})
+
+
+KNOWS, TOLD_A, TOLD_B, OTHER = [0.7, 0.2, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7]
+BARE = [KNOWS] * 20 + [OTHER] * 10
+FOLLOWS = {"no_context": BARE, "agreeing": [TOLD_A] * 30, "contradicting": [TOLD_B] * 30}
+KEEPS = {"no_context": BARE, "agreeing": BARE, "contradicting": BARE}
+HALF = {"no_context": BARE, "agreeing": [TOLD_A] * 30, "contradicting": [TOLD_B, KNOWS] * 15}
+
+
+class Made(ConflictConfig):
+    """Settings of answers made by hand: 30 items, with numbers that are not the suite's."""
+
+    @property
+    def sources(self):
+        return {"m": "m"}
+
+
+def table_of(samples, **given):
+    config = Made(models="m", n_resamples=200, **given)
+    object.__setattr__(config, "__dict__", {**config.__dict__, "asked": [
+        config.asked[0]._replace(item=name) for name in samples["item"].unique()]})  # fmt: skip
+    return config, make_table(report_rows(config, samples))
+
+
+def test_cases_and_ways_of_answers_made_by_hand():
+    """20 items are known, 10 are not: all contexts followed; so context bias 1, prior bias 0 and accuracy 0.5."""
+    _, table = table_of(made(FOLLOWS))
+    ways = select(table, {"judge": "score", "context": "contradicting", "group": "all", "measure": "context_followed"})
+    assert ways[ways["case"].notna()].set_index("case")["value"].to_dict() == {"prior_right": 1.0, "both_wrong": 1.0}
+    right = select(table, {"context": "agreeing", "case": "context_right", "group": "all", "judge": "score"})
+    assert right.set_index("measure")["value"].to_dict() == {
+        "prior_kept": 0.0, "context_followed": 1.0, "neither_chosen": 0.0, "context_preference": 1.0}  # fmt: skip
+    plain = select(table, {"gate": "plain"}).set_index("measure")["value"].to_dict()
+    assert plain == {"conflict_accuracy": 0.5, "context_bias": 1.0, "prior_bias": 0.0}
+    assert select(table, {"measure": "prior_accuracy", "judge": "score", "group": "all"})[
+        "value"
+    ].item() == pytest.approx(2 / 3)
+
+
+def test_gates_move_what_their_formulas_say():
+    """The probability gate keeps no prior here (0.7 < 0.8); where priors are surer than contexts, it keeps all."""
+    _, table = table_of(made(FOLLOWS))
+    gain = select(table, {"gate": "probability", "measure": "conflict_accuracy_gain"})
+    assert gain["value"].item() == 0
+    sure = {**FOLLOWS, "no_context": [[0.90, 0.05, 0.05]] * 20 + [OTHER] * 10}
+    _, table = table_of(made(sure))
+    found = select(table, {"gate": "probability"}).set_index("measure")["value"].to_dict()
+    assert found["conflict_accuracy"] == 1.0
+    assert found["context_bias_gain"] == -1.0
+    assert found["prior_bias"] == 0.0
+    assert found["conflict_accuracy_gain"] == 0.5
+
+
+def test_the_posterior_gate_learns_whom_to_trust_and_other_gates_are_their_formulas():
+    """What weights hold likely is true, what they hold unlikely is not: it keeps what it knows and reads the rest."""
+    rng = np.random.default_rng(0)
+    sure = np.array([[0.7, 0.05, 0.25]] * 20 + [[0.40, 0.01, 0.59]] * 10)
+    noisy = sure * rng.uniform(0.9, 1.1, sure.shape)
+    chances = {"no_context": noisy, "agreeing": [TOLD_A] * 30, "contradicting": [TOLD_B] * 30}
+    chances = {name: np.array(rows) / np.sum(rows, axis=1, keepdims=True) for name, rows in chances.items()}
+    samples = made(chances)
+    config, table = table_of(samples)
+    posterior = select(table, {"gate": "posterior"}).set_index("measure")["value"]
+    assert posterior["conflict_accuracy"] == 1.0
+    assert posterior["conflict_accuracy_gain"] == 0.5
+    scored = Scored(samples)
+    found = gated(config, scored)
+    assert [*found] == [*GATES] == [*GATE_NAMES]
+    np.testing.assert_allclose(found["context_aware"], context_aware_decoding(scored.without, scored.context))
+    np.testing.assert_allclose(found["calibration"], contextual_calibration(scored.context, scored.content_free))
+
+
+def test_free_answers_are_judged_by_what_they_name():
+    said = {
+        "no_context": ["It is A."] * 20 + ["I do not know"] * 10,
+        "agreeing": ["A"] * 25 + ["I do not know"] * 5,
+        "contradicting": ["B, of course"] * 10 + ["A or B"] * 5 + ["It is A"] * 5 + ["C"] * 10,
+    }
+    samples = made(KEEPS, said=said)
+    found = outcomes(Scored(samples), "said")
+    known = found[(found["condition"] == "contradicting") & (found["case"] == "prior_right")]
+    assert known[list(WAYS)].sum().tolist() == [5, 10, 5]
+    unknown = found[found["case"] == "context_right"]
+    assert unknown[list(WAYS)].sum().tolist() == [5, 5, 0]  # said again word for word, or followed
+    assert outcomes(Scored(made(KEEPS)), "said").empty
+
+
+@pytest.mark.parametrize(
+    ("chances", "said"),
+    [
+        (FOLLOWS, '"m" follows a context that contradicts what it knows rather than keep its own answer: where'),
+        (KEEPS, '"m" keeps what it knows rather than follow a context that contradicts it: where'),
+        (HALF, '"m" shows no clear preference between what it knows and a context that contradicts it: where'),
+        ({**KEEPS, "no_context": [OTHER] * 30}, '"m" knows too little for a conflict'),
+    ],
+)
+def test_the_verdict_claims_what_intervals_bear(chances, said):
+    config, table = table_of(made(chances))
+    verdict = conflict_verdict(config, table)
+    assert verdict[0].startswith(said)
+    assert not any("surer" in sentence and "more often" in sentence for sentence in verdict)
+
+
+def test_the_verdict_names_gates_that_raise_lower_or_do_neither():
+    sure = {**FOLLOWS, "no_context": [[0.90, 0.05, 0.05]] * 20 + [OTHER] * 10}
+    config, table = table_of(made(sure))
+    sentence = next(s for s in conflict_verdict(config, table) if s.startswith("Of its accuracy"))
+    assert "it is raised by probability gate (0.50 [" in sentence
+    assert "no clear change comes from" in sentence
+    beyond = next(s for s in conflict_verdict(config, table) if s.startswith("Always the own answer"))
+    assert "above it beyond the interval: probability gate (1.00 [" in beyond
+    assert "plain" not in beyond
+    keeps = {**sure, "agreeing": [TOLD_A] * 30, "contradicting": [KNOWS] * 30}
+    free = made(keeps)
+    free["content_free"] = np.log(free["candidate"].map({"A": 0.9, "B": 0.05, "C": 0.05}))
+    sentence = next(s for s in conflict_verdict(*table_of(free)) if s.startswith("Of its accuracy"))
+    assert "it is lowered by context-aware decoding (" in sentence
+    assert "contextual calibration (" in sentence.partition("no clear change")[0]
+
+
+def test_no_gate_is_said_to_beat_one_source_where_none_does():
+    verdict = conflict_verdict(*table_of(made(KEEPS)))
+    assert any(sentence.endswith("none is above it beyond its interval.") for sentence in verdict)
+
+
+def test_confidence_is_claimed_where_the_slope_is_beyond_its_interval():
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.4, 0.99, 30)
+    bare = np.column_stack([p, (1 - p) / 3, 2 * (1 - p) / 3])
+    told = [KNOWS if x > 0.7 else TOLD_B for x in p]
+    config, table = table_of(made({"no_context": bare, "agreeing": [TOLD_A] * 30, "contradicting": told}))
+    assert any(
+        "keeps its own answer more often the surer it is" in sentence for sentence in conflict_verdict(config, table)
+    )
+
+
+def test_every_figure_can_be_drawn_and_holds_the_table(finished):
+    config, out, table = finished
+    page = conflict_page("?", config, table, {EXAMPLES: (out / EXAMPLES).read_text()})
+    figures = {figure.name: figure for figure in page.figures}
+    assert [*figures] == ["three-ways", "by-confidence", "by-size", "gates"]
+    for figure in figures.values():
+        assert specification(figure, "page")["concat"]
+    ways = figures["three-ways"].panels[0].layers[0].rows
+    where = {"judge": "score", "context": "contradicting", "case": "prior_right", "group": "all"}
+    assert ways["value"].tolist() == [
+        select(table, {**where, "measure": way})["value"].item()
+        for way in select(table, where)["measure"]
+        if way in WAYS
+    ]
+    curve = figures["by-confidence"].panels[0].layers[0].rows
+    assert curve["x"].is_monotonic_increasing
+    assert any(block.title.startswith("Examples: ") for block in page.blocks)
+
+
+def test_examples_say_which_way_each_prompt_went():
+    samples = made(HALF)
+    config, _ = table_of(samples)
+    lines = pd.DataFrame(example_lines(config, samples))
+    asked = lines[(lines["condition"] == "contradicting") & (lines["case"] == "prior_right")]
+    assert asked["way"].value_counts().to_dict() == {"prior_kept": 10, "context_followed": 10}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"models": []}, "`models` must be one or more different texts; got []"),
+        ({"models": ["a/x", "a/x/"]}, "`models` must be different models"),
+        ({"conditions": ["no_context", "agreeing", "both"]}, "without ['contradicting']"),
+        ({"conditions": "sure"}, "`conditions` must be"),
+        ({"said_in": ["agreeing"]}, "`said_in` must be among `conditions`, 'no_context' one of them"),
+        ({"suite": "none"}, "`suite` must be one of ('facts',), a folder"),
+        ({"format": "other"}, "`format` must be one of"),
+        ({"folds": 500}, "`folds` must be at most the number of items asked, 130; got 500"),
+        ({"strength": -1.0}, "`strength` must be"),
+    ],
+)
+def test_bad_settings_are_named(given, sentence):
+    with pytest.raises(SpecError) as caught:
+        build(ConflictConfig, {"models": "m", **given})
+    assert sentence in str(caught.value)
+
+
+def test_models_that_cannot_be_had_or_have_no_room_are_named(model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SpecError, match=r"`models` 'empty' must be the folder of a model"):
+        run(CONFLICT, ConflictConfig(models=str(tmp_path / "empty"), **SMALL), tmp_path / "run", quiet())
+    small = save_local_model(tmp_path / "small")
+    with pytest.raises(SpecError, match=r"must fit into the model's context of 256 tokens"):
+        run(CONFLICT, ConflictConfig(models=str(small)), tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_any_number_of_models_stands_without_flags_and_a_dry_run_writes_nothing(model, tmp_path, capsys):
+    config, options = CONFLICT.from_flags(["b", "x/1e3", "--chat", "plain", "--json"], RunOptions)
+    assert (config.models, config.chat, options.json) == (("b", "x/1e3"), "plain", True)
+    assert "usage: gating conflict [MODEL [MODEL ...]]" in CONFLICT.help(
+        RunOptions
+    ) or "MODEL [MODEL ...]" in CONFLICT.help(RunOptions)
+    flags = [f"--{name}={value}" for name, value in SMALL.items()]
+    assert main(["conflict", str(model), *flags, "--out", str(tmp_path / "run"), "--dry-run", "--workers", "1"]) == 0
+    assert "`conflict`, 2 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+    assert {*CONFLICT.presets()} == {"facts", "quick"}
