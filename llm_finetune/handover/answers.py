@@ -12,7 +12,7 @@ from gating.results.bootstrap import moment_bootstrap
 from gating.results.intervals import mean_interval
 from gating.results.query import select
 from llm_finetune.handover.config import BASELINES, CLASSES, COPIED, LLM, READ, TEACHING
-from llm_finetune.handover.curves import Points, curve_of, foretold, points_of
+from llm_finetune.handover.curves import Points, curve_of, foretold, points_of, with_columns
 from theory.handover import handover_error
 from theory.validation import Floats
 
@@ -36,7 +36,7 @@ def answer_rows(table: pd.DataFrame) -> Iterator[Row]:
     Args:
         table: rows of `llm_finetune.handover.runs.joined_rows`.
     """
-    table = table.assign(**{name: pd.NA for name in SETTING if name not in table})
+    table = with_columns(table, SETTING)
     for system in systems_of(table):
         shared = {"study": "handover", "system": system, "answer": True}
         points = points_of(table, system)

@@ -12,7 +12,8 @@ from llm_finetune.handover.config import READ, TEACHING
 from theory.handover import optimal_handover
 from theory.validation import Floats
 
-__all__ = ["Curve", "Points", "curve_of", "foretold", "interpolated", "other_seeds", "points_of"]
+__all__ = ["Curve", "Points", "curve_of", "foretold", "interpolated", "other_seeds", "points_of",
+           "with_columns"]  # fmt: skip
 
 PLACE = ["mixture", "answered", "exposure", "group", "n", "step", "asked", "taught"]
 CLOSE = 1e-9  # relative; below it two sizes are the same, computed in another order
@@ -80,7 +81,18 @@ def interpolated(at: Floats, curve: Curve) -> Floats:
 def curve_of(rows: pd.DataFrame) -> Curve:
     """Rows of one group, with a value for each seed and size, as a curve."""
     table = rows.pivot_table("value", "seed", "asked")
-    return Curve(*(np.asarray(part, np.float64) for part in (table.columns, table.values)), table.index.to_numpy(int))
+    asked, values = (np.asarray(part, np.float64) for part in (table.columns, table.values))
+    return Curve(asked, values, table.index.to_numpy(np.int64))
+
+
+def with_columns(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Rows with columns that a table leaves out where nothing is in them.
+
+    Example:
+        >>> list(with_columns(pd.DataFrame({"value": [0.5]}), ["mixture", "value"]))
+        ['value', 'mixture']
+    """
+    return rows.reindex(columns=[*rows.columns, *(name for name in names if name not in rows)])
 
 
 def points_of(table: pd.DataFrame, system: str) -> Points:
@@ -91,7 +103,7 @@ def points_of(table: pd.DataFrame, system: str) -> Points:
         system: one that has gates in it.
     """
     rows = select(table, {"system": system, "measure": "effective_gate", "context": READ[system][1], "answer": False})
-    rows = rows.assign(**{name: pd.NA for name in PLACE if name not in rows})
+    rows = with_columns(rows, PLACE)
     grouped = rows.groupby(PLACE, dropna=False, sort=False)
     place, seeds = grouped.ngroup().to_numpy(), np.unique(rows["seed"].to_numpy(int))
     where = rows[PLACE].iloc[np.unique(place, return_index=True)[1]].reset_index(drop=True)

@@ -51,7 +51,7 @@ def handover_figure(table: pd.DataFrame) -> Figure:
 
 def _measured(gates: pd.DataFrame, looks: dict[float, System]) -> Iterator[Layer]:
     for (share, group), rows in gates.groupby(["answered", "group"]):
-        look = looks[float(share)]
+        look = looks[float(str(share))]
         name = look.name + ("" if group == "all" else f", {GROUPS[str(group)]}")
         mine = look._replace(name=name, filled=group != "low")
         yield Layer(mine, points(rows.drop(columns="step"), "asked"), "points")
@@ -59,7 +59,7 @@ def _measured(gates: pd.DataFrame, looks: dict[float, System]) -> Iterator[Layer
 
 def _predicted(lines: pd.DataFrame, looks: dict[float, System]) -> Iterator[Layer]:
     for (share, teaching), rows in lines.groupby(["answered", "teaching"]):
-        look = looks[float(share)]
+        look = looks[float(str(share))]
         name = f"predicted, {look.name}: {COUNTED[str(teaching)]}"
         keys = [key for key in ("mixture", "exposure", "group") if key in rows]
         shown = rows.assign(line=rows[keys].astype("string").fillna("").agg(" ".join, axis=1))
@@ -100,11 +100,11 @@ def _asked(value: float, least: float, most: float) -> str:
         return ""
     if value == 0:
         return f"below {_few(least)}"
-    return f"above {_few(most)}" if math.isinf(value) else _few(value)
+    return f"above {_few(most)}" if math.isinf(value) and math.isfinite(most) else _few(value)
 
 
 def _few(value: float) -> str:
-    return f"{value:.2g}" if value < 100 else whole(value)
+    return f"{value:.2g}" if value < 100 else whole(value)  # which calls infinity never
 
 
 def error_table(table: pd.DataFrame) -> TextTable:

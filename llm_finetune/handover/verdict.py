@@ -12,6 +12,7 @@ from gating.page.words import page_words
 from gating.results.query import select
 from llm_finetune.handover.answers import SETTING, systems_of
 from llm_finetune.handover.config import BASELINES, TEACHING, HandoverConfig
+from llm_finetune.handover.curves import with_columns
 
 __all__ = ["COUNTED", "PREDICTORS", "cell_of", "handover_verdict"]
 
@@ -110,12 +111,16 @@ def _taken_over(held: Held) -> str:
     """How far predicted n* lie from measured ones."""
     parts = []
     for name, rows in held.items():
-        found = select(rows, {"measure": "handover_asked"})
-        found = found.assign(**{key: pd.NA for key in SETTING if key not in found})
+        found = with_columns(select(rows, {"measure": "handover_asked"}), SETTING)
         measured = found[found["kind"] == "measured"]
         seen = measured[np.isfinite(measured["value"]) & (measured["value"] > 0)]
         spans = [_span(seen, select(found, {"teaching": teaching}), COUNTED[teaching]) for teaching in TEACHING]
-        ratios = f", where predicted n* are {listed(spans)}" if (spans := [span for span in spans if span]) else ""
+        ratios = (
+            f"predicted n* are {listed([span for span in spans if span])}"
+            if any(spans)
+            else "predicted n* are beyond what memory alone was asked"
+        )
+        ratios = f", where {ratios}" if len(seen) else ""
         of = f"in {len(seen)} of {len(measured)} groups and shares" if len(measured) else "where nobody looked"
         parts.append(f"{of} for {name}{ratios}")
     return f"Weights come to win contexts that do not answer {'; '.join(parts)}."
@@ -138,14 +143,14 @@ def _can_tell(held: Held) -> Iterator[str]:
         found = select(rows, {"measure": "gate_difference"})
         tells = found[found["low"] > 0]
         if len(tells):
-            most = tells.loc[tells["value"].idxmax()]
+            most = tells.sort_values("value").iloc[-1]
             told.append(f"{name} (by {_ends(most)} at p = {most['answered']:g})")
         elif found["low"].notna().any():
             untold.append(name)
     if told:
         yield (
             "Where the context does not answer, the gate is larger than where it does, for"
-            f" {listed(told)}: it can tell, which the theory's gate cannot."
+            f" {listed(told)}: the two are told apart, which the theory's gate cannot do."
         )
     if untold:
         yield f"For {listed(untold)} the gate is not larger, beyond its interval, where the context does not answer."
