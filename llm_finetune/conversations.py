@@ -27,7 +27,7 @@ class Passage(NamedTuple):
 
 
 def passages(chat: Chat, messages: Sequence[Message], learn: Learn, first: int = 0) -> list[Passage]:
-    """What is learned of a conversation.
+    r"""What is learned of a conversation.
 
     Args:
         chat: the chat template.

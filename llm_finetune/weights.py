@@ -41,7 +41,7 @@ def prepared(model: Any, settings: FinetuneSettings) -> Any:
 def _quantise(model: Any) -> None:
     if find_spec("bitsandbytes") is None:
         raise SpecError(
-            ["`weights` can be 4bit where the package bitsandbytes is installed (`pip install bitsandbytes`)"]
+            ["`weights` can be 4bit where the package bitsandbytes is installed (`pip install 'icl-gating[qlora]'`)"]
         )
     from bitsandbytes.nn import Linear4bit, Params4bit
 
