@@ -20,8 +20,9 @@ from gating.settings.text import flow
 from llm_finetune.conflict.config import ConflictConfig
 from llm_finetune.conflict.page import EXAMPLES, conflict_page, conflict_text
 from llm_finetune.conflict.scored import SAMPLES
-from llm_finetune.conflict.suite import suite_files
+from llm_finetune.conflict.suite import FILES
 from llm_finetune.study import require_packages
+from llm_finetune.suites import suite_files
 
 __all__ = ["Conflict", "conflict_study"]
 
@@ -48,7 +49,9 @@ class Conflict(Study[ConflictConfig]):
         from llm_finetune.conflict.bench import setting
         from llm_finetune.models import model_files, model_folder
 
-        found: dict[str, Path | bytes] = {f"`suite` ({file.name})": file for file in suite_files(config.suite)}
+        found: dict[str, Path | bytes] = {
+            f"`suite` ({file.name})": file for file in suite_files("conflict", config.suite, **FILES)
+        }
         for name, source in config.sources.items():
             with setting(name):
                 folder = model_folder(source, say=say)

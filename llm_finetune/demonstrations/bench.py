@@ -197,7 +197,7 @@ def check(config: DemonstrationsConfig, resources: Resources) -> None:
     for source in config.models:
         model, prompter = _loaded(config, source, resources)
         with refusals():
-            for task in config.suites.values():
+            for task in config.named_tasks.values():
                 plan, layout = config.plan(task), Layout(task, prompter)
                 for words in (task.labels, config.abstract_labels[: len(task.labels)]):
                     longest = [layout.prompt([s.text for s in shots], [words[s.label] for s in shots])
@@ -216,7 +216,7 @@ def keep_answers(config: DemonstrationsConfig, name: str, task: str, place: Plac
     torch.set_num_threads(resources.workers)
     model, prompter = _loaded(config, config.named_models[name], resources)
     resources.say(f"asking {name} about {task}")
-    place.save_table(SAMPLES, ask(model, prompter, config.suites[task], config).assign(model=name))
+    place.save_table(SAMPLES, ask(model, prompter, config.named_tasks[task], config).assign(model=name))
 
 
 def keep_together(parts: Sequence[str], place: Place, resources: Resources) -> None:
@@ -231,7 +231,7 @@ def seconds(config: DemonstrationsConfig, resources: Resources) -> float:
     start = time.perf_counter()
     model, prompter = _loaded(config, config.models[0], resources)
     loaded, asked = time.perf_counter() - start, 0.0
-    for task in config.suites.values():
+    for task in config.named_tasks.values():
         plan, layout = config.plan(task), Layout(task, prompter)
         prompts = [layout.prompt([s.text for s in cell.shots], [task.labels[k] for k in cell.shown])
                    for cell in cells_of(config, task, plan)]  # fmt: skip

@@ -75,7 +75,7 @@ def demonstrations_text(config: DemonstrationsConfig, table: pd.DataFrame) -> st
 
 def _each(config: DemonstrationsConfig, table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     for model in config.named_models:
-        for task in config.suites:
+        for task in config.named_tasks:
             yield model, task, select(table, {"model": model, "task": task})
 
 
@@ -97,7 +97,7 @@ def _shot_figure(config: DemonstrationsConfig, table: pd.DataFrame, name: str, m
             if len(held):
                 layers.append(Layer(_look(config, kind), _points(held, held["shots"]), "curve"))
         if measure == "accuracy":
-            chance = pd.DataFrame({"x": [None], "value": [1 / len(config.suites[task].labels)]})
+            chance = pd.DataFrame({"x": [None], "value": [1 / len(config.named_tasks[task].labels)]})
             layers.append(Layer(GUESS, chance, "across"))
         row = model if len(config.models) > 1 else ""
         panels.append(Panel(row, task, Axis(label, -0.02, 1.02), tuple(layers)))
@@ -121,7 +121,7 @@ def _flip_figure(config: DemonstrationsConfig, table: pd.DataFrame) -> Figure:
             for look, name in (("right", "accuracy"), ("shown", "accuracy_shown"))
             if len(part := select(own, {"measure": name}))
         ]
-        chance = pd.DataFrame({"x": [None], "value": [1 / len(config.suites[task].labels)]})
+        chance = pd.DataFrame({"x": [None], "value": [1 / len(config.named_tasks[task].labels)]})
         layers.append(Layer(GUESS, chance, "across"))
         row = model if len(config.models) > 1 else ""
         panels.append(Panel(row, task, Axis("share of answers", -0.02, 1.02), tuple(layers)))
@@ -133,7 +133,7 @@ def _flip_figure(config: DemonstrationsConfig, table: pd.DataFrame) -> Figure:
 def _figure(name: str, x: Axis, panels: list[Panel], config: DemonstrationsConfig) -> Figure:
     words = WORDS.figures[name]
     sentences = (words["look"], WORDS.said["interval"])
-    return Figure(name, words["title"], sentences, x, tuple(panels), len(config.suites))
+    return Figure(name, words["title"], sentences, x, tuple(panels), len(config.named_tasks))
 
 
 def _blocks(config: DemonstrationsConfig, table: pd.DataFrame) -> Iterator[Block]:

@@ -19,6 +19,7 @@ from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.settings.text import flow
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.page import EXAMPLES, demonstrations_page, demonstrations_text
+from llm_finetune.demonstrations.tasks import task_files
 from llm_finetune.study import require_packages
 from theory.settings import SpecError
 
@@ -50,9 +51,7 @@ class Demonstrations(Study[DemonstrationsConfig]):
         from llm_finetune.models import model_files
 
         found: dict[str, Path | bytes] = {
-            f"`tasks` {source} ({name})": text.encode()
-            for source, files in config.texts.items()
-            for name, text in files.items()
+            f"`tasks` {source} ({file.name})": file for source in config.tasks for file in task_files(source)
         }
         for name, source in config.named_models.items():
             found |= {f"`models` {name} ({file.name})": file for file in model_files(_folder(source, say))}
@@ -68,7 +67,7 @@ class Demonstrations(Study[DemonstrationsConfig]):
         """Each model's answers about each task, then all of them together, which stay in the folder."""
         from llm_finetune.demonstrations import bench
 
-        numbered = product(enumerate(config.named_models), enumerate(config.suites))
+        numbered = product(enumerate(config.named_models), enumerate(config.named_tasks))
         names = {f"model/{k}/{j}": (model, task) for (k, model), (j, task) in numbered}
         for part, (model, task) in names.items():
             yield Part(part, partial(bench.keep_answers, config, model, task), wide=True)

@@ -22,7 +22,7 @@ def demonstrations_verdict(config: DemonstrationsConfig, table: pd.DataFrame) ->
         table: its rows, answers included.
     """
     sentences: list[str] = []
-    for task in config.suites.values():
+    for task in config.named_tasks.values():
         for model in config.named_models:
             rows = select(table, {"task": task.name, "model": model})
             chance = 1 / len(task.labels)

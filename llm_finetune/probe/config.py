@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.results.columns import declare_from
+from llm_finetune.collection_suites import CollectionSuite, load_collection_suite
 from llm_finetune.conditions import Judge
 from llm_finetune.probe.questions import Questions
-from llm_finetune.suites import Suite, load_suite
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
 __all__ = ["BASE", "WHOLE", "Chat", "ProbeConfig", "named", "names_of"]
 
+declare_from("llm_finetune")
 declare_from("llm_finetune.probe")
 
 BASE = "base"
@@ -83,9 +84,9 @@ class ProbeConfig:
             yield f"`tuned` must be different models, none of them called '{BASE}'; got {names}"
 
     @cached_property
-    def given(self) -> tuple[Suite, ...]:
+    def given(self) -> tuple[CollectionSuite, ...]:
         """The suites as they were read, once: what a run is known by is what it uses."""
-        return tuple(map(load_suite, self.suites))
+        return tuple(map(load_collection_suite, self.suites))
 
     @cached_property
     def questions(self) -> dict[str, Questions]:

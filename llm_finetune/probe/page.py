@@ -12,11 +12,11 @@ from gating.page.text_table import TextTable, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
+from llm_finetune.collection_suites import CollectionSuite
 from llm_finetune.conditions import CHANGES
 from llm_finetune.page import CONTEXTS, outcome_cells, short
 from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
 from llm_finetune.probe.verdict import cell_of, probe_verdict
-from llm_finetune.suites import Suite
 
 __all__ = ["EXAMPLES", "probe_page", "probe_text"]
 
@@ -66,13 +66,13 @@ def probe_text(config: ProbeConfig, table: pd.DataFrame) -> str:
     return "\n\n".join(parts)
 
 
-def _kinds(suite: Suite) -> list[tuple[str, dict[str, str]]]:
+def _kinds(suite: CollectionSuite) -> list[tuple[str, dict[str, str]]]:
     """The relations, then the languages of a suite that has several, with what selects their rows."""
     held = [(what, suite.values(what)) for what in WHOLE]
     return [(value, {**WHOLE, what: value}) for what, values in held if len(values) > 1 for value in values]
 
 
-def kind_table(suite: Suite, rows: pd.DataFrame, model: str, *, change: bool) -> TextTable:
+def kind_table(suite: CollectionSuite, rows: pd.DataFrame, model: str, *, change: bool) -> TextTable:
     """A line for each relation and language of a suite and a column for each ability of a model, or for its change."""
     end = "_change" if change else ""
     lines = [

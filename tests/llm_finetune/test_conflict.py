@@ -336,7 +336,7 @@ def test_examples_say_which_way_each_prompt_went():
         ({"conditions": ["no_context", "agreeing", "both"]}, "without ['contradicting']"),
         ({"conditions": "sure"}, "`conditions` must be"),
         ({"said_in": ["agreeing"]}, "`said_in` must be among `conditions`, 'no_context' one of them"),
-        ({"suite": "none"}, "`suite` must be one of ('facts',), a folder"),
+        ({"suite": "none"}, "`suite` must be one of ('facts',), the folder of a suite"),
         ({"format": "other"}, "`format` must be one of"),
         ({"folds": 500}, "`folds` must be at most the number of items asked, 130; got 500"),
         ({"strength": -1.0}, "`strength` must be"),

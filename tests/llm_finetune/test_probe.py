@@ -231,7 +231,7 @@ def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
         ({"tuned": ["other/base"]}, "none of them called 'base'; got ['base']"),
         (
             {"suites": "peeple"},
-            "`suites` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), a folder",
+            "`suites` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), the folder",
         ),
         ({"suites": ["people", "people"]}, "`suites` must be one or more different texts; got ['people', 'people']"),
         ({"most_prompts": 8}, "`most_prompts` must be an integer in 9 .. 2^32 - 1; got 8"),
