@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.results.columns import declare_from
+from llm_finetune.asking import Chat, named_models, names_of
 from llm_finetune.conflict.importers import Format, load_conflict_suite
 from llm_finetune.conflict.prompts import CONDITIONS, NEEDED, Asked, Condition, draw_prompts
 from llm_finetune.conflict.suite import ConflictSuite
-from llm_finetune.probe.config import Chat, names_of
 from theory.fields import NonNegative, PathText, Seed, Several
 from theory.settings import SpecError, settings
 
@@ -104,4 +104,4 @@ class ConflictConfig:
     @property
     def sources(self) -> dict[str, str]:
         """Sources of the models by their short names."""
-        return dict(zip(names_of(self.models), self.models, strict=True))
+        return named_models(self.models)

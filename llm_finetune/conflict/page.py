@@ -1,6 +1,5 @@
 """Page of the study `conflict`: who wins, by confidence and size, every gate, and examples."""
 
-import json
 from collections.abc import Hashable, Iterator, Mapping
 
 import pandas as pd
@@ -11,17 +10,15 @@ from gating.page.said import in_lines
 from gating.page.text_table import TextTable, number
 from gating.page.words import page_words
 from gating.results.query import select
+from llm_finetune.asking import EXAMPLES
 from llm_finetune.conflict.config import ConflictConfig
 from llm_finetune.conflict.verdict import GATE_NAMES, cell_of, complete, conflict_verdict
-from llm_finetune.page import short
+from llm_finetune.page import example_table, short
 
-__all__ = ["EXAMPLES", "conflict_page", "conflict_text"]
+__all__ = ["conflict_page", "conflict_text"]
 
 WORDS = page_words("llm_finetune.conflict")
 WAYS, CASES, CONDITIONS, JUDGES = (WORDS.tables[name] for name in ("ways", "cases", "conditions", "judges"))
-
-EXAMPLES = "examples.jsonl"
-"""File of which way each prompt went, in the folder of a run."""
 
 SHOWN = 6  # examples of each way and condition on the page
 BIASES = {"conflict_accuracy": "accuracy", "context_bias": "context bias", "prior_bias": "prior bias"}
@@ -183,7 +180,7 @@ def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
 
 def conflict_page(question: str, config: ConflictConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `conflict`."""
-    lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
+    lines = example_table(beside, EXAMPLES)
     rows = complete(table)
     figures = (_three_ways(config, rows), *_curves(config, rows), *_sizes(config, rows), *_gates(config, rows))
     return Page(

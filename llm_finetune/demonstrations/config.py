@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.results.columns import declare_from
+from llm_finetune.asking import named_models, names_of
 from llm_finetune.demonstrations.interventions import Intervention
 from llm_finetune.demonstrations.tasks import GIVEN, Plan, Task, load_task, plan_of
-from llm_finetune.probe.config import names_of
 from theory.fields import ASCENDING, Count, PathText, Positive, Seed, Several
 from theory.settings import SpecError, settings
 
@@ -72,6 +72,9 @@ class DemonstrationsConfig:
             if len(task.labels) > len(self.abstract_labels):
                 need = f"at least as many words as '{task.name}' has labels, {len(task.labels)}"
                 yield f"`abstract_labels` must be {need}; got {len(self.abstract_labels)}"
+        called = names_of(self.models)
+        if len({*called}) < len(called):
+            yield f"`models` must be different models; got {list(self.models)}"
         names = [task.name for task in found]
         if len({*names}) < len(names):
             yield f"`tasks` must have different names; got {names}"
@@ -89,9 +92,9 @@ class DemonstrationsConfig:
         return {task.name: task for task in self.loaded}
 
     @property
-    def named_models(self) -> dict[str, str]:
+    def sources(self) -> dict[str, str]:
         """Sources of the models by name."""
-        return dict(zip(names_of(self.models), self.models, strict=True))
+        return named_models(self.models)
 
     @property
     def interventions(self) -> list[Intervention]:

@@ -1,6 +1,5 @@
 """Page of the study `demonstrations`: accuracy over shots, flips, recognition and learning, gates, and examples."""
 
-import json
 import math
 import textwrap
 from collections.abc import Hashable, Iterator, Mapping
@@ -15,17 +14,16 @@ from gating.page.text_table import TextTable, cross_table, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
+from llm_finetune.asking import EXAMPLES
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.verdict import demonstrations_verdict
+from llm_finetune.page import example_table
 
-__all__ = ["EXAMPLES", "demonstrations_page", "demonstrations_text"]
+__all__ = ["demonstrations_page", "demonstrations_text"]
 
 WORDS = page_words("llm_finetune.demonstrations")
 LOOKS = WORDS.looks
 GUESS = System("A guess", "", GREY, dash=(4, 4))
-
-EXAMPLES = "examples.jsonl"
-"""File of some test texts and answers, in the folder of a run: one line for each model, task, kind and text."""
 
 TAIL = 60  # letters of a prompt that the page shows
 
@@ -74,7 +72,7 @@ def demonstrations_text(config: DemonstrationsConfig, table: pd.DataFrame) -> st
 
 
 def _each(config: DemonstrationsConfig, table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    for model in config.named_models:
+    for model in config.sources:
         for task in config.named_tasks:
             yield model, task, select(table, {"model": model, "task": task})
 
@@ -176,7 +174,7 @@ def demonstrations_page(
     question: str, config: DemonstrationsConfig, table: pd.DataFrame, beside: Mapping[str, str]
 ) -> Page:
     """The page of the study `demonstrations`."""
-    lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line)
+    lines = example_table(beside, EXAMPLES)
     figures = (
         _shot_figure(config, table, "accuracy", "accuracy", "accuracy"),
         _flip_figure(config, table),

@@ -23,7 +23,7 @@ def demonstrations_verdict(config: DemonstrationsConfig, table: pd.DataFrame) ->
     """
     sentences: list[str] = []
     for task in config.named_tasks.values():
-        for model in config.named_models:
+        for model in config.sources:
             rows = select(table, {"task": task.name, "model": model})
             chance = 1 / len(task.labels)
             sentences += [_kinds(config, task.name, model, rows), _flips(config, model, rows, chance)]

@@ -156,7 +156,8 @@ class InContextProbe(TrainerCallback):
             tokenizer: its tokenizer.
         """
         from llm_finetune.abilities import ability_rows, prompt_values
-        from llm_finetune.probe.bench import ask, prompter_of
+        from llm_finetune.probe.bench import ask
+        from llm_finetune.prompts import prompter_of
 
         with _own_precision(model):
             answers = ask(model, prompter_of(tokenizer, self.chat), self.questions, freely=self.judge == "said")

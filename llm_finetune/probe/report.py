@@ -25,7 +25,7 @@ def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
     """
     for suite in config.given:
         base = _values(samples, BASE, suite)
-        for model in config.models:
+        for model in config.sources:
             shared = {"study": "probe", "system": "llm", "model": model, "suite": suite.name}
             values = _values(samples, model, suite)
             for row in detail_rows(values):
@@ -56,7 +56,7 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
     """
     for suite in config.given:
         asked, before = _firsts(samples, BASE, suite), _values(samples, BASE, suite)
-        for model in list(config.models)[1:]:
+        for model in list(config.sources)[1:]:
             after, now = _values(samples, model, suite), _firsts(samples, model, suite)
             for k, change in enumerate(changes(before, after, config.judge)):
                 if change:

@@ -68,7 +68,7 @@ def _change(rows: pd.DataFrame, model: str, ability: str) -> str:
 def _gained(config: ProbeConfig, rows: pd.DataFrame) -> str:
     """Recall from weights and accuracy in context, of every model in one sentence."""
     said = []
-    for model in list(config.models)[1:]:
+    for model in list(config.sources)[1:]:
         parts: dict[str, list[str]] = {"gained": [], "lost": [], "": []}
         for ability, words in (("recall", "recall from weights"), ("in_context_accuracy", "accuracy in context")):
             parts[_moved(rows, model, ability)].append(f"{words} ({_change(rows, model, ability)})")
@@ -81,7 +81,7 @@ def _gained(config: ProbeConfig, rows: pd.DataFrame) -> str:
 
 def _became(config: ProbeConfig, rows: pd.DataFrame) -> str:
     said = []
-    for model in list(config.models)[1:]:
+    for model in list(config.sources)[1:]:
         cells = {name: cell_of(rows, model, name) for name in ("kept", "overridden", "collapsed")}
         held = {name: row for name, row in cells.items() if row is not None}
         before = sum(float(row["value"]) for row in held.values())
@@ -93,7 +93,7 @@ def _became(config: ProbeConfig, rows: pd.DataFrame) -> str:
 
 def _others(config: ProbeConfig, rows: pd.DataFrame) -> Iterator[str]:
     """Other abilities that changed beyond their intervals."""
-    for model in list(config.models)[1:]:
+    for model in list(config.sources)[1:]:
         moved = [name for name in OTHERS if _moved(rows, model, name)]
         if moved:
             texts = [f"{measure_of(name).meaning} ({_change(rows, model, name)})" for name in moved]

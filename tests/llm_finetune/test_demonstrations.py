@@ -16,9 +16,9 @@ from gating.results.table import key_names
 from gating.runs.engine import run
 from gating.runs.executor import Resources
 from gating.runs.options import RunOptions
+from llm_finetune.asking import EXAMPLES
 from llm_finetune.demonstrations.bench import SEPARATOR, Layout, ask
 from llm_finetune.demonstrations.config import DemonstrationsConfig
-from llm_finetune.demonstrations.page import EXAMPLES
 from llm_finetune.demonstrations.study import Demonstrations
 from llm_finetune.demonstrations.tasks import TEXTS, load_task
 from llm_finetune.demonstrations.verdict import demonstrations_verdict
@@ -156,7 +156,7 @@ def test_malformed_texts_are_named_by_their_line(tmp_path, text, sentence):
     [
         (ABOUT.replace("[down", "[down, down"), "suite.yaml: `labels` must be a list of different"),
         (ABOUT.replace("down, ", ""), "'heights' must have two or more labels, those of its texts, each once"),
-        (ABOUT + "template: 'no places'\n", "suite.yaml: `template` must be words, {text}, words and {label} at its end"),
+        (ABOUT + "template: 'no places'\n", "`template` must be words, {text}, words and {label} at its end"),
         (ABOUT + "template: '{text} is: {label}'\n", "`template` must be words, {text}, words and {label}"),
     ],
 )  # fmt: skip
