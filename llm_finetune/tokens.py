@@ -146,7 +146,7 @@ def require_room(model: Any, prompts: Sequence[str], lengths: list[int]) -> None
 
 
 def require_fit(
-    model: Any, tokenizer: Any, prompts: Sequence[str], answers: Sequence[str], closing: str, *, least: int = 0
+    model: Any, tokenizer: Any, prompts: Sequence[str], answers: Sequence[str], closing: str | None, *, least: int = 0
 ) -> str:
     """Looks whether each prompt fits into the model's context with the longest answer behind it.
 
@@ -155,7 +155,7 @@ def require_fit(
         tokenizer: its tokenizer.
         prompts: one or more.
         answers: one or more.
-        closing: what closes an answer.
+        closing: as in `split`.
         least: tokens for an answer, at least.
 
     Returns:

@@ -7,12 +7,12 @@ import pandas as pd
 from gating.page.figures import Axis, Block, Figure, Layer, Page, Panel
 from gating.page.names import System, system_of
 from gating.page.said import in_lines
-from gating.page.text_table import TextTable, number
+from gating.page.text_table import TextTable, ends_of
 from gating.page.words import page_words
-from gating.results.query import select
+from gating.results.query import first_of, select
 from llm_finetune.asking import EXAMPLES
 from llm_finetune.conflict.config import ConflictConfig
-from llm_finetune.conflict.verdict import GATE_NAMES, cell_of, complete, conflict_verdict
+from llm_finetune.conflict.verdict import GATE_NAMES, complete, conflict_verdict
 from llm_finetune.page import example_table, short
 
 __all__ = ["conflict_page", "conflict_text"]
@@ -26,10 +26,6 @@ STATING = ("contradicting", "both", "distractors", "long_context")
 SHARE = Axis("share of prompts", -0.04, 1.04)
 
 
-def _cell(row: pd.Series | None) -> str:
-    return "" if row is None else number(row["value"], row["low"], row["high"], 2)
-
-
 def ways_table(rows: pd.DataFrame) -> TextTable:
     """A line for each condition, case and judge: the three ways."""
     lines = []
@@ -39,7 +35,7 @@ def ways_table(rows: pd.DataFrame) -> TextTable:
                 here = select(rows, {"judge": judge, "context": context, "group": "all"})
                 here = here[here["case"] == case] if case else here[here["case"].isna()]
                 here = here[here["size"].isna() & here["bin"].isna()]
-                cells = [_cell(cell_of(here, measure=way)) for way in WAYS]
+                cells = [ends_of(first_of(here, measure=way)) for way in WAYS]
                 if any(cells):
                     lines.append((what, which, by, *cells))
     return TextTable(("context", "case", "read", *WAYS.values()), tuple(lines))
@@ -53,7 +49,7 @@ def accuracy_table(rows: pd.DataFrame) -> TextTable:
         for context, what in CONDITIONS.items():
             here = select(rows, {"judge": judge, "context": context})
             name = "prior_accuracy" if context == "no_context" else "context_accuracy"
-            cells = [_cell(cell_of(here, measure=name, group=group)) for group in groups]
+            cells = [ends_of(first_of(here, measure=name, group=group)) for group in groups]
             if any(cells):
                 lines.append((what, by, *cells))
     return TextTable(("context", "read", *groups), tuple(lines))
@@ -64,7 +60,7 @@ def gate_table(rows: pd.DataFrame) -> TextTable:
     lines = []
     for gate, name in GATE_NAMES.items():
         here = select(rows, {"gate": gate})
-        cells = [_cell(cell_of(here, measure=f"{m}{end}")) for end in ("", "_gain") for m in BIASES]
+        cells = [ends_of(first_of(here, measure=f"{m}{end}")) for end in ("", "_gain") for m in BIASES]
         if any(cells):
             lines.append((name, *cells))
     heads = (*BIASES.values(), *(f"change of\n{name}" for name in BIASES.values()))

@@ -7,16 +7,16 @@ import pandas as pd
 from gating.page.figures import Axis, Block, Figure, Layer, Page, Panel
 from gating.page.names import GREY, System, system_of
 from gating.page.said import in_lines
-from gating.page.text_table import TextTable, number
+from gating.page.text_table import TextTable, ends_of
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import select
+from gating.results.query import first_of, select
 from llm_finetune.asking import EXAMPLES
 from llm_finetune.collection_suites import CollectionSuite
 from llm_finetune.conditions import CHANGES
 from llm_finetune.page import CONTEXTS, example_table, outcome_cells, short
 from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
-from llm_finetune.probe.verdict import cell_of, probe_verdict
+from llm_finetune.probe.verdict import probe_verdict
 
 __all__ = ["probe_page", "probe_text"]
 
@@ -35,8 +35,8 @@ def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> T
     end, models = ("_change", list(config.sources)[1:]) if change else ("", list(config.sources))
     lines = []
     for name in (*(f"{ability}{end}" for ability in HEADINGS), *(CHANGES if change else ())):
-        found = [cell_of(rows, model, name) for model in models]
-        cells = [*map(_cell, found)]
+        found = [first_of(rows, model=model, measure=name) for model in models]
+        cells = [*map(ends_of, found)]
         if any(cells):
             lines.append((measure_of(name).meaning, *cells))
     return TextTable(("", *models), tuple(lines))
@@ -54,7 +54,10 @@ def probe_text(config: ProbeConfig, table: pd.DataFrame) -> str:
         parts += ["Changes, and what became of reading\n" + str(ability_table(config, here, change=True))]
         if kinds := _kinds(suite):
             lines = (
-                (value, *(_cell(cell_of(select(each, where), model, DECISIVE)) for model in config.sources))
+                (
+                    value,
+                    *(ends_of(first_of(each, **where, model=model, measure=DECISIVE)) for model in config.sources),
+                )
                 for value, where in kinds
             )
             parts += [
@@ -73,14 +76,13 @@ def kind_table(suite: CollectionSuite, rows: pd.DataFrame, model: str, *, change
     """A line for each relation and language of a suite and a column for each ability of a model, or for its change."""
     end = "_change" if change else ""
     lines = [
-        (value, *(_cell(cell_of(select(rows, where), model, f"{ability}{end}")) for ability in HEADINGS))
+        (
+            value,
+            *(ends_of(first_of(rows, **where, model=model, measure=f"{ability}{end}")) for ability in HEADINGS),
+        )
         for value, where in _kinds(suite)
     ]
     return TextTable(("", *map(_in_one_line, HEADINGS.values())), tuple(lines))
-
-
-def _cell(row: pd.Series | None) -> str:
-    return "" if row is None else number(row["value"], row["low"], row["high"], 2)
 
 
 def _in_one_line(heading: str) -> str:
@@ -102,7 +104,7 @@ def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bo
         for ability, heading in HEADINGS.items():
             layers = []
             for model, look in looks.items():
-                row = cell_of(here, model, f"{ability}_change" if change else ability)
+                row = first_of(here, model=model, measure=f"{ability}_change" if change else ability)
                 if row is not None:
                     point = pd.DataFrame([{"x": model, **row[["value", "low", "high"]].to_dict()}])
                     layers.append(Layer(look, point, "points"))
