@@ -23,7 +23,7 @@ from llm_finetune.conflict.gates import (
     posterior_gate as posterior_gate,
     probability_gate as probability_gate,
 )
-from llm_finetune.conflict.importers import load_conflicts as load_conflicts
+from llm_finetune.conflict.importers import load_conflict_suite as load_conflict_suite
 from llm_finetune.conflict.responses import clasheval_table as clasheval_table
 from llm_finetune.conflict.study import conflict_study as conflict_study
 
@@ -38,7 +38,10 @@ from llm_finetune.collection import (
     load_collection as load_collection,
     write_collection as write_collection,
 )
-from llm_finetune.suites import Suite as Suite, load_suite as load_suite
+from llm_finetune.collection_suites import (
+    CollectionSuite as CollectionSuite,
+    load_collection_suite as load_collection_suite,
+)
 from llm_finetune.invented import generate_collection as generate_collection
 from llm_finetune.mixtures import Mixture as Mixture, PromptStream as PromptStream
 from llm_finetune.prompts import Example as Example, Prompter as Prompter

@@ -21,10 +21,11 @@ from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.own_data import data_rows
 from llm_finetune.precision import autocast
-from llm_finetune.prompts import Example, Prompter, Row
-from llm_finetune.samples import SAMPLES, sample_table
+from llm_finetune.prompts import Example, Row, prompter_of
+from llm_finetune.samples import sample_table
 from llm_finetune.shared import shared_answers
-from llm_finetune.tokens import encode, require_room, split
+from llm_finetune.study import SAMPLES
+from llm_finetune.tokens import require_fit, split
 from llm_finetune.tracking import require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import require_enough
@@ -62,9 +63,7 @@ class Bench:
         held = _as_it_came.pop(self._source, None)
         self.loaded = held or load_model(config.model, device=resources.device, say=resources.say)
         tokenizer = self.loaded.tokenizer
-        has_template = bool(tokenizer.chat_template)
-        chat = has_template if config.chat == "auto" else config.chat == "template"
-        self.prompter = Prompter(tokenizer, chat=chat, system=config.system_prompt == "keep")
+        self.prompter = prompter_of(tokenizer, config.chat, system=config.system_prompt == "keep")
         self._say = resources.say
 
     def say(self, line: str) -> None:
@@ -149,10 +148,7 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
         prompts += [e.prompt for e in bench.stream(run).batch(0, CHECKED_PROMPTS) if isinstance(e, Example)]
     answers = [bench.prompter.answer(a) for a in (*facts.answers, *facts.new_answers, *facts.unrelated_answers)]
     with refusals():
-        room = max(len(row) for row in split(tokenizer, prompts[:1], [answers], bench.prompter.closing)[0].answers)
-        lengths = [len(row) for row in encode(tokenizer, prompts)]
-        require_room(model, prompts, [length + room for length in lengths])
-        longest = prompts[lengths.index(max(lengths))]
+        longest = require_fit(model, tokenizer, prompts, answers, bench.prompter.closing)
         (tokens,) = split(tokenizer, [longest], [answers], bench.prompter.closing)
         with evaluating(model):
             way_of(model, [tokens.prompt], tokens.answers, bench.say)

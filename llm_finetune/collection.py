@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gating.runs.files import write_text
+from llm_finetune.lines import file_text, json_rows
 from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_integer
@@ -170,14 +171,8 @@ def load_collection(source: str | Path, text: str | None = None) -> Collection:
     Raises:
         SpecError: the file is not there, or a sentence for each line that is malformed, with its number.
     """
-    rows, problems = {}, []
-    for number, line in enumerate((collection_text(source) if text is None else text).split("\n"), start=1):
-        place = f"{source}, line {number}"
-        try:
-            if line.strip():
-                rows[place] = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.append(f"{place}: must be a JSON object; {error.msg} at column {error.colno}")
+    problems: list[str] = []
+    rows = json_rows(str(source), collection_text(source) if text is None else text, problems)
     return _collected(rows, problems)
 
 
@@ -191,10 +186,7 @@ def collection_text(source: str | Path) -> str:
         return (resources.files("llm_finetune") / "data" / f"{source}.jsonl").read_text(encoding="utf-8")
     if not os.path.isfile(source):
         raise SpecError([f"`collection` must be one of {GIVEN} or an existing file; got {shown(str(source))}"])
-    try:
-        return Path(source).read_text(encoding="utf-8")
-    except (UnicodeDecodeError, OSError) as error:
-        raise SpecError([f"`collection` must be a file of JSON Lines in UTF-8; '{source}' is not: {error}"]) from None
+    return file_text(Path(source), "collection")
 
 
 def collection_of(rows: Iterable[Mapping[str, Any]]) -> Collection:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t
 
-from gating.results.intervals import mean_interval
+from gating.results.intervals import unvaried_margin
 from theory.validation import Floats
 
 __all__ = ["Ends", "crossed_interval"]
@@ -69,7 +69,7 @@ def crossed_interval(tables: Sequence[tuple[Floats, float]], *, low: float, high
     counts = [table.shape[1] for table in outcomes] + ([len(over_seeds)] if len(over_seeds) > 1 else [])
     n = min(counts)
     if all(np.ptp(table) == 0 for table in outcomes):
-        margin = float(mean_interval(np.zeros(n), tests=np.ones(n), low=0, high=1).high)
+        margin = float(unvaried_margin(n))
     elif n < 2:
         return Ends(value, np.nan, np.nan)
     else:

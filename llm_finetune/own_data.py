@@ -12,12 +12,12 @@ stand as they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from llm_finetune.conversations import Learn, Passage, passages
+from llm_finetune.lines import json_rows
 from llm_finetune.prompts import IGNORED, Prompter, Row
 from llm_finetune.tokens import encode, end_token
 from theory.fields import shown
@@ -45,19 +45,14 @@ def read_data(file: str | Path) -> Iterator[tuple[str, Any]]:
 
             rows = parquet.read_table(path).to_pylist()
             return iter([(f"{file}, row {number}", row) for number, row in enumerate(rows, start=1)])
-        lines = path.read_text(encoding="utf-8").split("\n")
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # pyarrow's are ValueErrors
         reason = str(error).split("\n")[0]
         raise SpecError([f"`data.file` must be JSON Lines in UTF-8 or Parquet; '{file}' is not: {reason}"]) from error
-    found, problems = [], []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line.strip():
-                found.append((f"{file}, line {number}", json.loads(line)))
-        except json.JSONDecodeError as error:
-            problems.append(f"{file}, line {number}: must be a JSON object; {error.msg} at column {error.colno}")
+    problems: list[str] = []
+    found = json_rows(str(file), text, problems)
     _require_none(problems)
-    return iter(found)
+    return iter(found.items())
 
 
 def data_rows(

@@ -23,7 +23,8 @@ from llm_finetune.config import FinetuneConfig
 from llm_finetune.figures import FACTS, share_figure
 from llm_finetune.verdict import finetune_verdict
 
-__all__ = ["CONTEXTS", "EXAMPLES", "finetune_page", "finetune_text", "outcome_cells", "outcome_table", "short"]
+__all__ = ["CONTEXTS", "EXAMPLES", "example_table", "finetune_page", "finetune_text", "outcome_cells", "outcome_table",
+           "short"]  # fmt: skip
 
 WORDS = page_words("llm_finetune")
 
@@ -145,6 +146,11 @@ def _samples(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Block]:
     yield Block(f"Sample answers before and after, seed {config.seed}", tuple(tables))
 
 
+def example_table(beside: Mapping[str, str], file: str) -> pd.DataFrame:
+    """Lines of a file of examples, if there is one, as a table; empty where a line does not say."""
+    return pd.DataFrame(json.loads(line) for line in beside.get(file, "").split("\n") if line).fillna("")
+
+
 def short(text: str, most: int = 60) -> str:
     """A free answer in a cell of a table."""
     return text if 0 < len(text) <= most else f"{text[:most]}..." if text else "(nothing)"
@@ -189,7 +195,7 @@ def _by_step(name: str, facets: tuple[Facet, ...]) -> Multiples:
 
 def finetune_page(question: str, config: FinetuneConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `finetune`."""
-    samples = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
+    samples = example_table(beside, EXAMPLES)
     return Page(
         title=WORDS.title,
         question=question,

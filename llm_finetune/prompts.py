@@ -10,7 +10,7 @@ from theory.fields import shown
 from theory.settings import SpecError
 from theory.validation import require_instances
 
-__all__ = ["IGNORED", "Example", "Prompter", "Row"]
+__all__ = ["IGNORED", "Example", "Prompter", "Row", "prompter_of"]
 
 PLAIN_ENDING = "\nAnswer:"
 """What follows the question where there is no chat template."""
@@ -128,3 +128,16 @@ def _beginning(tokenizer: Any) -> str:
     before = next((ids[:k] for k in range(len(ids)) if bare and ids[k : k + len(bare)] == bare), [])
     text = str(tokenizer.decode(before)) if before else ""
     return text if list(tokenizer(text, add_special_tokens=False)["input_ids"] if text else []) == before else ""
+
+
+def prompter_of(tokenizer: Any, chat: str, *, everyone: bool = True, system: bool = False) -> Prompter:
+    """What renders prompts for a model.
+
+    Args:
+        tokenizer: its tokenizer.
+        chat: ``template`` or ``plain``; by ``auto`` the template where there is one.
+        everyone: whether every other model's tokenizer has a chat template.
+        system: as in `Prompter`.
+    """
+    has_template = everyone and bool(getattr(tokenizer, "chat_template", None))
+    return Prompter(tokenizer, chat=has_template if chat == "auto" else chat == "template", system=system)

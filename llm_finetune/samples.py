@@ -11,10 +11,7 @@ from llm_finetune.conditions import Record
 from llm_finetune.measure import Answers
 from llm_finetune.score import CandidateScores
 
-__all__ = ["SAMPLES", "answers_of", "sample_table"]
-
-SAMPLES = "samples"
-"""Name of the part of a run, and of the table in it, that holds the rows of all models."""
+__all__ = ["answers_of", "sample_table"]
 
 
 def sample_table(answers: list[Answers], **columns: Any) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from llm_finetune.exposures import exposure_rows
 from llm_finetune.page import EXAMPLES, finetune_page, finetune_text
 from theory.settings import SpecError
 
-__all__ = ["Finetune", "finetune_study", "require_packages"]
+__all__ = ["SAMPLES", "Finetune", "finetune_study", "require_packages"]
 
 PACKAGES = ("transformers", "accelerate", "peft")
 SAMPLES = "samples"

@@ -1,43 +1,34 @@
-"""Suites: prompt collections that are asked together, as a folder of data that says where it is from.
+"""Suites: questions for language models, as a folder of data with a card that says where it is from.
 
-A suite is a folder with a file ``suite.yaml`` and one or more collections (`llm_finetune.collection`), each of which
-asks about one relation in one language:
+==============================  =====================================  =================================================
+kind                            read by                                its folder holds, beside ``suite.yaml``
+==============================  =====================================  =================================================
+``collections``                 `llm_finetune.collection_suites`       prompt collections: facts, asked and stated
+``conflict``                    `llm_finetune.conflict.suite`          questions, with contexts that contradict
+``labelled``                    `llm_finetune.demonstrations.tasks`    texts, with labels
+==============================  =====================================  =================================================
 
-=================  ==============================================================================================
-file               what it holds
-=================  ==============================================================================================
-suite.yaml         ``name``, ``description`` (one sentence), ``licence``, ``source``, and ``languages``, a list of codes
-R.L.jsonl          a collection about the relation R in the language L, which is one of ``languages``
-R.jsonl            likewise, where there is one language
-=================  ==============================================================================================
-
-Every language has a file. Other files, such as the text of a licence, are left alone.
+The card, ``suite.yaml``, holds ``name``, ``licence``, ``source`` and ``languages``, and what its kind adds. Other
+files, such as the text of a licence, are left alone. Given suites of a kind are the folders below ``data/KIND`` of the
+package.
 """
 
-from __future__ import annotations
-
-import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, TypeVar
 
 from gating.settings.yaml_files import read_entries
-from llm_finetune.collection import GIVEN, Collection, collection_text, load_collection
 from theory.fields import Rule, Several, shown
 from theory.settings import SpecError, build, settings
 
-__all__ = ["GIVEN_SUITES", "Member", "Suite", "SuiteCard", "load_suite", "suite_of"]
-
-GIVEN_SUITES = ("relations",)
-"""Suites that come with the package: eight relations in four languages."""
+__all__ = ["CARD", "SuiteCard", "Words", "given_suites", "read_card", "suite_files"]
 
 CARD = "suite.yaml"
-END = ".jsonl"
+"""Name of the file that says what a suite is."""
 
-Line = Annotated[str, Rule("a text that is not blank", lambda text: bool(text.strip()))]
+Words = Annotated[str, Rule("a text that is not blank", lambda text: bool(text.strip()))]
 Code = Annotated[
     str,
     Rule("language codes such as 'en' or 'zh'", lambda text: bool(re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]+)*", text))),
@@ -46,11 +37,10 @@ Code = Annotated[
 
 @settings
 class SuiteCard:
-    """What ``suite.yaml`` says of a suite.
+    """What ``suite.yaml`` says of every suite.
 
     Args:
         name: what tables and pages call it.
-        description: one sentence that says what it asks.
         licence: under which licence its files may be used.
         source: who wrote them, or where they are from.
         languages: codes of its languages, in the order of tables.
@@ -59,145 +49,83 @@ class SuiteCard:
         SpecError: with a sentence for each unknown key and each value out of its set.
     """
 
-    name: Line
-    description: Line
-    licence: Line
-    source: Line
+    name: Words
+    licence: Words
+    source: Words
     languages: Several[Code]
 
 
-class Member(NamedTuple):
-    """A collection of a suite.
-
-    Attributes:
-        relation: what it asks about.
-        language: code of its language; empty where that is not known.
-        collection: facts and templates.
-        text: its file as it was read.
-    """
-
-    relation: str
-    language: str
-    collection: Collection
-    text: str = ""
+Card = TypeVar("Card", bound=SuiteCard)
+TEXTS = frozenset({"name", "licence", "source", "description", "template"})
+"""Keys whose values are text, whatever they look like."""
 
 
-@dataclass(frozen=True)
-class Suite:
-    """Collections that are asked together.
-
-    Attributes:
-        name: what tables call it.
-        members: its collections by name: relation and language with a dot between them, or the name of the suite where
-            that is a single collection.
-        card: what its folder says of it; None for a single collection.
-    """
-
-    name: str
-    members: Mapping[str, Member]
-    card: SuiteCard | None = None
-
-    def paired(self, seed: int) -> Suite:
-        """The same suite with the answers of each collection shuffled, as `Collection.paired` does."""
-        pairs = {
-            key: member._replace(collection=member.collection.paired(seed)) for key, member in self.members.items()
-        }
-        return replace(self, members=pairs)
-
-    def values(self, what: str) -> tuple[str, ...]:
-        """Its different relations or languages, in order.
-
-        Args:
-            what: ``relation`` or ``language``.
-
-        Example:
-            >>> load_suite("relations").values("language")
-            ('en', 'de', 'es', 'zh')
-        """
-        return tuple(dict.fromkeys(getattr(member, what) for member in self.members.values()))
-
-
-def suite_of(collection: Collection, name: str = "collection") -> Suite:
-    """A single collection as a suite.
+def given_suites(kind: str) -> tuple[str, ...]:
+    """Names of the suites of a kind that come with the package.
 
     Example:
-        >>> list(suite_of(load_collection("people"), "people").members)
-        ['people']
+        >>> given_suites("collections"), given_suites("conflict"), given_suites("labelled")
+        (('relations',), ('facts',), ('sentiment', 'topic'))
     """
-    return Suite(name, {name: Member(name, "", collection)})
+    return tuple(sorted(card.parent.name for card in (_data() / kind).glob(f"*/{CARD}")))
 
 
-def load_suite(source: str | Path) -> Suite:
-    """A suite by its name, from its folder, or of a single collection.
+def suite_files(
+    kind: str, source: str | Path, names: Sequence[str] = (), *, file: str, others: Sequence[str] = ()
+) -> list[Path]:
+    """Files of a suite: its card and the named ones; or the one file that stands for a suite without a card.
 
     Args:
-        source: one of `GIVEN_SUITES`, the path of a folder, one of `llm_finetune.collection.GIVEN`, or the path of a
-            collection.
+        kind: its kind.
+        source: the name of a given suite, a folder or a file.
+        names: of the files beside the card.
+        file: what a file without a card must be, for errors.
+        others: further names that the setting takes, for errors.
 
     Raises:
-        SpecError: nothing is there, or a sentence for each thing that is wrong, with its file.
+        SpecError: nothing is there, or a file of the folder is missing.
 
     Example:
-        >>> suite = load_suite("relations")
-        >>> suite.members["capitals.es"].collection.facts[0]
-        Fact(subject='Grecia', answer='Atenas', frequency=1.0, group='all')
+        >>> [file.name for file in suite_files("conflict", "facts", ["items.jsonl"], file="a file")]
+        ['suite.yaml', 'items.jsonl']
     """
-    if source in GIVEN_SUITES:
-        return _from_folder(Path(str(resources.files("llm_finetune") / "data" / str(source))))
-    if source not in GIVEN and os.path.isdir(source):
-        return _from_folder(Path(source))
-    if source not in GIVEN and not os.path.isfile(source):
-        names = (*GIVEN_SUITES, *GIVEN)
-        raise SpecError([f"`suite` must be one of {names}, a folder with a {CARD}, or the file of a collection;"
-                         f" got {shown(str(source))}"])  # fmt: skip
+    given = given_suites(kind)
+    place = _data() / kind / str(source) if source in given else Path(source)
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        allowed = f"one of {(*given, *others)}, the folder of a suite, or {file}"
+        raise SpecError([f"`suite` must be {allowed}; got {shown(str(source))}"])
+    files = [place / name for name in (CARD, *names)]
+    missing = [own.name for own in files if not own.is_file()]
+    if missing:
+        raise SpecError([f"{place}: the folder of a suite must hold {' and '.join(own.name for own in files)};"
+                         f" there is no {' and no '.join(missing)}"])  # fmt: skip
+    return files
+
+
+def read_card(kind: type[Card], path: Path) -> Card:
+    """What ``suite.yaml`` says.
+
+    Args:
+        kind: class of the card.
+        path: the file.
+
+    Raises:
+        SpecError: it cannot be read, or a sentence for each thing that is wrong.
+    """
     try:
-        text = collection_text(source)
-        member = Member(str(source), "", load_collection(source, text), text)
-    except SpecError as error:
-        raise SpecError([problem.replace("`collection`", "`suite`") for problem in error.problems]) from None
-    return Suite(str(source), {str(source): member})
-
-
-def _from_folder(folder: Path) -> Suite:
-    card, members, problems = _card(folder / CARD), {}, []
-    files = sorted(folder.glob(f"*{END}"))
-    for file in files:
-        relation, _, language = file.name.removesuffix(END).partition(".")
-        if not language and len(card.languages) == 1:
-            (language,) = card.languages
-        key = f"{relation}.{language}"
-        if language not in card.languages:
-            problems.append(f"{file}: what stands between the name and {END} must be one of `languages`,"
-                            f" {card.languages}; got {language!r}")  # fmt: skip
-        elif key in members:
-            problems.append(f"{file}: a relation must have one file for each language; got another for '{key}'")
-        else:
-            try:
-                text = collection_text(file)
-                members[key] = Member(relation, language, load_collection(file, text), text)
-            except SpecError as error:
-                problems += [text if text.startswith(str(file)) else f"{file}: {text}" for text in error.problems]
-    if not files:
-        problems.append(f"{folder}: a suite must hold one or more collections, relation.language{END}; got none")
-    spoken = {member.language for member in members.values()}
-    if not problems and (missing := [code for code in card.languages if code not in spoken]):
-        problems.append(f"{folder / CARD}: each of `languages` must have a file; got none for {missing}")
-    if problems:
-        raise SpecError(problems)
-    order = sorted(members, key=lambda key: (card.languages.index(members[key].language), key))
-    return Suite(card.name, {key: members[key] for key in order}, card)
-
-
-def _card(path: Path) -> SuiteCard:
-    texts = {"name", "description", "licence", "source"}
-    try:
-        entries, problems = read_entries(path, texts)
+        entries, problems = read_entries(path, TEXTS)
     except SpecError as error:
         raise SpecError([problem.replace("`config`", f"`{CARD}` of a suite") for problem in error.problems]) from None
     try:
-        card = build(SuiteCard, {entry.key: entry.value for entry in entries})
+        card = build(kind, {entry.key: entry.value for entry in entries})
     except SpecError as error:
         problems += [f"{path}: {problem}" for problem in error.problems]
     if problems:
         raise SpecError(problems)
     return card
+
+
+def _data() -> Path:
+    return Path(str(resources.files("llm_finetune") / "data"))

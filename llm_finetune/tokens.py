@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Split", "Tokens", "encode", "end_token", "end_tokens", "pad_left", "require_room", "split"]
+__all__ = ["Split", "Tokens", "encode", "end_token", "end_tokens", "pad_left", "require_fit", "require_room", "split"]
 
 
 class Split(NamedTuple):
@@ -143,3 +143,28 @@ def require_room(model: Any, prompts: Sequence[str], lengths: list[int]) -> None
             f"a prompt and its answer must fit into the model's context of {longest} tokens; "
             f"{max(lengths)} are needed for {shown!r}"
         )
+
+
+def require_fit(
+    model: Any, tokenizer: Any, prompts: Sequence[str], answers: Sequence[str], closing: str | None, *, least: int = 0
+) -> str:
+    """Looks whether each prompt fits into the model's context with the longest answer behind it.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        prompts: one or more.
+        answers: one or more.
+        closing: as in `split`.
+        least: tokens for an answer, at least.
+
+    Returns:
+        The longest prompt.
+
+    Raises:
+        SpecError: one does not.
+    """
+    room = max(least, *map(len, split(tokenizer, prompts[:1], [answers], closing)[0].answers))
+    lengths = [len(row) for row in encode(tokenizer, prompts)]
+    require_room(model, prompts, [length + room for length in lengths])
+    return prompts[lengths.index(max(lengths))]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gating.page.said import few_seeds, listed
-from gating.page.text_table import number
+from gating.page.text_table import ends_of
 from gating.results.columns import measure
 from gating.results.query import select
 from gating.results.table import summarise
@@ -74,10 +74,6 @@ def _named(names: list[str], of: int) -> str:
     return listed(names) if len(names) <= MOST_NAMED else f"{len(names)} of {of} mixtures"
 
 
-def _share(row: pd.Series) -> str:
-    return number(float(row["value"]), float(row["low"]), float(row["high"]), 2)
-
-
 def _winner(config: FinetuneConfig, ends: _Ends) -> str:
     """Whose answer wins after training where the context contradicts a trained fact."""
     memorised, stated = (
@@ -97,7 +93,7 @@ def _winner(config: FinetuneConfig, ends: _Ends) -> str:
         groups.setdefault(outcome, []).append(name)
     said = []
     for outcome, names in groups.items():
-        first = f" ({_share(memorised[names[0]])} against {_share(stated[names[0]])})" if len(names) == 1 else ""
+        first = f" ({ends_of(memorised[names[0]])} against {ends_of(stated[names[0]])})" if len(names) == 1 else ""
         said.append(f"{outcome} with {_named(names, _ways(config))}{first}")
     return f"Where a context contradicts a trained fact, {'; '.join(said)}." if said else ""
 
@@ -146,7 +142,7 @@ def _moved(rows: pd.DataFrame, name: str, change: str) -> tuple[int, str]:
     if moved is None or len(ends) < 2:
         return 0, ""
     before, after = ends["value"].iloc[[0, -1]]
-    text = f"{MEANING[name]} ({before:.2f} to {after:.2f}, change {_share(moved)})"
+    text = f"{MEANING[name]} ({before:.2f} to {after:.2f}, change {ends_of(moved)})"
     return int(moved["low"] > 0) - int(moved["high"] < 0), text
 
 
@@ -158,7 +154,7 @@ def _against(name: str, row: pd.Series) -> str:
         how = "is higher than after them"
     else:
         how = "cannot be told apart from that after them"
-    return f"{MEANING[name]} {how} (by {_share(row)})"
+    return f"{MEANING[name]} {how} (by {ends_of(row)})"
 
 
 def _caveats(advice: pd.DataFrame) -> Iterator[str]:

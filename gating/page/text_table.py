@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-__all__ = ["Block", "TextTable", "cross_table", "number", "whole", "with_ends"]
+__all__ = ["Block", "TextTable", "cross_table", "ends_of", "number", "whole", "with_ends"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,16 @@ def number(value: float, low: float, high: float, digits: int = 3) -> str:
         return ""
     texts = [f"{round(part, digits) + 0.0:.{digits}f}" for part in (value, low, high)]  # adding 0.0 turns -0.0 into 0.0
     return texts[0] if pd.isna(low) or pd.isna(high) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def ends_of(row: Any, digits: int = 2) -> str:
+    """`number` of a row of a table, by its columns ``value``, ``low`` and ``high``; empty where there is no row.
+
+    Example:
+        >>> ends_of({"value": 0.25, "low": 0.125, "high": 0.5}), ends_of(None)
+        ('0.25 [0.12, 0.50]', '')
+    """
+    return "" if row is None else number(float(row["value"]), float(row["low"]), float(row["high"]), digits)
 
 
 def with_ends(value: float, low: float, high: float) -> str:

@@ -42,6 +42,7 @@ __all__ = [
     "mean_interval",
     "moment_intervals",
     "sequence_interval",
+    "unvaried_margin",
 ]
 
 
@@ -210,6 +211,24 @@ def geometric_mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> I
     every = seen.all(-1)
     low, high = (np.where(every, np.exp(end), np.nan)[()] for end in (logs.low, logs.high))
     return Interval(np.exp(logs.value), low, high, logs.seeds, np.where(every, logs.over, "none")[()])
+
+
+def unvaried_margin(n: ArrayLike, *, confidence: float = 0.95) -> Floats:
+    r"""How far the mean of outcomes 0 and 1 may lie from n that are all alike: :math:`z^2 / (n + z^2)`, after Wilson.
+
+    Args:
+        n: number of independent outcomes, >= 1, any shape.
+        confidence: coverage, in (0, 1).
+
+    Raises:
+        ValueError: when `confidence` is not in its set.
+
+    Example:
+        >>> round(float(unvaried_margin(4)), 2) == round(1 - float(sequence_interval([1.0] * 4).low), 2)
+        True
+    """
+    z = stats.norm.ppf(_quantile(confidence)) ** 2
+    return np.asarray(z / (np.asarray(n) + z))
 
 
 def sequence_interval(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["few_sizes", "find_setting", "last_step", "ordered", "seeds_phrase", "select", "sizes", "steps_phrase"]
+__all__ = ["few_sizes", "find_setting", "first_of", "last_step", "ordered", "seeds_phrase", "select", "sizes",
+           "steps_phrase"]  # fmt: skip
 
 
 def select(summary: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
@@ -21,6 +22,18 @@ def select(summary: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
         values = wanted if isinstance(wanted, tuple) else (wanted,)
         keep &= summary[column].isin(values)
     return summary[keep]
+
+
+def first_of(summary: pd.DataFrame, **where: Any) -> pd.Series | None:
+    """The first row whose columns equal the given values; None where there is none.
+
+    Example:
+        >>> rows = pd.DataFrame({"n": [64, 128], "value": [0.3, 0.2]})
+        >>> first_of(rows, n=128)["value"].item(), first_of(rows, n=1)
+        (0.2, None)
+    """
+    found = select(summary, where)
+    return None if found.empty else found.iloc[0]
 
 
 def ordered(rows: pd.DataFrame, columns: list[str], order: Iterable[str]) -> pd.DataFrame:

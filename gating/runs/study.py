@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
 from gating.settings import read_flags
-from gating.settings.text import command_of, help_text
+from gating.settings.text import command_of, flow, help_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +54,14 @@ class Study(Generic[Config]):
     Attributes:
         config: class of the settings, made with `theory.settings.settings`; its field ``study`` holds the name.
         positionals: fields of the settings that the command takes without a flag, in order.
+        several: whether the last of them takes any number of values.
         in_folder: whether a run keeps its work in a folder by default; a study of a few seconds needs none.
         shared: whether several processes of one run may do its wide parts together (`gating.runs.processes`).
     """
 
     config: ClassVar[type[Any]]
     positionals: ClassVar[tuple[str, ...]] = ()
+    several: ClassVar[bool] = False
     in_folder: ClassVar[bool] = True
     shared: ClassVar[bool] = False
 
@@ -85,11 +88,19 @@ class Study(Generic[Config]):
         Raises:
             SpecError: with a sentence for each thing that is wrong with them.
         """
+        if self.several:
+            first = list(takewhile(lambda token: not token.startswith("--"), arguments))
+            one, more = len(self.positionals) - 1, len(first)
+            held = [f"--{self.positionals[-1]}={flow(first[one:])}"] if first[one:] else []
+            arguments = [*first[:one], *held, *arguments[more:]]
         return read_flags(arguments, self.config, options, self.positionals, self.presets())
 
     def help(self, options: type[Any]) -> str:
         """What ``--help`` prints."""
-        return help_text(self.name(), self.question(), self.config, options, self.positionals, self.presets())
+        places = [*self.positionals]
+        if self.several:
+            places[-1] += "..."
+        return help_text(self.name(), self.question(), self.config, options, places, self.presets())
 
     def command(self, config: Config) -> str:
         """The command that makes a run of these settings."""

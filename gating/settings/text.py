@@ -132,8 +132,11 @@ def help_text(
     positionals: Sequence[str] = (),
     presets: Mapping[str, Path] | None = None,
 ) -> str:
-    """Help of a study: usage, question, and each option and setting with its default, allowed set and meaning."""
-    places = " ".join(f"[{name.upper()}]" for name in positionals)
+    """Help of a study: usage, question, and each option and setting with its default, allowed set and meaning.
+
+    A positional whose name ends in ``...`` takes any number of values.
+    """
+    places = " ".join(f"[{name.upper().replace('...', ' ...')}]" for name in positionals)
     usage = " ".join(filter(None, ["usage: gating", command, places, "[--name value ...]"]))
     lines = [usage, "", *textwrap.wrap(question, WIDTH), "", "files:"]
     if presets:

@@ -1,51 +1,33 @@
 """What parts of the study `conflict` do: each model is loaded, asked every prompt, and its answers are kept."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.special import log_softmax, logsumexp
-from transformers import AutoTokenizer
 
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.vocabulary import refusals
+from llm_finetune.asking import asked_as
 from llm_finetune.conflict.config import ConflictConfig
 from llm_finetune.conflict.prompts import CONTENT_FREE, Asked
-from llm_finetune.conflict.scored import SAMPLES, named
+from llm_finetune.conflict.scored import named
 from llm_finetune.conflict.suite import Item
-from llm_finetune.models import LOCAL, LanguageModel, load_model, model_folder
 from llm_finetune.prompts import Prompter
+from llm_finetune.ready import ready
 from llm_finetune.score import generate, score_candidates
-from llm_finetune.tokens import encode, require_room, split
-from theory.settings import SpecError
+from llm_finetune.study import SAMPLES
+from llm_finetune.tokens import require_fit
 from theory.validation import Floats
 
-__all__ = ["answer_suite", "check", "keep_answers", "keep_together", "prompter_of", "seconds", "setting"]
+__all__ = ["answer_suite", "check", "keep_answers", "seconds"]
 
 TIMED = 4  # items from which the time of a run is estimated
 BATCH = 4  # prompts of one item are of different lengths, and padding costs
-
-
-@contextmanager
-def setting(name: str) -> Iterator[None]:
-    """Where a model does not suit, calls it by its setting and name."""
-    try:
-        yield
-    except SpecError as error:
-        raise SpecError([problem.replace("`model`", f"`models` '{name}'") for problem in error.problems]) from error
-
-
-def prompter_of(config: ConflictConfig, tokenizer: Any, resources: Resources) -> Prompter:
-    """Renders prompts for a model; with its chat template by ``auto`` where every model has one."""
-    folders = [model_folder(source, say=resources.say) for source in config.models]
-    every = all(AutoTokenizer.from_pretrained(folder, **LOCAL).chat_template for folder in folders)
-    return Prompter(tokenizer, chat=every if config.chat == "auto" else config.chat == "template")
 
 
 def answer_suite(
@@ -136,45 +118,29 @@ def check(config: ConflictConfig, resources: Resources) -> None:
         SpecError: a model cannot be read, has no template that is asked for, or a prompt does not fit into its context.
     """
     for name in config.sources:
-        model, tokenizer = _loaded(config, name, resources)
-        with setting(name), refusals():
-            prompter = prompter_of(config, tokenizer, resources)
+        model, prompter = ready(config, name, resources)
+        with asked_as("`models`"), refusals():
             prompts = [prompter.render(asked.question, asked.sentences) for asked in config.asked]
             answers = [prompter.answer(text) for item in config.questions.items for text in item.candidates]
-            room = max(map(len, split(tokenizer, prompts[:1], [answers], prompter.closing)[0].answers))
-            require_room(model, prompts, [len(row) + max(room, 16) for row in encode(tokenizer, prompts)])
+            require_fit(model, prompter.tokenizer, prompts, answers, prompter.closing, least=16)
 
 
 def keep_answers(config: ConflictConfig, name: str, place: Place, resources: Resources) -> None:
     """Asks a model every prompt, and keeps prompts, candidates, scores and free answers."""
-    torch.set_num_threads(resources.workers)
-    model, tokenizer = _loaded(config, name, resources)
-    prompter = prompter_of(config, tokenizer, resources)
+    model, prompter = ready(config, name, resources)
     resources.say(f"asking {name} {len(config.asked)} prompts")
     items = config.questions.items
     found = answer_suite(model, prompter, items, config.asked, config.said_in, say=resources.say)
     place.save_table(SAMPLES, found.assign(model=name))
 
 
-def keep_together(parts: Sequence[str], place: Place, resources: Resources) -> None:
-    """Keeps the answers that other parts hold in one table."""
-    tables = (place.of(part).table(SAMPLES) for part in parts)
-    place.save_table(SAMPLES, pd.concat(tables, ignore_index=True))
-
-
 def seconds(config: ConflictConfig, resources: Resources) -> float:
     """Estimated seconds of a run, from loading the first model and a few of its items."""
-    torch.set_num_threads(resources.workers)
     start = time.perf_counter()
-    model, tokenizer = _loaded(config, next(iter(config.sources)), resources)
+    model, prompter = ready(config, next(iter(config.sources)), resources)
     loaded = time.perf_counter() - start
     names = list(dict.fromkeys(asked.item for asked in config.asked))
     few = {*names[:: -max(1, len(names) // TIMED)]}
     some, start = [asked for asked in config.asked if asked.item in few], time.perf_counter()
-    answer_suite(model, prompter_of(config, tokenizer, resources), config.questions.items, some, config.said_in)
+    answer_suite(model, prompter, config.questions.items, some, config.said_in)
     return (loaded + (time.perf_counter() - start) / len(some) * len(config.asked)) * len(config.models)
-
-
-def _loaded(config: ConflictConfig, name: str, resources: Resources) -> LanguageModel:
-    with setting(name):
-        return load_model(config.sources[name], device=resources.device, say=resources.say)

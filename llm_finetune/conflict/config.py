@@ -7,15 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.results.columns import declare_from
-from llm_finetune.conflict.importers import Format, load_conflicts
+from llm_finetune.asking import Chat, named_models, names_of
+from llm_finetune.conflict.importers import Format, load_conflict_suite
 from llm_finetune.conflict.prompts import CONDITIONS, NEEDED, Asked, Condition, draw_prompts
-from llm_finetune.conflict.suite import Suite
-from llm_finetune.probe.config import Chat, names_of
+from llm_finetune.conflict.suite import ConflictSuite
 from theory.fields import NonNegative, PathText, Seed, Several
 from theory.settings import SpecError, settings
 
 __all__ = ["ConflictConfig"]
 
+declare_from("llm_finetune")
 declare_from("llm_finetune.conflict")
 
 Number = Annotated[int, Field(ge=1, lt=2**32)]
@@ -83,9 +84,9 @@ class ConflictConfig:
                 yield f"`folds` must be at most the number of items asked, {len(items)}; got {self.folds}"
 
     @cached_property
-    def questions(self) -> Suite:
+    def questions(self) -> ConflictSuite:
         """The suite as it was read, once."""
-        return load_conflicts(self.suite, self.format)
+        return load_conflict_suite(self.suite, self.format)
 
     @cached_property
     def asked(self) -> list[Asked]:
@@ -103,4 +104,4 @@ class ConflictConfig:
     @property
     def sources(self) -> dict[str, str]:
         """Sources of the models by their short names."""
-        return dict(zip(names_of(self.models), self.models, strict=True))
+        return named_models(self.models)

@@ -21,12 +21,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from llm_finetune.conflict.suite import Item, Statement, Suite, read_suite, require_items, suite_files
+from llm_finetune.conflict.suite import FILES, ConflictSuite, Item, Statement, read_conflict_suite, require_items
 from llm_finetune.naming import mentions
+from llm_finetune.suites import suite_files
 from theory.fields import shown
 from theory.settings import SpecError
 
-__all__ = ["Format", "import_rows", "load_conflicts", "read_rows"]
+__all__ = ["Format", "import_rows", "load_conflict_suite", "read_rows"]
 
 Format = Literal["own", "conflictqa", "clasheval", "counterfact", "nqswap"]
 Row = Mapping[str, Any]
@@ -52,31 +53,25 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "counterfact": ("requested_rewrite",),
     "nqswap": ("question", "org_context", "org_answer", "sub_context", "sub_answer"),
 }
-SOURCES = {
-    "conflictqa": "ConflictQA, Xie et al. (2024)",
-    "clasheval": "ClashEval, Wu et al. (2024)",
-    "counterfact": "CounterFact, Meng et al. (2022)",
-    "nqswap": "NQ-Swap, after Longpre et al. (2021)",
-}
 
 
-def load_conflicts(source: str, format: Format = "own") -> Suite:
+def load_conflict_suite(source: str, format: Format = "own") -> ConflictSuite:
     """A suite from its folder, or from a file of others.
 
     Args:
-        source: one of `GIVEN`, a folder, or a file.
+        source: ``facts``, a folder, or a file.
         format: how it is written.
 
     Raises:
         SpecError: it cannot be read, or has not the columns of its format.
 
     Example:
-        >>> len(load_conflicts("facts").items)
+        >>> len(load_conflict_suite("facts").items)
         130
     """
     if format == "own":
-        return read_suite(source)
-    files = suite_files(source)
+        return read_conflict_suite(source)
+    files = suite_files("conflict", source, **FILES)
     if len(files) > 1:
         raise SpecError([f"`suite` must be a file where `format` is {format!r}; got the folder {shown(source)}"])
     return import_rows(read_rows(files[0]), format, name=files[0].stem)
@@ -113,7 +108,7 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def import_rows(rows: Sequence[Row], format: Format, *, name: str = "imported") -> Suite:
+def import_rows(rows: Sequence[Row], format: Format, *, name: str = "imported") -> ConflictSuite:
     """A suite of rows with the columns of a format.
 
     Args:
@@ -148,9 +143,7 @@ def import_rows(rows: Sequence[Row], format: Format, *, name: str = "imported") 
     if len(items) < 2:
         raise SpecError([f"`suite` must have two or more rows of which one answer is known to be right;"
                          f" got {len(items)} of {len(rows)}"])  # fmt: skip
-    return Suite(
-        name, "", SOURCES[format], "", tuple(sorted(sizes, key=_by_size)), require_items(items), len(rows) - used
-    )
+    return ConflictSuite(name, require_items(items), tuple(sorted(sizes, key=_by_size)), len(rows) - used)
 
 
 def _by_size(size: str) -> tuple[int, float, str]:

@@ -1,6 +1,5 @@
 """Page of the study `conflict`: who wins, by confidence and size, every gate, and examples."""
 
-import json
 from collections.abc import Hashable, Iterator, Mapping
 
 import pandas as pd
@@ -8,29 +7,23 @@ import pandas as pd
 from gating.page.figures import Axis, Block, Figure, Layer, Page, Panel
 from gating.page.names import System, system_of
 from gating.page.said import in_lines
-from gating.page.text_table import TextTable, number
+from gating.page.text_table import TextTable, ends_of
 from gating.page.words import page_words
-from gating.results.query import select
+from gating.results.query import first_of, select
+from llm_finetune.asking import EXAMPLES
 from llm_finetune.conflict.config import ConflictConfig
-from llm_finetune.conflict.verdict import GATE_NAMES, cell_of, complete, conflict_verdict
-from llm_finetune.page import short
+from llm_finetune.conflict.verdict import GATE_NAMES, complete, conflict_verdict
+from llm_finetune.page import example_table, short
 
-__all__ = ["EXAMPLES", "conflict_page", "conflict_text"]
+__all__ = ["conflict_page", "conflict_text"]
 
 WORDS = page_words("llm_finetune.conflict")
 WAYS, CASES, CONDITIONS, JUDGES = (WORDS.tables[name] for name in ("ways", "cases", "conditions", "judges"))
-
-EXAMPLES = "examples.jsonl"
-"""File of which way each prompt went, in the folder of a run."""
 
 SHOWN = 6  # examples of each way and condition on the page
 BIASES = {"conflict_accuracy": "accuracy", "context_bias": "context bias", "prior_bias": "prior bias"}
 STATING = ("contradicting", "both", "distractors", "long_context")
 SHARE = Axis("share of prompts", -0.04, 1.04)
-
-
-def _cell(row: pd.Series | None) -> str:
-    return "" if row is None else number(row["value"], row["low"], row["high"], 2)
 
 
 def ways_table(rows: pd.DataFrame) -> TextTable:
@@ -42,7 +35,7 @@ def ways_table(rows: pd.DataFrame) -> TextTable:
                 here = select(rows, {"judge": judge, "context": context, "group": "all"})
                 here = here[here["case"] == case] if case else here[here["case"].isna()]
                 here = here[here["size"].isna() & here["bin"].isna()]
-                cells = [_cell(cell_of(here, measure=way)) for way in WAYS]
+                cells = [ends_of(first_of(here, measure=way)) for way in WAYS]
                 if any(cells):
                     lines.append((what, which, by, *cells))
     return TextTable(("context", "case", "read", *WAYS.values()), tuple(lines))
@@ -56,7 +49,7 @@ def accuracy_table(rows: pd.DataFrame) -> TextTable:
         for context, what in CONDITIONS.items():
             here = select(rows, {"judge": judge, "context": context})
             name = "prior_accuracy" if context == "no_context" else "context_accuracy"
-            cells = [_cell(cell_of(here, measure=name, group=group)) for group in groups]
+            cells = [ends_of(first_of(here, measure=name, group=group)) for group in groups]
             if any(cells):
                 lines.append((what, by, *cells))
     return TextTable(("context", "read", *groups), tuple(lines))
@@ -67,7 +60,7 @@ def gate_table(rows: pd.DataFrame) -> TextTable:
     lines = []
     for gate, name in GATE_NAMES.items():
         here = select(rows, {"gate": gate})
-        cells = [_cell(cell_of(here, measure=f"{m}{end}")) for end in ("", "_gain") for m in BIASES]
+        cells = [ends_of(first_of(here, measure=f"{m}{end}")) for end in ("", "_gain") for m in BIASES]
         if any(cells):
             lines.append((name, *cells))
     heads = (*BIASES.values(), *(f"change of\n{name}" for name in BIASES.values()))
@@ -183,7 +176,7 @@ def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
 
 def conflict_page(question: str, config: ConflictConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `conflict`."""
-    lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
+    lines = example_table(beside, EXAMPLES)
     rows = complete(table)
     figures = (_three_ways(config, rows), *_curves(config, rows), *_sizes(config, rows), *_gates(config, rows))
     return Page(

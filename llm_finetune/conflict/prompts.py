@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from llm_finetune.conflict.suite import Item, Statement, Suite
+from llm_finetune.conflict.suite import ConflictSuite, Item, Statement
 
 __all__ = ["CONDITIONS", "CONTENT_FREE", "FALSE", "NEEDED", "Asked", "Condition", "draw_prompts"]
 
@@ -51,7 +51,7 @@ class Asked(NamedTuple):
 
 
 def draw_prompts(
-    suite: Suite,
+    suite: ConflictSuite,
     *,
     conditions: Sequence[str] = CONDITIONS,
     items_per_group: int = 2**32 - 1,
@@ -79,8 +79,8 @@ def draw_prompts(
         seed: seed of the draws, which are each item's own.
 
     Example:
-        >>> from llm_finetune.conflict.suite import read_suite
-        >>> asked = draw_prompts(read_suite("facts"), conditions=["both"], items_per_group=1)
+        >>> from llm_finetune.conflict.suite import read_conflict_suite
+        >>> asked = draw_prompts(read_conflict_suite("facts"), conditions=["both"], items_per_group=1)
         >>> asked[0].stated, sorted(asked[0].sentences)
         ('Moscow', ['The capital of France is Moscow.', 'The capital of France is Paris.'])
     """
@@ -128,7 +128,7 @@ def _changes(item: Item, most: int, rng: np.random.Generator) -> list[Statement]
 class _Others:
     """True sentences about other items."""
 
-    def __init__(self, suite: Suite, item: Item, rng: np.random.Generator):
+    def __init__(self, suite: ConflictSuite, item: Item, rng: np.random.Generator):
         others = [other for other in suite.items if other.id != item.id]
         self.alike = [other.agreeing for other in others if other.group == item.group]
         self.unlike = [other.agreeing for other in others if other.group != item.group]

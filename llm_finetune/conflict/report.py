@@ -41,7 +41,7 @@ def report_rows(config: ConflictConfig, samples: pd.DataFrame) -> Iterator[Row]:
     """
     for model in config.sources:
         scored = Scored(samples[samples["model"] == model])
-        shared = {"study": "conflict", "system": "llm", "model": model, "collection": config.questions.name,
+        shared = {"study": "conflict", "system": "llm", "model": model, "suite": config.questions.name,
                   "group": "all", "kind": "measured"}  # fmt: skip
         for row in _rows(config, scored):
             yield {**shared, **row}

@@ -15,10 +15,7 @@ from scipy.special import logsumexp
 from llm_finetune.naming import mentions
 from theory.validation import Floats
 
-__all__ = ["ASKED", "SAMPLES", "Scored", "named"]
-
-SAMPLES = "samples"
-"""Name of the part of a run, and of the table in it, that holds the rows of all models."""
+__all__ = ["ASKED", "Scored", "named"]
 
 ASKED = ("prompt_number", "item", "group", "condition", "stated", "size", "prompt", "target", "said")
 """Columns that the rows of a prompt share; further ones are ``model``, ``candidate``, ``log_prob`` (nats, end token

@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from gating.results.bootstrap import cluster_bootstrap, percentile_interval
+from gating.results.intervals import unvaried_margin
 from llm_finetune.conflict.gates import fit_logistic
 from llm_finetune.conflict.scored import Scored
 from theory.validation import Floats
@@ -127,8 +127,7 @@ def shares(
     n = (under > 0).sum(0)
     low, high = (np.where(n >= 2, end, np.nan) for end in (found.low, found.high))
     alike = np.array([len(np.unique(v[c[:, j] > 0, j])) == 1 for j in range(v.shape[1])])
-    z = norm.ppf(0.975) ** 2
-    reach = np.where(alike & (n >= 2), z / (np.maximum(n, 1) + z), 0.0)
+    reach = np.where(alike & (n >= 2), unvaried_margin(n), 0.0)
     low = np.maximum(low - reach, -1.0 if paired else 0.0)
     return Drawn(found.value, low, np.minimum(high + reach, 1.0), found.draws, n)
 

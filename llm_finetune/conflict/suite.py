@@ -1,31 +1,45 @@
-"""Questions to which a context gives the right answer, or another: suites as folders, and what a suite holds.
+"""Suites of conflicts: questions, each with a context that gives the right answer and with some that give another.
 
-A suite is a folder with ``suite.yaml`` (name, licence, source, language, and the sizes of changes in their order) and
-``items.jsonl``, an item on each line. Files of others are read by `llm_finetune.conflict.importers`.
+The folder of such a `llm_finetune.suites` holds ``items.jsonl``, an item on each line, and its card also ``sizes``,
+those of changes in their order, where there are any. Files of others are read by `llm_finetune.conflict.importers`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from llm_finetune.lines import file_text, json_rows
+from llm_finetune.suites import SuiteCard, read_card, suite_files
 from theory.fields import shown
-from theory.settings import SpecError
+from theory.settings import SpecError, settings
 
-__all__ = ["GIVEN", "Item", "Statement", "Suite", "read_suite", "suite_files"]
+__all__ = ["FILES", "ConflictSuite", "Item", "Statement", "read_conflict_suite", "require_items"]
 
-GIVEN = ("facts",)
-"""Suites that come with the package."""
+FILES: dict[str, Any] = {"names": ("items.jsonl",), "file": "a file that `format` reads"}
+"""What `suite_files` looks for."""
 
-ABOUT = ("name", "licence", "source", "language")
 FEWEST = 4
 """Answers that compete for an item of a suite folder, at least."""
+
+
+@settings
+class ConflictCard(SuiteCard):
+    """What ``suite.yaml`` says of a suite of conflicts.
+
+    Args:
+        name: what tables and pages call it.
+        licence: under which licence its files may be used.
+        source: who wrote them, or where they are from.
+        languages: codes of its languages.
+        sizes: sizes of changes, in words, in their order.
+
+    Raises:
+        SpecError: with a sentence for each unknown key and each value out of its set.
+    """
+
+    sizes: tuple[str, ...] = ()
 
 
 class Statement(NamedTuple):
@@ -70,83 +84,47 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Suite:
-    """Items with what must be known about them.
+class ConflictSuite:
+    """Items that are asked together.
 
     Attributes:
-        name: what it is called.
-        licence: under which it is given; empty where the file does not say.
-        source: where it comes from.
-        language: of its texts, such as ``en``.
-        sizes: sizes of changes in their order.
+        name: what tables call it.
         items: the items.
+        sizes: sizes of changes in their order.
         left_out: rows of the file that are no items, since it is not known which answer is right.
+        card: what its folder says of it; None for a file of others.
     """
 
     name: str
-    licence: str
-    source: str
-    language: str
-    sizes: tuple[str, ...]
     items: tuple[Item, ...]
+    sizes: tuple[str, ...] = ()
     left_out: int = 0
+    card: ConflictCard | None = None
 
 
-def suite_files(source: str) -> list[Path]:
-    """Files of a suite: those of a folder, or the one file that an importer reads.
-
-    Args:
-        source: one of `GIVEN`, a folder or a file.
-
-    Raises:
-        SpecError: there is none.
-
-    Example:
-        >>> [file.name for file in suite_files("facts")]
-        ['suite.yaml', 'items.jsonl']
-    """
-    path = (
-        Path(str(resources.files("llm_finetune") / "data" / "conflict" / source)) if source in GIVEN else Path(source)
-    )
-    if path.is_file():
-        return [path]
-    files = [path / name for name in ("suite.yaml", "items.jsonl")]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise SpecError([f"`suite` must be one of {GIVEN}, a folder with suite.yaml and items.jsonl, or a file that"
-                         f" `format` reads; got {shown(source)}, without {' and '.join(missing)}"])  # fmt: skip
-    return files
-
-
-def read_suite(source: str) -> Suite:
+def read_conflict_suite(source: str) -> ConflictSuite:
     """A suite from its folder.
 
     Args:
-        source: one of `GIVEN`, or a folder.
+        source: ``facts``, or a folder.
 
     Raises:
-        SpecError: naming the file and line of what is wrong.
+        SpecError: with a sentence for each thing that is wrong, naming file and line.
 
     Example:
-        >>> suite = read_suite("facts")
+        >>> suite = read_conflict_suite("facts")
         >>> suite.items[0].question, suite.items[0].contradicting[0].text
         ('What is the capital of France? Only give the name of the city.', 'The capital of France is Lyon.')
     """
-    files = suite_files(source)
+    files = suite_files("conflict", source, **FILES)
     if len(files) == 1:
         raise SpecError([f"`suite` must be a folder where `format` is 'own'; got the file {shown(source)}"])
-    held = _yaml(files[0])
-    items = [
-        _item(line, f"{files[1].name}, line {number}")
-        for number, line in enumerate(files[1].read_text(encoding="utf-8").split("\n"), 1)
-        if line.strip()
-    ]
-    sizes = tuple(map(str, held.get("sizes", ())))
-    unknown = sorted({s.size for item in items for s in item.contradicting} - {"", *sizes})
-    if unknown:
-        raise SpecError([f"`suite` must name the sizes of its changes in suite.yaml; {unknown} are not in {sizes}"])
-    name, licence, origin, language = (str(held[key]) for key in ABOUT)
-    return Suite(name, licence, origin, language, sizes, require_items(items))
+    card, problems = read_card(ConflictCard, files[0]), list[str]()
+    rows = json_rows(str(files[1]), file_text(files[1], "suite"), problems)
+    problems += [f"{place}: {wrong}" for place, row in rows.items() if (wrong := _wrong(row, card.sizes))]
+    if problems:
+        raise SpecError(problems)
+    return ConflictSuite(card.name, require_items([*map(_item, rows.values())]), card.sizes, card=card)
 
 
 def require_items(items: Sequence[Item]) -> tuple[Item, ...]:
@@ -164,24 +142,7 @@ def require_items(items: Sequence[Item]) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _yaml(file: Path) -> dict[str, Any]:
-    try:
-        held = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError([f"`suite` must have a suite.yaml that can be read; got {shown(str(error))}"]) from error
-    if not isinstance(held, dict) or not {*ABOUT} <= {*held} or not isinstance(held.get("sizes", []), list):
-        raise SpecError([f"`suite` must have a suite.yaml with {list(ABOUT)}, and `sizes`, a list; got {shown(held)}"])
-    return held
-
-
-def _item(line: str, where: str) -> Item:
-    try:
-        held = json.loads(line)
-    except ValueError as error:
-        raise SpecError([f"`suite` must be JSON Lines; {where}: {error}"]) from None
-    wrong = _wrong(held)
-    if wrong:
-        raise SpecError([f"`suite` must have sound items; {where}: {wrong}"])
+def _item(held: Mapping[str, Any]) -> Item:
     changes = held.get("contradictions") or [{"answer": answer} for answer in held["candidates"]]
     stated = tuple(Statement(c["answer"], _stating(held["context"], c["answer"]), c.get("size", "")) for c in changes)
     others = held.get("candidates") or [statement.answer for statement in stated]
@@ -193,17 +154,17 @@ def _stating(template: str, answer: str) -> str:
     return template.replace("{answer}", answer)
 
 
-def _wrong(held: Any) -> str:
+def _wrong(held: Any, sizes: Sequence[str]) -> str:
     """What is wrong with an item, or nothing."""
     texts = ("id", "group", "question", "context", "answer")
     lists = ("candidates", "aliases")
     if not isinstance(held, Mapping):
-        return f"an item must be an object; got {shown(held)}"
+        return f"must be a JSON object; got {shown(held, 40)}"
     if {*held} - {*texts, *lists, "contradictions"}:
         return f"keys must be among {[*texts, *lists, 'contradictions']}; got {sorted(held)}"
     for name in texts:
         if not isinstance(held.get(name), str) or not held[name].strip():
-            return f"`{name}` must be a text that is not empty; got {shown(held.get(name))}"
+            return f"`{name}` must be a text that is not blank; got {held.get(name)!r}"
     if "{answer}" not in held["context"]:
         return f"`context` must hold {{answer}}; got {shown(held['context'])}"
     if not all(isinstance(held.get(n, []), list) and all(isinstance(v, str) for v in held.get(n, [])) for n in lists):
@@ -214,6 +175,9 @@ def _wrong(held: Any) -> str:
         for c in changes
     ):
         return f"`contradictions` must be objects with `answer` and perhaps `size`, texts; got {shown(changes)}"
+    unknown = sorted({c["size"] for c in changes if "size" in c} - {*sizes})
+    if unknown:
+        return f"`size` must be one of `sizes` of the suite, {list(sizes)}; got {unknown}"
     stated = [c["answer"] for c in changes]
     others = held.get("candidates") or stated
     answers = [held["answer"], *others]

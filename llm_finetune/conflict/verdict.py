@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pandas as pd
 
 from gating.page.said import listed
-from gating.page.text_table import number
+from gating.page.text_table import ends_of
 from gating.page.words import page_words
-from gating.results.query import select
+from gating.results.query import first_of, select
 from llm_finetune.conflict.config import ConflictConfig
 
-__all__ = ["GATE_NAMES", "cell_of", "complete", "conflict_verdict"]
+__all__ = ["GATE_NAMES", "complete", "conflict_verdict"]
 
 GATE_NAMES: dict[str, str] = page_words("llm_finetune.conflict").tables["gates"]
 """What gates are called, in the order of tables."""
@@ -43,29 +43,19 @@ def complete(table: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=[*table.columns, *missing])
 
 
-def cell_of(rows: pd.DataFrame, **where: str) -> pd.Series | None:
-    """The row of a table that is of these values; None where there is none."""
-    found = select(rows, {**where})
-    return None if found.empty else found.iloc[0]
-
-
-def _ends(row: pd.Series) -> str:
-    return number(float(row["value"]), float(row["low"]), float(row["high"]), 2)
-
-
 def _three(rows: pd.DataFrame, judge: str, context: str, case: str) -> str:
     """Shares of the three ways, or nothing."""
     where = {"judge": judge, "context": context, "case": case}
-    cells = [cell_of(rows, **where, measure=way) for way in ("prior_kept", "context_followed", "neither_chosen")]
+    cells = [first_of(rows, **where, measure=way) for way in ("prior_kept", "context_followed", "neither_chosen")]
     if any(cell is None for cell in cells):
         return ""
-    kept, followed, neither = (_ends(cell) for cell in cells if cell is not None)
+    kept, followed, neither = (ends_of(cell) for cell in cells if cell is not None)
     return f"keeps its own answer on {kept}, follows the context on {followed} and does neither on {neither}"
 
 
 def _preference(rows: pd.DataFrame, judge: str) -> int:
     """1 where the context is followed more often beyond the interval, -1 where the own answer is kept, else 0."""
-    cell = cell_of(rows, judge=judge, context="contradicting", case="prior_right", measure="context_preference")
+    cell = first_of(rows, judge=judge, context="contradicting", case="prior_right", measure="context_preference")
     return 0 if cell is None or pd.isna(cell["low"]) else int(cell["low"] > 0) - int(cell["high"] < 0)
 
 
@@ -92,35 +82,35 @@ def _right(rows: pd.DataFrame) -> str:
 
 
 def _confidence(rows: pd.DataFrame) -> str:
-    slope = cell_of(rows, measure="kept_slope")
+    slope = first_of(rows, measure="kept_slope")
     if slope is None or pd.isna(slope["low"]):
         return ""
     side = "more often" if slope["low"] > 0 else "less often" if slope["high"] < 0 else ""
     said = f"keeps its own answer {side} the surer it is of it" if side else "is not seen to keep what it is surer of"
-    return f"It {said} (slope of log odds on log odds {_ends(slope)})."
+    return f"It {said} (slope of log odds on log odds {ends_of(slope)})."
 
 
 def _helps(rows: pd.DataFrame) -> str:
     """Every gate by what its gain of accuracy bears: raised, lowered, or no clear change."""
     found: dict[str, list[str]] = {"raised": [], "lowered": [], "": []}
     for gate, name in GATE_NAMES.items():
-        gain = cell_of(rows, gate=gate, measure="conflict_accuracy_gain")
+        gain = first_of(rows, gate=gate, measure="conflict_accuracy_gain")
         if gain is not None and not pd.isna(gain["low"]):
             side = "raised" if gain["low"] > 0 else "lowered" if gain["high"] < 0 else ""
-            found[side].append(f"{name} ({_ends(gain)})")
-    plain = cell_of(rows, gate="plain", measure="conflict_accuracy")
+            found[side].append(f"{name} ({ends_of(gain)})")
+    plain = first_of(rows, gate="plain", measure="conflict_accuracy")
     if plain is None or not any(found.values()):
         return ""
     parts = [f"it is {side} by {listed(held)}" for side, held in found.items() if side and held]
     parts += [f"no clear change comes from {listed(found[''])}"] if found[""] else []
-    return f"Of its accuracy in conflicts, {_ends(plain)}: {'; '.join(parts)}."
+    return f"Of its accuracy in conflicts, {ends_of(plain)}: {'; '.join(parts)}."
 
 
 def _beyond(rows: pd.DataFrame) -> str:
     """Which accuracies are beyond that of one source for every answer."""
-    cells = {name: cell_of(rows, gate=gate, measure="conflict_accuracy") for gate, name in GATE_NAMES.items()}
+    cells = {name: first_of(rows, gate=gate, measure="conflict_accuracy") for gate, name in GATE_NAMES.items()}
     measured = {name: cell for name, cell in cells.items() if cell is not None and not pd.isna(cell["low"])}
-    better = [f"{name} ({_ends(cell)})" for name, cell in measured.items() if cell["low"] > ONE_SOURCE]
+    better = [f"{name} ({ends_of(cell)})" for name, cell in measured.items() if cell["low"] > ONE_SOURCE]
     above = f"above it beyond the interval: {listed(better)}" if better else "none is above it beyond its interval"
     return f"Always the own answer, or always the context, would be right on {ONE_SOURCE}; {above}." if measured else ""
 

@@ -9,25 +9,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.vocabulary import refusals
+from llm_finetune.asking import asked_as
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.interventions import Chances, Intervention, labels_shown, shown_counts
 from llm_finetune.demonstrations.tasks import Plan, Task, Text
-from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.prompts import Prompter
+from llm_finetune.ready import ready
 from llm_finetune.score import score_candidates
+from llm_finetune.study import SAMPLES
 from llm_finetune.tokens import require_room, split
 from theory.settings import SpecError
 
-__all__ = ["SAMPLES", "Cell", "Layout", "ask", "cells_of", "check", "keep_answers", "keep_together", "seconds"]
-
-SAMPLES = "samples"
-"""Name of the part of a run, and of the table in it, that holds the rows of all models and tasks."""
+__all__ = ["Cell", "Layout", "ask", "cells_of", "check", "keep_answers", "seconds"]
 
 SEPARATOR = "\n\n"
 """What stands behind each demonstration of plain text, and so closes an answer."""
@@ -194,10 +192,10 @@ def check(config: DemonstrationsConfig, resources: Resources) -> None:
     Raises:
         SpecError: a model cannot be read, has no template that is asked for, or a prompt does not fit into its context.
     """
-    for source in config.models:
-        model, prompter = _loaded(config, source, resources)
-        with refusals():
-            for task in config.suites.values():
+    for name in config.sources:
+        model, prompter = ready(config, name, resources)
+        with asked_as("`models`"), refusals():
+            for task in config.named_tasks.values():
                 plan, layout = config.plan(task), Layout(task, prompter)
                 for words in (task.labels, config.abstract_labels[: len(task.labels)]):
                     longest = [layout.prompt([s.text for s in shots], [words[s.label] for s in shots])
@@ -213,25 +211,17 @@ def check(config: DemonstrationsConfig, resources: Resources) -> None:
 
 def keep_answers(config: DemonstrationsConfig, name: str, task: str, place: Place, resources: Resources) -> None:
     """Asks a model about every text of a task, and keeps prompts, candidates and scores."""
-    torch.set_num_threads(resources.workers)
-    model, prompter = _loaded(config, config.named_models[name], resources)
+    model, prompter = ready(config, name, resources)
     resources.say(f"asking {name} about {task}")
-    place.save_table(SAMPLES, ask(model, prompter, config.suites[task], config).assign(model=name))
-
-
-def keep_together(parts: Sequence[str], place: Place, resources: Resources) -> None:
-    """Keeps the answers that other parts hold in one table."""
-    tables = (place.of(part).table(SAMPLES) for part in parts)
-    place.save_table(SAMPLES, pd.concat(tables, ignore_index=True))
+    place.save_table(SAMPLES, ask(model, prompter, config.named_tasks[task], config).assign(model=name))
 
 
 def seconds(config: DemonstrationsConfig, resources: Resources) -> float:
     """Estimated seconds of a run, from the longest prompts of the first model's first task."""
-    torch.set_num_threads(resources.workers)
     start = time.perf_counter()
-    model, prompter = _loaded(config, config.models[0], resources)
+    model, prompter = ready(config, next(iter(config.sources)), resources)
     loaded, asked = time.perf_counter() - start, 0.0
-    for task in config.suites.values():
+    for task in config.named_tasks.values():
         plan, layout = config.plan(task), Layout(task, prompter)
         prompts = [layout.prompt([s.text for s in cell.shots], [task.labels[k] for k in cell.shown])
                    for cell in cells_of(config, task, plan)]  # fmt: skip
@@ -244,15 +234,3 @@ def seconds(config: DemonstrationsConfig, resources: Resources) -> float:
         taken, letters = time.perf_counter() - start, sum(map(len, texts)) * len(task.labels)
         asked += taken / (sum(map(len, timed)) + 2 * letters) * sum(len(prompt) + letters for prompt in {*prompts})
     return (loaded + asked) * len(config.models)
-
-
-def _loaded(config: DemonstrationsConfig, source: str, resources: Resources) -> tuple[Any, Prompter]:
-    model, tokenizer = _model(source, resources)
-    return model, Prompter(tokenizer, chat=config.chat == "template")
-
-
-def _model(source: str, resources: Resources) -> LanguageModel:
-    try:
-        return load_model(source, device=resources.device, say=resources.say)
-    except SpecError as error:
-        raise SpecError([problem.replace("`model`", "`models`") for problem in error.problems]) from error

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gating.results.columns import declare_from
+from llm_finetune.asking import named_models, names_of
 from llm_finetune.demonstrations.interventions import Intervention
-from llm_finetune.demonstrations.tasks import GIVEN, Plan, Task, load_task, plan_of, task_texts
-from llm_finetune.probe.config import names_of
+from llm_finetune.demonstrations.tasks import GIVEN, Plan, Task, load_task, plan_of
 from theory.fields import ASCENDING, Count, PathText, Positive, Seed, Several
 from theory.settings import SpecError, settings
 
@@ -62,18 +62,19 @@ class DemonstrationsConfig:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""
-        found = []
-        for source in self.tasks:
-            try:
-                found.append(load_task(source, self.texts[source]))
-            except SpecError as error:
-                yield from error.problems
-                return
+        try:
+            found = self.loaded
+        except SpecError as error:
+            yield from (problem.replace("`suite`", "`tasks`") for problem in error.problems)
+            return
         for task in found:
             yield from task.problems(self.queries, self.shots[-1])
             if len(task.labels) > len(self.abstract_labels):
                 need = f"at least as many words as '{task.name}' has labels, {len(task.labels)}"
                 yield f"`abstract_labels` must be {need}; got {len(self.abstract_labels)}"
+        called = names_of(self.models)
+        if len({*called}) < len(called):
+            yield f"`models` must be different models; got {list(self.models)}"
         names = [task.name for task in found]
         if len({*names}) < len(names):
             yield f"`tasks` must have different names; got {names}"
@@ -81,19 +82,19 @@ class DemonstrationsConfig:
             yield f"`abstract_labels` must be texts that are not blank; got {list(self.abstract_labels)}"
 
     @cached_property
-    def texts(self) -> dict[str, dict[str, str]]:
-        """The files of each task as they were read, once: what a run is known by is what it uses."""
-        return {source: task_texts(source) for source in self.tasks}
-
-    @cached_property
-    def suites(self) -> Mapping[str, Task]:
-        """The tasks by name."""
-        return {task.name: task for task in (load_task(source, self.texts[source]) for source in self.tasks)}
+    def loaded(self) -> tuple[Task, ...]:
+        """The tasks as they were read, once."""
+        return tuple(map(load_task, self.tasks))
 
     @property
-    def named_models(self) -> dict[str, str]:
+    def named_tasks(self) -> Mapping[str, Task]:
+        """The tasks by name."""
+        return {task.name: task for task in self.loaded}
+
+    @property
+    def sources(self) -> dict[str, str]:
         """Sources of the models by name."""
-        return dict(zip(names_of(self.models), self.models, strict=True))
+        return named_models(self.models)
 
     @property
     def interventions(self) -> list[Intervention]:

@@ -1,6 +1,5 @@
 """Page of the study `demonstrations`: accuracy over shots, flips, recognition and learning, gates, and examples."""
 
-import json
 import math
 import textwrap
 from collections.abc import Hashable, Iterator, Mapping
@@ -15,17 +14,16 @@ from gating.page.text_table import TextTable, cross_table, number
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
+from llm_finetune.asking import EXAMPLES
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.verdict import demonstrations_verdict
+from llm_finetune.page import example_table
 
-__all__ = ["EXAMPLES", "demonstrations_page", "demonstrations_text"]
+__all__ = ["demonstrations_page", "demonstrations_text"]
 
 WORDS = page_words("llm_finetune.demonstrations")
 LOOKS = WORDS.looks
 GUESS = System("A guess", "", GREY, dash=(4, 4))
-
-EXAMPLES = "examples.jsonl"
-"""File of some test texts and answers, in the folder of a run: one line for each model, task, kind and text."""
 
 TAIL = 60  # letters of a prompt that the page shows
 
@@ -74,8 +72,8 @@ def demonstrations_text(config: DemonstrationsConfig, table: pd.DataFrame) -> st
 
 
 def _each(config: DemonstrationsConfig, table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    for model in config.named_models:
-        for task in config.suites:
+    for model in config.sources:
+        for task in config.named_tasks:
             yield model, task, select(table, {"model": model, "task": task})
 
 
@@ -97,7 +95,7 @@ def _shot_figure(config: DemonstrationsConfig, table: pd.DataFrame, name: str, m
             if len(held):
                 layers.append(Layer(_look(config, kind), _points(held, held["shots"]), "curve"))
         if measure == "accuracy":
-            chance = pd.DataFrame({"x": [None], "value": [1 / len(config.suites[task].labels)]})
+            chance = pd.DataFrame({"x": [None], "value": [1 / len(config.named_tasks[task].labels)]})
             layers.append(Layer(GUESS, chance, "across"))
         row = model if len(config.models) > 1 else ""
         panels.append(Panel(row, task, Axis(label, -0.02, 1.02), tuple(layers)))
@@ -121,7 +119,7 @@ def _flip_figure(config: DemonstrationsConfig, table: pd.DataFrame) -> Figure:
             for look, name in (("right", "accuracy"), ("shown", "accuracy_shown"))
             if len(part := select(own, {"measure": name}))
         ]
-        chance = pd.DataFrame({"x": [None], "value": [1 / len(config.suites[task].labels)]})
+        chance = pd.DataFrame({"x": [None], "value": [1 / len(config.named_tasks[task].labels)]})
         layers.append(Layer(GUESS, chance, "across"))
         row = model if len(config.models) > 1 else ""
         panels.append(Panel(row, task, Axis("share of answers", -0.02, 1.02), tuple(layers)))
@@ -133,7 +131,7 @@ def _flip_figure(config: DemonstrationsConfig, table: pd.DataFrame) -> Figure:
 def _figure(name: str, x: Axis, panels: list[Panel], config: DemonstrationsConfig) -> Figure:
     words = WORDS.figures[name]
     sentences = (words["look"], WORDS.said["interval"])
-    return Figure(name, words["title"], sentences, x, tuple(panels), len(config.suites))
+    return Figure(name, words["title"], sentences, x, tuple(panels), len(config.named_tasks))
 
 
 def _blocks(config: DemonstrationsConfig, table: pd.DataFrame) -> Iterator[Block]:
@@ -176,7 +174,7 @@ def demonstrations_page(
     question: str, config: DemonstrationsConfig, table: pd.DataFrame, beside: Mapping[str, str]
 ) -> Page:
     """The page of the study `demonstrations`."""
-    lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line)
+    lines = example_table(beside, EXAMPLES)
     figures = (
         _shot_figure(config, table, "accuracy", "accuracy", "accuracy"),
         _flip_figure(config, table),

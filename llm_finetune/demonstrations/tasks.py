@@ -1,31 +1,64 @@
-"""Tasks of classification: texts with labels, made from words or supplied, and which are shown and which are asked."""
+"""Suites of texts with labels, as tasks of classification: which texts are shown, and which are asked.
+
+The folder of such a `llm_finetune.suites` holds ``texts.jsonl``, a ``text`` and its ``label`` on each line, and its
+card may also hold ``labels`` in their order and the ``template``.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import yaml
 
-from theory.fields import shown
-from theory.settings import SpecError
+from llm_finetune.lines import file_text, json_rows
+from llm_finetune.suites import SuiteCard, Words, given_suites, read_card, suite_files
+from theory.fields import DIFFERENT, Rule, shown
+from theory.settings import SpecError, settings
 
-__all__ = ["GIVEN", "TEXTS", "Plan", "Task", "load_task", "plan_of", "task_texts"]
+__all__ = ["GIVEN", "TEXTS", "Plan", "Task", "load_task", "plan_of", "task_files"]
 
-GIVEN = ("sentiment", "topic")
+GIVEN = given_suites("labelled")
 """Tasks that come with the package, by name."""
 
-SUITE, TEXTS = "suite.yaml", "texts.jsonl"
-"""Files of a suite: what it is, and its texts."""
+TEXTS, WORDS = "texts.jsonl", "words.yaml"
+"""Files of texts beside the card: as they are, or as the words of which the texts of a given task are made."""
 
-TEMPLATE = "Text: {text}\nLabel: {label}"
+
+def _is_template(template: str) -> bool:
+    lead, _, rest = template.partition("{text}")
+    between, _, end = rest.partition("{label}")
+    return bool(lead.strip() and between.strip()) and not end and template.endswith("{label}") and "{text}" not in rest
+
+
+Labels = Annotated[tuple[Words, ...], DIFFERENT]
+Template = Annotated[str, Rule("words, {text}, words and {label} at its end", _is_template)]
+
+
+@settings
+class TaskCard(SuiteCard):
+    """What ``suite.yaml`` says of a suite of texts with labels.
+
+    Args:
+        name: what tables and pages call it.
+        licence: under which licence its files may be used.
+        source: who wrote them, or where they are from.
+        languages: codes of its languages.
+        labels: the labels in their order; that of the texts where it is empty.
+        template: how a text stands with its label.
+
+    Raises:
+        SpecError: with a sentence for each unknown key and each value out of its set.
+    """
+
+    labels: Labels = ()
+    template: Template = "Text: {text}\nLabel: {label}"
+
+
 LABELS = 2  # at least
 
 
@@ -47,8 +80,7 @@ class Task:
         shown: texts of each label that demonstrations are drawn from.
         asked: texts of each label that a model is asked about; where it is empty, they are drawn from `shown`, and
             demonstrations from the others.
-        licence: of the texts.
-        source: where they come from.
+        card: what its folder says of it; None for a single file.
     """
 
     name: str
@@ -56,8 +88,7 @@ class Task:
     template: str
     shown: tuple[tuple[str, ...], ...]
     asked: tuple[tuple[str, ...], ...] = ()
-    licence: str = ""
-    source: str = ""
+    card: TaskCard | None = None
 
     @property
     def lead(self) -> str:
@@ -128,37 +159,24 @@ def _some(rng: np.random.Generator, pool: Any, count: int) -> list[str]:
     return [pool[k] for k in rng.choice(len(pool), count, replace=False)]
 
 
-def task_texts(source: str) -> dict[str, str]:
-    """The files of a task as they stand, by name.
+def task_files(source: str) -> list[Path]:
+    """The files of a task.
 
     Args:
         source: as in `load_task`.
 
     Raises:
-        SpecError: a file is not there, or no text.
+        SpecError: one is not there.
     """
-    if source in GIVEN:
-        return {"tasks.yaml": (resources.files(__package__) / "tasks.yaml").read_text(encoding="utf-8")}
-    files = [Path(source, SUITE), Path(source, TEXTS)] if os.path.isdir(source) else [Path(source)]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        what = f"{GIVEN}, a file of JSON Lines, or a folder with {SUITE} and {TEXTS}"
-        raise SpecError([f"`tasks` must be among {what}; got '{source}', and there is no '{missing[0]}'"])
-    try:
-        return {file.name: file.read_text(encoding="utf-8") for file in files}
-    except (UnicodeDecodeError, OSError) as error:
-        raise SpecError([f"`tasks` must be files in UTF-8; '{source}' is not: {error}"]) from None
+    file = WORDS if source in GIVEN else TEXTS
+    return suite_files("labelled", source, [file], file="a file of JSON Lines")
 
 
-def load_task(source: str, texts: Mapping[str, str] | None = None) -> Task:
-    r"""A task by its name, from a file of JSON Lines with ``text`` and ``label``, or from a folder.
-
-    A folder holds ``texts.jsonl`` and ``suite.yaml``, with ``name``, ``licence`` and ``source``, and, if wanted,
-    ``labels`` in their order and the ``template``.
+def load_task(source: str) -> Task:
+    r"""A task by its name, from a folder, or from a file of JSON Lines with ``text`` and ``label``.
 
     Args:
-        source: one of `GIVEN`, or the path of a file or folder.
-        texts: what `task_texts` read, where that is at hand.
+        source: one of `GIVEN`, or the path of a folder or file.
 
     Raises:
         SpecError: a file is not there, or a sentence for each thing that is wrong.
@@ -166,98 +184,51 @@ def load_task(source: str, texts: Mapping[str, str] | None = None) -> Task:
     Example:
         >>> load_task("sentiment").labels, load_task("sentiment").template
         (('negative', 'positive'), 'Review: {text}\nSentiment: {label}')
-        >>> load_task("mine.jsonl", {"mine.jsonl": '{"text": "How fine", "label": "good"}\n{"text": "How dire"}'})
-        Traceback (most recent call last):
-        ...
-        theory.settings.SpecError: mine.jsonl, line 2: `label` must be a text that is not blank; got None
     """
-    held = dict(task_texts(source) if texts is None else texts)
-    if source in GIVEN:
-        return _made(source, yaml.safe_load(held["tasks.yaml"])[source])
+    *cards, file = task_files(source)
+    card = read_card(TaskCard, cards[0]) if cards else None
+    text = file_text(file, "suite")
+    if source in GIVEN and card:
+        return _made(card, yaml.safe_load(text))
     problems: list[str] = []
-    folder = SUITE in held
-    about = _about(source, held.pop(SUITE), problems) if folder else {"name": Path(source).stem}
-    (lines,) = held.values()
-    rows = list(_rows(f"{source}/{TEXTS}" if folder else source, lines, problems))
-    task = _supplied(about, rows, problems)
-    if task is None:
+    lines = json_rows(str(file), text, problems)
+    problems += [f"{place}: {problem}" for place, line in lines.items() for problem in _line_problems(line)]
+    if problems:
         raise SpecError(problems)
-    return task
+    return _supplied(file.stem, card, [(line["text"].strip(), line["label"].strip()) for line in lines.values()])
 
 
-def _made(name: str, of: Mapping[str, Any]) -> Task:
+def _made(card: TaskCard, of: Mapping[str, Any]) -> Task:
     """A task of sentences, in which every text is made of a sentence, a thing and a word of its label."""
     uses: dict[str, list[tuple[str, ...]]] = {"shown": [], "asked": []}
-    for words in of["words"].values():
-        for use, pools in uses.items():
-            made = product(of["sentences"], of["things"], words[use])
-            pools.append(tuple(sentence.format(thing=thing, word=word) for sentence, thing, word in made))
-    labels = tuple(of["words"])
-    source = "made from words of this project"
-    return Task(name, labels, of["template"], tuple(uses["shown"]), tuple(uses["asked"]), "that of the project", source)
+    for label, (use, pools) in product(card.labels, uses.items()):
+        made = product(of["sentences"], of["things"], of["words"][label][use])
+        pools.append(tuple(sentence.format(thing=thing, word=word) for sentence, thing, word in made))
+    return Task(card.name, card.labels, card.template, tuple(uses["shown"]), tuple(uses["asked"]), card)
 
 
-def _about(source: str, text: str, problems: list[str]) -> dict[str, Any]:
-    """What ``suite.yaml`` says."""
-    try:
-        held = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        held = None
-        problems.append(f"{source}/{SUITE}: must be YAML; {str(error).splitlines()[0]}")
-        return {"name": Path(source).name}
-    if not isinstance(held, dict):
-        problems.append(f"{source}/{SUITE}: must hold `name`, `licence` and `source`; got {shown(held, 40)}")
-        return {"name": Path(source).name}
-    for key in ("name", "licence", "source"):
-        if not isinstance(held.get(key), str) or not held[key].strip():
-            problems.append(f"{source}/{SUITE}: `{key}` must be a text that is not blank; got {held.get(key)!r}")
-    for key in sorted({*map(str, held)} - {"name", "licence", "source", "labels", "template"}):
-        problems.append(f"{source}/{SUITE}: unknown key `{key}`; there are name, licence, source, labels and template")
-    return {"name": Path(source).name, **held}
+def _line_problems(line: Any) -> Iterator[str]:
+    if not isinstance(line, dict):
+        yield f"must be a JSON object; got {shown(line, 40)}"
+        return
+    for key in ("text", "label"):
+        if not isinstance(line.get(key), str) or not line[key].strip():
+            yield f"`{key}` must be a text that is not blank; got {line.get(key)!r}"
 
 
-def _rows(where: str, lines: str, problems: list[str]) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(lines.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.append(f"{where}, line {number}: must be a JSON object; {error.msg} at column {error.colno}")
-            continue
-        if not isinstance(row, dict):
-            problems.append(f"{where}, line {number}: must be a JSON object; got {shown(row, 40)}")
-            continue
-        wrong = [key for key in ("text", "label") if not isinstance(row.get(key), str) or not row[key].strip()]
-        problems += [
-            f"{where}, line {number}: `{key}` must be a text that is not blank; got {row.get(key)!r}" for key in wrong
-        ]
-        if not wrong:
-            yield row["text"].strip(), row["label"].strip()
-
-
-def _supplied(about: Mapping[str, Any], rows: list[tuple[str, str]], problems: list[str]) -> Task | None:
-    """A task of a user's texts; problems are added to those that there are."""
-    name, template = str(about["name"]), about.get("template", TEMPLATE)
+def _supplied(name: str, card: TaskCard | None, rows: Sequence[tuple[str, str]]) -> Task:
+    """A task of a user's texts."""
+    name = card.name if card else name
     found = dict.fromkeys(label for _, label in rows)
-    labels = tuple(about.get("labels") or found)
-    if not problems and (len(labels) < LABELS or set(labels) != set(found)):
+    labels = (card and card.labels) or tuple(found)
+    problems = []
+    if len(labels) < LABELS or {*labels} != {*found}:
         problems.append(f"'{name}' must have two or more labels, those of its texts, each once; got {list(labels)}")
     label_of: dict[str, str] = {}
     for text, label in rows:
         if label_of.setdefault(text, label) != label:
             problems.append(f"'{name}' must give a text one label; {shown(text, 60)} has two")
-    if not _is_template(template):
-        what = "words, {text}, words and {label} at its end"
-        problems.append(f"'{name}': `template` must hold {what}; got {shown(template, 80)}")
     if problems:
-        return None
+        raise SpecError(problems)
     pools = tuple(tuple(text for text, own in label_of.items() if own == label) for label in labels)
-    return Task(name, labels, template, pools, (), str(about.get("licence", "")), str(about.get("source", "")))
-
-
-def _is_template(template: Any) -> bool:
-    if not isinstance(template, str) or template.count("{text}") != 1 or template.count("{label}") != 1:
-        return False
-    lead, _, rest = template.partition("{text}")
-    return bool(lead.strip()) and bool(rest.partition("{label}")[0].strip()) and template.endswith("{label}")
+    return Task(name, labels, card.template if card else TaskCard.template, pools, (), card)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gating.page.text_table import number
+from gating.page.text_table import ends_of
 from gating.results.query import select
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 
@@ -22,8 +22,8 @@ def demonstrations_verdict(config: DemonstrationsConfig, table: pd.DataFrame) ->
         table: its rows, answers included.
     """
     sentences: list[str] = []
-    for task in config.suites.values():
-        for model in config.named_models:
+    for task in config.named_tasks.values():
+        for model in config.sources:
             rows = select(table, {"task": task.name, "model": model})
             chance = 1 / len(task.labels)
             sentences += [_kinds(config, task.name, model, rows), _flips(config, model, rows, chance)]
@@ -54,10 +54,6 @@ def cell_of(
     return found.iloc[0]
 
 
-def _ends(row: pd.Series) -> str:
-    return number(float(row["value"]), float(row["low"]), float(row["high"]), 2)
-
-
 def _kinds(config: DemonstrationsConfig, task: str, model: str, rows: pd.DataFrame) -> str:
     """Recognition, learning and the gain of right labels, after most demonstrations."""
     most = config.shots[-1]
@@ -71,8 +67,8 @@ def _kinds(config: DemonstrationsConfig, task: str, model: str, rows: pd.DataFra
     learns = "learns" if learned["low"] > 0 else "does not clearly learn"
     return (
         f'On {task}, "{model}" {learns} labels from {most} demonstrations (abstract labels against chance:'
-        f" {_ends(learned)}) and {recognises} (random labels against none: {_ends(recognised)}); right"
-        f" labels change accuracy from {none['value']:.2f} to {gold['value']:.2f} (change {_ends(gain)})."
+        f" {ends_of(learned)}) and {recognises} (random labels against none: {ends_of(recognised)}); right"
+        f" labels change accuracy from {none['value']:.2f} to {gold['value']:.2f} (change {ends_of(gain)})."
     )
 
 
@@ -89,8 +85,8 @@ def _flips(config: DemonstrationsConfig, model: str, rows: pd.DataFrame, chance:
     }[bool(keeps), bool(follows)]
     effect = cell_of(rows, "flip_effect", most)
     return (
-        f'With {share:.0%} of {most} labels flipped "{model}" {what}: right label {_ends(right)}, label shown'
-        f" {_ends(shown)}, a guess {chance:.2f}; flipping costs {_ends(effect)} of accuracy."
+        f'With {share:.0%} of {most} labels flipped "{model}" {what}: right label {ends_of(right)}, label shown'
+        f" {ends_of(shown)}, a guess {chance:.2f}; flipping costs {ends_of(effect)} of accuracy."
     )
 
 
@@ -99,7 +95,7 @@ def _gates(config: DemonstrationsConfig, model: str, rows: pd.DataFrame) -> Iter
     gates = select(rows, {"measure": "effective_gate", "context": "gold"})
     ends = [select(gates, {"shots": shots}) for shots in (config.shots[0], config.shots[-1])]
     if not any(end.empty for end in ends):
-        few, most = (_ends(end.iloc[0]) for end in ends)
+        few, most = (ends_of(end.iloc[0]) for end in ends)
         between = f"{few} after {config.shots[0]} right labels, {most} after {config.shots[-1]}"
         yield f"The weight of its law without demonstrations, its effective gate, is {between}."
 
@@ -108,6 +104,6 @@ def _prior(task: str, model: str, rows: pd.DataFrame, chance: float) -> Iterator
     none = cell_of(rows, "accuracy", 0, "none")
     if not none["low"] > chance:
         yield (
-            f'Without demonstrations "{model}" is no better than a guess on {task} beyond its interval ({_ends(none)}):'
-            " there it knows little that labels could contradict."
+            f'Without demonstrations "{model}" is no better than a guess on {task} beyond its interval'
+            f" ({ends_of(none)}): there it knows little that labels could contradict."
         )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
@@ -10,7 +9,7 @@ from gating.page.figures import Axis, Block, Figure, Layer, Page, Panel
 from gating.page.multiples import DASHED, DOTTED, points
 from gating.page.names import System, system_of
 from gating.page.said import in_lines
-from gating.page.text_table import TextTable, number, whole
+from gating.page.text_table import TextTable, ends_of, whole
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
 from gating.results.table import summarise
@@ -114,22 +113,18 @@ def error_table(table: pd.DataFrame) -> TextTable:
     for system in systems_of(table):
         here = select(answers, {"system": system})
         for teaching in TEACHING:
-            cells = [_cell(cell_of(here, "gate_error", teaching, name)) for name in PREDICTORS]
+            cells = [ends_of(cell_of(here, "gate_error", teaching, name)) for name in PREDICTORS]
             share = cell_of(here, "gates_predicted", teaching)
             shown = "" if share is None else f"{share['value']:.0%}"
             lines.append((system_of(system).name, COUNTED[teaching], shown, *cells))
     return TextTable(("model", "teaching", "gates predicted", *PREDICTORS.values()), tuple(lines))
 
 
-def _cell(row: Any) -> str:
-    return "" if row is None else number(float(row["value"]), float(row["low"]), float(row["high"]), 2)
-
-
 def difference_table(table: pd.DataFrame) -> TextTable:
     """Whether a gate differs by whether the context answers."""
     found = select(table[table["answer"]], {"measure": "gate_difference"})
     lines = [
-        (system_of(str(row["system"])).name, f"{row['answered']:g}", _cell(row)) for _, row in found.iterrows()
+        (system_of(str(row["system"])).name, f"{row['answered']:g}", ends_of(row)) for _, row in found.iterrows()
     ]  # fmt: skip
     return TextTable(("model", "p", measure_of("gate_difference").meaning), tuple(lines))
 

@@ -1,11 +1,9 @@
 """The study `handover`: reads finished runs and trains nothing; it needs neither torch nor transformers."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -16,7 +14,6 @@ from gating.runs.executor import Part, Resources
 from gating.runs.folder import TABLE
 from gating.runs.store import Place
 from gating.runs.study import PAGE_BYTES, Estimate, Study
-from gating.settings.text import flow
 from llm_finetune.handover.answers import answer_rows
 from llm_finetune.handover.config import HandoverConfig
 from llm_finetune.handover.page import handover_page, handover_text
@@ -35,16 +32,7 @@ class Handover(Study[HandoverConfig]):
 
     config = HandoverConfig
     positionals = ("runs",)
-
-    def from_flags(self, arguments: Sequence[str], options: type[Any]) -> tuple[HandoverConfig, Any]:
-        """Settings and options from ``RUN [RUN ...]`` and flags."""
-        first = list(takewhile(lambda token: not token.startswith("--"), arguments))
-        runs = [f"--runs={flow(first)}"] if first else []
-        return super().from_flags([*runs, *arguments[len(first) :]], options)
-
-    def help(self, options: type[Any]) -> str:
-        """Usage with any number of runs."""
-        return super().help(options).replace("[RUNS]", "RUN [RUN ...]", 1)
+    several = True
 
     def inputs(self, config: HandoverConfig, say: Callable[[str], None]) -> Mapping[str, Path | bytes]:
         """The table and the settings of every run."""

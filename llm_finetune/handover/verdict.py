@@ -7,7 +7,7 @@ import pandas as pd
 
 from gating.page.names import system_of
 from gating.page.said import few_seeds, listed
-from gating.page.text_table import number
+from gating.page.text_table import ends_of
 from gating.page.words import page_words
 from gating.results.query import select
 from llm_finetune.handover.answers import SETTING, systems_of
@@ -48,10 +48,6 @@ def cell_of(rows: pd.DataFrame, measure: str, teaching: str, predictor: str = ""
     return None if found.empty else found.iloc[0]
 
 
-def _ends(row: pd.Series) -> str:
-    return number(float(row["value"]), float(row["low"]), float(row["high"]), 2)
-
-
 def _called(name: str) -> str:
     """The name of a system within a sentence."""
     short = name.partition(",")[0]
@@ -69,7 +65,7 @@ def _grouped(outcomes: dict[str, str]) -> str:
 def _holds(config: HandoverConfig, held: Held, teaching: str) -> str:
     """For which systems a prediction is off by the tolerance at most, and for which by more, beyond its interval."""
     rows = {name: cell_of(rows, "gate_error", teaching, "handover") for name, rows in held.items()}
-    named = {name if row is None else f"{name} ({_ends(row)})": row for name, row in rows.items()}
+    named = {name if row is None else f"{name} ({ends_of(row)})": row for name, row in rows.items()}
     said = _grouped({name: _outcome(row, config.tolerance) for name, row in named.items()})
     return f"Counting {COUNTED[teaching]}, the predicted gate {said}."
 
@@ -144,7 +140,7 @@ def _can_tell(held: Held) -> Iterator[str]:
         tells = found[found["low"] > 0]
         if len(tells):
             most = tells.sort_values("value").iloc[-1]
-            told.append(f"{name} (by {_ends(most)} at p = {most['answered']:g})")
+            told.append(f"{name} (by {ends_of(most)} at p = {most['answered']:g})")
         elif found["low"].notna().any():
             untold.append(name)
     if told:

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import Trainer, TrainerCallback
 
 from llm_finetune.collection import Collection
-from llm_finetune.suites import Suite, load_suite, suite_of
+from llm_finetune.collection_suites import CollectionSuite, load_collection_suite, suite_of
 from theory.fields import shown
 from theory.validation import require_choice, require_instances, require_integer, require_probability
 
@@ -37,7 +37,7 @@ class InContextProbe(TrainerCallback):
 
     Args:
         suite: as in `gating probe`: ``relations``, ``people``, ``frequency``, ``frequency-steep``, the folder of a
-            suite, or the file of a collection; or a `Suite` or `Collection`.
+            suite, or the file of a collection; or a `CollectionSuite` or `Collection`.
         every: steps from one measurement to the next, >= 1.
         margin: training stops when in-context accuracy is below the largest one so far, that before training included,
             by more than this, in (0, 1); None never stops it.
@@ -65,7 +65,7 @@ class InContextProbe(TrainerCallback):
 
     def __init__(
         self,
-        suite: str | Path | Suite | Collection = "people",
+        suite: str | Path | CollectionSuite | Collection = "people",
         *,
         every: int,
         margin: float | None = None,
@@ -82,7 +82,7 @@ class InContextProbe(TrainerCallback):
         from gating.studies.replicas import combined_seed
         from llm_finetune.probe.questions import Questions
 
-        require_instances(suite=(suite, (str, Path, Suite, Collection)))
+        require_instances(suite=(suite, (str, Path, CollectionSuite, Collection)))
         self.every = require_integer("every", every, least=1)
         if margin is not None:
             require_probability("margin", margin, above_zero=True, below_one=True)
@@ -90,7 +90,7 @@ class InContextProbe(TrainerCallback):
         self.chat: Any = require_choice("chat", chat, ("auto", "template", "plain"))
         self.judge: Any = require_choice("judge", judge, ("said", "score"))
         held = suite_of(suite) if isinstance(suite, Collection) else suite
-        held = held if isinstance(held, Suite) else load_suite(held)
+        held = held if isinstance(held, CollectionSuite) else load_collection_suite(held)
         pairing = require_integer("pairing_seed", pairing_seed)
         self.questions = Questions(
             held.paired(pairing),
@@ -156,7 +156,8 @@ class InContextProbe(TrainerCallback):
             tokenizer: its tokenizer.
         """
         from llm_finetune.abilities import ability_rows, prompt_values
-        from llm_finetune.probe.bench import ask, prompter_of
+        from llm_finetune.probe.bench import ask
+        from llm_finetune.prompts import prompter_of
 
         with _own_precision(model):
             answers = ask(model, prompter_of(tokenizer, self.chat), self.questions, freely=self.judge == "said")

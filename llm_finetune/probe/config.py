@@ -1,22 +1,22 @@
 """Settings of the study `probe`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import cached_property
-from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from gating.results.columns import declare_from
+from llm_finetune.asking import Chat, named_models, names_of
+from llm_finetune.collection_suites import CollectionSuite, load_collection_suite
 from llm_finetune.conditions import Judge
 from llm_finetune.probe.questions import Questions
-from llm_finetune.suites import Suite, load_suite
 from theory.fields import PathText, Seed, Several
 from theory.settings import SpecError, settings
 
-__all__ = ["BASE", "WHOLE", "Chat", "ProbeConfig", "named", "names_of"]
+__all__ = ["BASE", "WHOLE", "ProbeConfig", "called"]
 
+declare_from("llm_finetune")
 declare_from("llm_finetune.probe")
 
 BASE = "base"
@@ -25,7 +25,6 @@ BASE = "base"
 WHOLE = {"relation": "all", "language": "all"}
 """Columns of rows about a whole suite; other rows are about one of its relations or languages."""
 
-Chat = Literal["auto", "template", "plain"]
 Number = Annotated[int, Field(ge=1, lt=2**32)]
 
 
@@ -83,9 +82,9 @@ class ProbeConfig:
             yield f"`tuned` must be different models, none of them called '{BASE}'; got {names}"
 
     @cached_property
-    def given(self) -> tuple[Suite, ...]:
+    def given(self) -> tuple[CollectionSuite, ...]:
         """The suites as they were read, once: what a run is known by is what it uses."""
-        return tuple(map(load_suite, self.suites))
+        return tuple(map(load_collection_suite, self.suites))
 
     @cached_property
     def questions(self) -> dict[str, Questions]:
@@ -97,42 +96,11 @@ class ProbeConfig:
         return {suite.name: Questions(suite.paired(self.pairing_seed), *how) for suite in self.given}
 
     @property
-    def models(self) -> dict[str, str]:
+    def sources(self) -> dict[str, str]:
         """Sources of the models by name, the base first."""
-        return {BASE: self.base, **dict(zip(names_of(self.tuned), self.tuned, strict=True))}
+        return {BASE: self.base, **named_models(self.tuned)}
 
 
-@contextmanager
-def named(name: str) -> Iterator[None]:
-    """Where a model does not suit, calls it by its setting.
-
-    Args:
-        name: its name, as in `ProbeConfig.models`.
-    """
-    try:
-        yield
-    except SpecError as error:
-        setting = "`base`" if name == BASE else "`tuned`"
-        raise SpecError([problem.replace("`model`", setting) for problem in error.problems]) from error
-
-
-def names_of(sources: Sequence[str]) -> list[str]:
-    """Short names of models that differ: what their paths do not share.
-
-    Args:
-        sources: different paths or ids.
-
-    Example:
-        >>> names_of(["runs/a/tune/memory=1/model", "runs/a/tune/mixed/model"])
-        ['memory=1', 'mixed']
-        >>> names_of(["runs/a/tune/memory=1/model"]), names_of(["me/tuned", "me/tuned/again"])
-        (['memory=1/model'], ['tuned', 'tuned/again'])
-    """
-    parts = [[*PurePath(source).parts] for source in sources]
-    if len(parts) == 1:
-        return ["/".join(parts[0][-2 if parts[0][-1] == "model" else -1 :])]
-    for end in (0, -1):
-        while all(len(part) > 1 for part in parts) and len({part[end] for part in parts}) == 1:
-            for part in parts:
-                del part[end]
-    return ["/".join(part) for part in parts]
+def called(name: str) -> str:
+    """The setting that a model is given by, from its name in `ProbeConfig.sources`."""
+    return "`base`" if name == BASE else "`tuned`"

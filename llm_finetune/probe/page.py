@@ -1,6 +1,5 @@
 """Page of the study `probe`: abilities, their changes, and examples of what became of prompts."""
 
-import json
 from collections.abc import Hashable, Iterator, Mapping
 
 import pandas as pd
@@ -8,17 +7,18 @@ import pandas as pd
 from gating.page.figures import Axis, Block, Figure, Layer, Page, Panel
 from gating.page.names import GREY, System, system_of
 from gating.page.said import in_lines
-from gating.page.text_table import TextTable, number
+from gating.page.text_table import TextTable, ends_of
 from gating.page.words import page_words
 from gating.results.columns import measure as measure_of
-from gating.results.query import select
+from gating.results.query import first_of, select
+from llm_finetune.asking import EXAMPLES
+from llm_finetune.collection_suites import CollectionSuite
 from llm_finetune.conditions import CHANGES
-from llm_finetune.page import CONTEXTS, outcome_cells, short
+from llm_finetune.page import CONTEXTS, example_table, outcome_cells, short
 from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
-from llm_finetune.probe.verdict import cell_of, probe_verdict
-from llm_finetune.suites import Suite
+from llm_finetune.probe.verdict import probe_verdict
 
-__all__ = ["EXAMPLES", "probe_page", "probe_text"]
+__all__ = ["probe_page", "probe_text"]
 
 WORDS = page_words("llm_finetune.probe")
 HEADINGS = WORDS.tables["abilities"]
@@ -27,19 +27,16 @@ HEADINGS = WORDS.tables["abilities"]
 DECISIVE = "in_context_accuracy"
 """The ability that the terminal shows by relation and language; the page shows all."""
 
-EXAMPLES = "examples.jsonl"
-"""File of what became of each prompt, in the folder of a run: one line for each model and prompt."""
-
 SHOWN = 8  # examples of each kind of change, model and suite on the page
 
 
 def ability_table(config: ProbeConfig, rows: pd.DataFrame, *, change: bool) -> TextTable:
     """A line for each ability and a column for each model: its value, or its change, with its interval."""
-    end, models = ("_change", list(config.models)[1:]) if change else ("", list(config.models))
+    end, models = ("_change", list(config.sources)[1:]) if change else ("", list(config.sources))
     lines = []
     for name in (*(f"{ability}{end}" for ability in HEADINGS), *(CHANGES if change else ())):
-        found = [cell_of(rows, model, name) for model in models]
-        cells = [*map(_cell, found)]
+        found = [first_of(rows, model=model, measure=name) for model in models]
+        cells = [*map(ends_of, found)]
         if any(cells):
             lines.append((measure_of(name).meaning, *cells))
     return TextTable(("", *models), tuple(lines))
@@ -57,33 +54,35 @@ def probe_text(config: ProbeConfig, table: pd.DataFrame) -> str:
         parts += ["Changes, and what became of reading\n" + str(ability_table(config, here, change=True))]
         if kinds := _kinds(suite):
             lines = (
-                (value, *(_cell(cell_of(select(each, where), model, DECISIVE)) for model in config.models))
+                (
+                    value,
+                    *(ends_of(first_of(each, **where, model=model, measure=DECISIVE)) for model in config.sources),
+                )
                 for value, where in kinds
             )
             parts += [
-                "In-context accuracy by relation and language\n" + str(TextTable(("", *config.models), tuple(lines)))
+                "In-context accuracy by relation and language\n" + str(TextTable(("", *config.sources), tuple(lines)))
             ]
     return "\n\n".join(parts)
 
 
-def _kinds(suite: Suite) -> list[tuple[str, dict[str, str]]]:
+def _kinds(suite: CollectionSuite) -> list[tuple[str, dict[str, str]]]:
     """The relations, then the languages of a suite that has several, with what selects their rows."""
     held = [(what, suite.values(what)) for what in WHOLE]
     return [(value, {**WHOLE, what: value}) for what, values in held if len(values) > 1 for value in values]
 
 
-def kind_table(suite: Suite, rows: pd.DataFrame, model: str, *, change: bool) -> TextTable:
+def kind_table(suite: CollectionSuite, rows: pd.DataFrame, model: str, *, change: bool) -> TextTable:
     """A line for each relation and language of a suite and a column for each ability of a model, or for its change."""
     end = "_change" if change else ""
     lines = [
-        (value, *(_cell(cell_of(select(rows, where), model, f"{ability}{end}")) for ability in HEADINGS))
+        (
+            value,
+            *(ends_of(first_of(rows, **where, model=model, measure=f"{ability}{end}")) for ability in HEADINGS),
+        )
         for value, where in _kinds(suite)
     ]
     return TextTable(("", *map(_in_one_line, HEADINGS.values())), tuple(lines))
-
-
-def _cell(row: pd.Series | None) -> str:
-    return "" if row is None else number(row["value"], row["low"], row["high"], 2)
 
 
 def _in_one_line(heading: str) -> str:
@@ -91,7 +90,7 @@ def _in_one_line(heading: str) -> str:
 
 
 def _looks(config: ProbeConfig) -> dict[str, System]:
-    tuned = {name: system_of(name)._replace(name=name) for name in list(config.models)[1:]}
+    tuned = {name: system_of(name)._replace(name=name) for name in list(config.sources)[1:]}
     return {BASE: System(BASE, "", GREY, "circle"), **tuned}
 
 
@@ -105,7 +104,7 @@ def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bo
         for ability, heading in HEADINGS.items():
             layers = []
             for model, look in looks.items():
-                row = cell_of(here, model, f"{ability}_change" if change else ability)
+                row = first_of(here, model=model, measure=f"{ability}_change" if change else ability)
                 if row is not None:
                     point = pd.DataFrame([{"x": model, **row[["value", "low", "high"]].to_dict()}])
                     layers.append(Layer(look, point, "points"))
@@ -115,7 +114,7 @@ def _figure(config: ProbeConfig, name: str, answers: pd.DataFrame, *, change: bo
             panels.append(Panel(where, _in_one_line(heading), axis, tuple(layers)))
     sentences = (words["look"], WORDS.said["interval"])
     x = Axis(words["x"], scale="words")
-    return Figure(name, words["title"], sentences, x, tuple(panels), 4, order=tuple(config.models))
+    return Figure(name, words["title"], sentences, x, tuple(panels), 4, order=tuple(config.sources))
 
 
 def _blocks(config: ProbeConfig, table: pd.DataFrame) -> Iterator[Block]:
@@ -129,12 +128,12 @@ def _blocks(config: ProbeConfig, table: pd.DataFrame) -> Iterator[Block]:
             values, moved = (ability_table(config, rows, change=change) for change in (False, True))
             tables = (("Abilities", values), ("Changes against the base, and what became of reading", moved))
             yield Block(f"{suite.name}{which}", tables)
-        for model in config.models if _kinds(suite) else ():
+        for model in config.sources if _kinds(suite) else ():
             whether = (("Abilities", False), ("Changes against the base", True))[: 1 if model == BASE else 2]
             found = tuple((name, kind_table(suite, each, model, change=change)) for name, change in whether)
             yield Block(f"{suite.name} by relation and language: {model}", found)
     details = select(table[~table["answer"]], {"group": "all"})
-    for model in config.models:
+    for model in config.sources:
         here = select(details, {"model": model})
         by_suite = [(name, outcome_cells(select(here, {"suite": name}))) for name in config.questions]
         yield Block(f"Every condition: {model}", tuple(by_suite))
@@ -144,7 +143,7 @@ def _examples(config: ProbeConfig, lines: pd.DataFrame) -> Iterator[Block]:
     """Some prompts of each kind of change, the others being in the file; tables of the page can be searched."""
     if lines.empty:
         return
-    for model in list(config.models)[1:]:
+    for model in list(config.sources)[1:]:
         tables = []
         for suite in config.questions:
             here = select(lines, {"model": model, "suite": suite})
@@ -163,7 +162,7 @@ def _example(line: dict[Hashable, str]) -> tuple[str, ...]:
 
 def probe_page(question: str, config: ProbeConfig, table: pd.DataFrame, beside: Mapping[str, str]) -> Page:
     """The page of the study `probe`."""
-    lines = pd.DataFrame(json.loads(line) for line in beside.get(EXAMPLES, "").split("\n") if line).fillna("")
+    lines = example_table(beside, EXAMPLES)
     answers = select(table[table["answer"]], {"group": "all", **WHOLE})
     figures = tuple(_figure(config, name, answers, change=name == "changes") for name in ("abilities", "changes"))
     return Page(

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from llm_finetune.collection_suites import CollectionSuite
 from llm_finetune.conditions import Record, draw_records
 from llm_finetune.prompts import Prompter
-from llm_finetune.suites import Suite
 from theory.settings import SpecError
 
 __all__ = ["Questions"]
@@ -32,7 +32,7 @@ class Questions:
         SpecError: when `most_prompts` does not suffice for a prompt everywhere.
     """
 
-    suite: Suite
+    suite: CollectionSuite
     prompts_per_fact: int
     facts_per_group: int
     most_prompts: int

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from llm_finetune.abilities import ability_rows, change_rows, changes, detail_rows, prompt_values
+from llm_finetune.collection_suites import CollectionSuite
 from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
 from llm_finetune.samples import answers_of
-from llm_finetune.suites import Suite
 
 __all__ = ["example_lines", "report_rows"]
 
@@ -25,7 +25,7 @@ def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
     """
     for suite in config.given:
         base = _values(samples, BASE, suite)
-        for model in config.models:
+        for model in config.sources:
             shared = {"study": "probe", "system": "llm", "model": model, "suite": suite.name}
             values = _values(samples, model, suite)
             for row in detail_rows(values):
@@ -38,7 +38,7 @@ def report_rows(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
                         yield {**shared, **where, **row, "answer": True}
 
 
-def _parts(suite: Suite, values: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
+def _parts(suite: CollectionSuite, values: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
     """The whole suite, then each relation and each language where there are several, with the prompts of each."""
     yield WHOLE, pd.Series(True, index=values.index)
     for what in WHOLE:
@@ -56,7 +56,7 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
     """
     for suite in config.given:
         asked, before = _firsts(samples, BASE, suite), _values(samples, BASE, suite)
-        for model in list(config.models)[1:]:
+        for model in list(config.sources)[1:]:
             after, now = _values(samples, model, suite), _firsts(samples, model, suite)
             for k, change in enumerate(changes(before, after, config.judge)):
                 if change:
@@ -70,17 +70,17 @@ def example_lines(config: ProbeConfig, samples: pd.DataFrame) -> Iterator[Row]:
                     }
 
 
-def _values(samples: pd.DataFrame, model: str, suite: Suite) -> pd.DataFrame:
+def _values(samples: pd.DataFrame, model: str, suite: CollectionSuite) -> pd.DataFrame:
     by_collection = _of(samples, model, suite).groupby("collection", sort=False)
     return prompt_values({str(key): answers_of(part) for key, part in by_collection})
 
 
-def _firsts(samples: pd.DataFrame, model: str, suite: Suite) -> pd.DataFrame:
+def _firsts(samples: pd.DataFrame, model: str, suite: CollectionSuite) -> pd.DataFrame:
     """One row for each prompt, in the order of `prompt_values`, with the candidate that it chose."""
     rows = _of(samples, model, suite)
     found = rows[rows["chosen"]].rename(columns={"candidate": "chose"}).reset_index(drop=True)
     return found.astype(object).where(found.notna(), None)
 
 
-def _of(samples: pd.DataFrame, model: str, suite: Suite) -> pd.DataFrame:
+def _of(samples: pd.DataFrame, model: str, suite: CollectionSuite) -> pd.DataFrame:
     return samples[(samples["model"] == model) & (samples["suite"] == suite.name)]

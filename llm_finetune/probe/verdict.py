@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pandas as pd
 
 from gating.page.said import listed
-from gating.page.text_table import number
+from gating.page.text_table import ends_of
 from gating.results.columns import measure as measure_of
-from gating.results.query import select
+from gating.results.query import first_of, select
 from llm_finetune.probe.config import BASE, WHOLE, ProbeConfig
 
-__all__ = ["cell_of", "probe_verdict"]
+__all__ = ["probe_verdict"]
 
 FEW = 10  # facts, below which intervals are long and Student's quantile counts
 JUDGED = {
@@ -38,19 +38,9 @@ def probe_verdict(config: ProbeConfig, table: pd.DataFrame) -> tuple[str, ...]:
     return (*sentences, JUDGED[config.judge])
 
 
-def cell_of(rows: pd.DataFrame, model: str, measure: str) -> pd.Series | None:
-    """The row of a model and measure; None where there is none."""
-    found = select(rows, {"model": model, "measure": measure})
-    return None if found.empty else found.iloc[0]
-
-
-def _ends(row: pd.Series, digits: int = 2) -> str:
-    return number(float(row["value"]), float(row["low"]), float(row["high"]), digits)
-
-
 def _moved(rows: pd.DataFrame, model: str, ability: str) -> str:
     """``gained`` or ``lost`` beyond the interval, else nothing."""
-    change = cell_of(rows, model, f"{ability}_change")
+    change = first_of(rows, model=model, measure=f"{ability}_change")
     if change is None or pd.isna(change["low"]):
         return ""
     return "gained" if change["low"] > 0 else "lost" if change["high"] < 0 else ""
@@ -58,17 +48,21 @@ def _moved(rows: pd.DataFrame, model: str, ability: str) -> str:
 
 def _change(rows: pd.DataFrame, model: str, ability: str) -> str:
     """From the base's value to the model's, with the change's interval."""
-    cells = (cell_of(rows, BASE, ability), cell_of(rows, model, ability), cell_of(rows, model, f"{ability}_change"))
+    cells = (
+        first_of(rows, model=BASE, measure=ability),
+        first_of(rows, model=model, measure=ability),
+        first_of(rows, model=model, measure=f"{ability}_change"),
+    )
     before, after, change = cells
     if before is None or after is None or change is None:
         return "not measured"
-    return f"{before['value']:.2f} to {after['value']:.2f}, change {_ends(change)}"
+    return f"{before['value']:.2f} to {after['value']:.2f}, change {ends_of(change)}"
 
 
 def _gained(config: ProbeConfig, rows: pd.DataFrame) -> str:
     """Recall from weights and accuracy in context, of every model in one sentence."""
     said = []
-    for model in list(config.models)[1:]:
+    for model in list(config.sources)[1:]:
         parts: dict[str, list[str]] = {"gained": [], "lost": [], "": []}
         for ability, words in (("recall", "recall from weights"), ("in_context_accuracy", "accuracy in context")):
             parts[_moved(rows, model, ability)].append(f"{words} ({_change(rows, model, ability)})")
@@ -81,8 +75,8 @@ def _gained(config: ProbeConfig, rows: pd.DataFrame) -> str:
 
 def _became(config: ProbeConfig, rows: pd.DataFrame) -> str:
     said = []
-    for model in list(config.models)[1:]:
-        cells = {name: cell_of(rows, model, name) for name in ("kept", "overridden", "collapsed")}
+    for model in list(config.sources)[1:]:
+        cells = {name: first_of(rows, model=model, measure=name) for name in ("kept", "overridden", "collapsed")}
         held = {name: row for name, row in cells.items() if row is not None}
         before = sum(float(row["value"]) for row in held.values())
         if before > 0:
@@ -93,7 +87,7 @@ def _became(config: ProbeConfig, rows: pd.DataFrame) -> str:
 
 def _others(config: ProbeConfig, rows: pd.DataFrame) -> Iterator[str]:
     """Other abilities that changed beyond their intervals."""
-    for model in list(config.models)[1:]:
+    for model in list(config.sources)[1:]:
         moved = [name for name in OTHERS if _moved(rows, model, name)]
         if moved:
             texts = [f"{measure_of(name).meaning} ({_change(rows, model, name)})" for name in moved]
@@ -104,12 +98,12 @@ def _caveats(config: ProbeConfig, suite: str, rows: pd.DataFrame) -> Iterator[st
     questions = config.questions[suite]
     each = [member.collection for member in questions.suite.members.values()]
     guess = sum(1 / len({*facts.answers, *facts.new_answers}) for facts in each) / len(each)
-    base, known = (cell_of(rows, BASE, name) for name in ("in_context_accuracy", "recall"))
+    base, known = (first_of(rows, model=BASE, measure=name) for name in ("in_context_accuracy", "recall"))
     if base is not None and not base["low"] > guess:
         yield f"The base reads no better than a uniform guess, {guess:.3g}, beyond its interval: nothing can be lost."
     if known is not None and known["low"] > guess:
         yield (
-            f"The base knows some of the facts (recall {_ends(known)}): where its weights win, that is not the"
+            f"The base knows some of the facts (recall {ends_of(known)}): where its weights win, that is not the"
             " fine-tune's doing."
         )
     if (n_facts := sum(sizes["no_context"] for sizes in questions.sizes.values())) < FEW:

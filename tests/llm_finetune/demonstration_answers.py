@@ -5,7 +5,7 @@ import pandas as pd
 
 from gating.results.table import make_table
 from llm_finetune.demonstrations.config import DemonstrationsConfig
-from llm_finetune.demonstrations.effects import report_rows
+from llm_finetune.demonstrations.report import report_rows
 
 SHOTS = 2
 CELLS = (("gold", 0.0, 0), ("gold", 0.0, SHOTS), ("flipped", 1.0, SHOTS), ("random", 0.0, SHOTS),

@@ -4,7 +4,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-RELATIONS = resources.files("llm_finetune") / "data" / "relations"
+RELATIONS = resources.files("llm_finetune") / "data" / "collections" / "relations"
 CARD = {"name": "mine", "description": "Where people live, and colours.", "licence": "CC0", "source": "me",
         "languages": "[en, zh]"}  # fmt: skip
 

@@ -16,11 +16,12 @@ from gating.results.table import key_names, make_table
 from gating.runs.engine import run
 from gating.runs.executor import Resources
 from gating.runs.options import RunOptions
+from llm_finetune.asking import EXAMPLES
 from llm_finetune.conflict.bench import answer_suite
 from llm_finetune.conflict.config import ConflictConfig
 from llm_finetune.conflict.gates import context_aware_decoding, contextual_calibration
 from llm_finetune.conflict.importers import import_rows
-from llm_finetune.conflict.page import EXAMPLES, conflict_page
+from llm_finetune.conflict.page import conflict_page
 from llm_finetune.conflict.prompts import CONTENT_FREE, draw_prompts
 from llm_finetune.conflict.report import GATES, example_lines, gated, report_rows
 from llm_finetune.conflict.scored import Scored
@@ -336,7 +337,7 @@ def test_examples_say_which_way_each_prompt_went():
         ({"conditions": ["no_context", "agreeing", "both"]}, "without ['contradicting']"),
         ({"conditions": "sure"}, "`conditions` must be"),
         ({"said_in": ["agreeing"]}, "`said_in` must be among `conditions`, 'no_context' one of them"),
-        ({"suite": "none"}, "`suite` must be one of ('facts',), a folder"),
+        ({"suite": "none"}, "`suite` must be one of ('facts',), the folder of a suite"),
         ({"format": "other"}, "`format` must be one of"),
         ({"folds": 500}, "`folds` must be at most the number of items asked, 130; got 500"),
         ({"strength": -1.0}, "`strength` must be"),
@@ -350,7 +351,7 @@ def test_bad_settings_are_named(given, sentence):
 
 def test_models_that_cannot_be_had_or_have_no_room_are_named(model, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SpecError, match=r"`models` 'empty' must be the folder of a model"):
+    with pytest.raises(SpecError, match=r"`models` must be the folder of a model"):
         run(CONFLICT, ConflictConfig(models=str(tmp_path / "empty"), **SMALL), tmp_path / "run", quiet())
     small = save_local_model(tmp_path / "small")
     with pytest.raises(SpecError, match=r"must fit into the model's context of 256 tokens"):
@@ -361,9 +362,7 @@ def test_models_that_cannot_be_had_or_have_no_room_are_named(model, tmp_path):
 def test_any_number_of_models_stands_without_flags_and_a_dry_run_writes_nothing(model, tmp_path, capsys):
     config, options = CONFLICT.from_flags(["b", "x/1e3", "--chat", "plain", "--json"], RunOptions)
     assert (config.models, config.chat, options.json) == (("b", "x/1e3"), "plain", True)
-    assert "usage: gating conflict [MODEL [MODEL ...]]" in CONFLICT.help(
-        RunOptions
-    ) or "MODEL [MODEL ...]" in CONFLICT.help(RunOptions)
+    assert "usage: gating conflict [MODELS ...] [--name value ...]" in CONFLICT.help(RunOptions)
     flags = [f"--{name}={value}" for name, value in SMALL.items()]
     assert main(["conflict", str(model), *flags, "--out", str(tmp_path / "run"), "--dry-run", "--workers", "1"]) == 0
     assert "`conflict`, 2 parts, 1 worker thread(s) on cpu: about" in capsys.readouterr().out

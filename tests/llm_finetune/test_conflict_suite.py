@@ -7,12 +7,13 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from llm_finetune.conflict.importers import import_rows, load_conflicts, read_rows
+from llm_finetune.conflict.importers import import_rows, load_conflict_suite, read_rows
 from llm_finetune.conflict.prompts import CONDITIONS, FALSE, draw_prompts
 from llm_finetune.conflict.responses import clasheval_table, read_responses
 from llm_finetune.conflict.scored import named
 from llm_finetune.conflict.shares import WAYS
-from llm_finetune.conflict.suite import read_suite, suite_files
+from llm_finetune.conflict.suite import FILES, read_conflict_suite
+from llm_finetune.suites import suite_files
 from theory.settings import SpecError
 
 CLASHEVAL = [
@@ -48,8 +49,8 @@ ROWS = {"clasheval": CLASHEVAL, "conflictqa": CONFLICTQA, "counterfact": COUNTER
 
 
 def test_the_given_suite_has_what_the_study_needs():
-    suite = read_suite("facts")
-    assert (suite.language, suite.licence) == ("en", "CC0-1.0")
+    suite = read_conflict_suite("facts")
+    assert (suite.card.languages, suite.card.licence) == (("en",), "CC0-1.0")
     assert len(suite.items) >= 100
     for item in suite.items:
         assert len({*item.candidates}) == len(item.candidates) == 5
@@ -63,7 +64,7 @@ def test_the_given_suite_has_what_the_study_needs():
 
 
 def test_every_condition_has_its_context():
-    suite = read_suite("facts")
+    suite = read_conflict_suite("facts")
     asked = draw_prompts(suite, seed=3)
     assert asked == draw_prompts(suite, seed=3) != draw_prompts(suite, seed=4)
     assert len(asked) > 1000
@@ -90,7 +91,7 @@ def test_every_condition_has_its_context():
 
 
 def test_draws_do_not_depend_on_which_conditions_are_asked():
-    suite = read_suite("facts")
+    suite = read_conflict_suite("facts")
     every = [a for a in draw_prompts(suite) if a.condition == "long_context"]
     assert every == draw_prompts(suite, conditions=("long_context",))
 
@@ -141,7 +142,7 @@ def test_a_file_of_any_kind_gives_the_same_items(format, end, tmp_path):
         nested.to_csv(file, index=False)
     else:
         pd.DataFrame(rows).to_parquet(file)
-    assert load_conflicts(str(file), format).items == import_rows(rows, format).items
+    assert load_conflict_suite(str(file), format).items == import_rows(rows, format).items
 
 
 GOOD = {"id": "a", "group": "g", "question": "Where?", "context": "In {answer}.", "answer": "A",
@@ -151,7 +152,7 @@ GOOD = {"id": "a", "group": "g", "question": "Where?", "context": "In {answer}."
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"answer": ""}, "items.jsonl, line 1: `answer` must be a text that is not empty; got ''"),
+        ({"answer": ""}, "items.jsonl, line 1: `answer` must be a text that is not blank; got ''"),
         ({"context": "In A."}, "line 1: `context` must hold {answer}; got 'In A.'"),
         ({"candidates": ["B", "C"]}, "line 1: 4 or more different answers must compete, the true one among them"),
         ({"candidates": ["A", "B", "C"]}, "line 1: 4 or more different answers must compete"),
@@ -160,18 +161,18 @@ GOOD = {"id": "a", "group": "g", "question": "Where?", "context": "In {answer}."
         ({"contradictions": [{"answer": "E"}]}, "line 1: `contradictions` must state answers among `candidates`"),
         (
             {"contradictions": [{"answer": "B", "size": "big"}]},
-            "must name the sizes of its changes in suite.yaml; ['big']",
+            "line 1: `size` must be one of `sizes` of the suite, []",
         ),
         ({"more": 1}, "line 1: keys must be among"),
         ({"id": "b"}, "must have items of different ids; got 'b' twice"),
     ],
 )
 def test_items_that_are_wrong_are_named_with_their_line(changes, said, tmp_path):
-    (tmp_path / "suite.yaml").write_text("name: n\nlicence: l\nsource: s\nlanguage: en\n")
+    (tmp_path / "suite.yaml").write_text("name: n\nlicence: l\nsource: s\nlanguages: en\n")
     lines = [json.dumps({**GOOD, **changes}), json.dumps({**GOOD, "id": "b"})]
     (tmp_path / "items.jsonl").write_text("\n".join(lines))
     with pytest.raises(SpecError, match=re.escape(said)):
-        read_suite(str(tmp_path))
+        read_conflict_suite(str(tmp_path))
 
 
 def test_suites_that_cannot_be_read_are_refused(tmp_path):
@@ -179,12 +180,17 @@ def test_suites_that_cannot_be_read_are_refused(tmp_path):
     file.write_text("x")
     bad = tmp_path / "rows.json"
     bad.write_text("[1, 2]")
-    with pytest.raises(SpecError, match=r"`suite` must be one of .* without suite.yaml and items.jsonl"):
-        suite_files(str(tmp_path / "none"))
+    with pytest.raises(
+        SpecError,
+        match="the folder of a suite, or a file that `format` reads; got",
+    ):
+        suite_files("conflict", str(tmp_path / "none"), **FILES)
+    with pytest.raises(SpecError, match=r"there is no suite.yaml and no items.jsonl"):
+        read_conflict_suite(str(tmp_path))
     with pytest.raises(SpecError, match=r"`suite` must be a folder where `format` is 'own'"):
-        load_conflicts(str(file))
+        load_conflict_suite(str(file))
     with pytest.raises(SpecError, match=r"`suite` must be a file where `format` is 'nqswap'"):
-        load_conflicts("facts", "nqswap")
+        load_conflict_suite("facts", "nqswap")
     with pytest.raises(SpecError, match=r"must end in .json, .jsonl, .csv, .parquet or .pqt; got 'rows.txt'"):
         read_rows(file)
     with pytest.raises(SpecError, match=r"must be a file of rows"):
@@ -200,10 +206,10 @@ def test_suites_that_cannot_be_read_are_refused(tmp_path):
         import_rows([CONFLICTQA[2]] * 2, "conflictqa")
     with pytest.raises(ValueError, match=r"`format` must be one of"):
         import_rows(NQSWAP, "own")
-    (tmp_path / "suite.yaml").write_text("name: n\n")
+    (tmp_path / "suite.yaml").write_text("name: n\nlicence: l\nsource: s\nlanguages: en\n")
     (tmp_path / "items.jsonl").write_text("")
-    with pytest.raises(SpecError, match=r"must have a suite.yaml with"):
-        read_suite(str(tmp_path))
+    with pytest.raises(SpecError, match="`suite` must have two or more items; got 0"):
+        read_conflict_suite(str(tmp_path))
 
 
 def response(question, dataset, mod_type, answer_mod, prior, right, post):

@@ -7,7 +7,6 @@ import pytest
 from demonstration_answers import CELLS, SHOTS, config_of, samples_of, table_of
 
 from gating.results.table import make_table
-from llm_finetune.demonstrations.effects import answers_in, report_rows, resampled
 from llm_finetune.demonstrations.interventions import (
     Chances,
     Intervention,
@@ -15,6 +14,7 @@ from llm_finetune.demonstrations.interventions import (
     labels_shown,
     shown_counts,
 )
+from llm_finetune.demonstrations.report import answers_in, report_rows, resampled
 from llm_finetune.demonstrations.tasks import Text, load_task, plan_of
 from llm_finetune.demonstrations.verdict import cell_of, demonstrations_verdict
 

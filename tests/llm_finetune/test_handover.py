@@ -240,7 +240,7 @@ def test_a_page_and_a_table_from_the_command(exact, tmp_path, capsys):
     other = compared(tmp_path / "other", 0.7)
     config, _ = HANDOVER.from_flags([*map(str, exact), str(other), "--tolerance", "0.2"], RunOptions)
     assert (len(config.runs), config.tolerance) == (5, 0.2)
-    assert "usage: gating handover RUN [RUN ...] [--name value ...]" in HANDOVER.help(RunOptions)
+    assert "usage: gating handover [RUNS ...] [--name value ...]" in HANDOVER.help(RunOptions)
 
 
 def test_runs_that_cannot_be_laid_side_by_side_are_refused(exact, tmp_path):

@@ -24,16 +24,18 @@ from gating.runs.executor import Resources
 from gating.runs.options import RunOptions
 from llm_finetune.abilities import ABILITIES, prompt_values
 from llm_finetune.adapters import adapted, load_tuned, written
+from llm_finetune.asking import EXAMPLES, names_of
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import CHANGES
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.measure import answer_records
 from llm_finetune.models import load_model
-from llm_finetune.probe.bench import ask, prompter_of
-from llm_finetune.probe.config import ProbeConfig, names_of
-from llm_finetune.probe.page import EXAMPLES, HEADINGS
+from llm_finetune.probe.bench import ask
+from llm_finetune.probe.config import ProbeConfig
+from llm_finetune.probe.page import HEADINGS
 from llm_finetune.probe.study import Probe
 from llm_finetune.probe.verdict import probe_verdict
+from llm_finetune.prompts import prompter_of
 from llm_finetune.samples import answers_of, sample_table
 from tests.golden.settings import save_model
 from theory.settings import SpecError, build
@@ -172,7 +174,7 @@ def test_its_numbers_are_those_of_the_study_that_trained_the_model(models, tmp_p
     kept = tmp_path / "tuned" / "parts" / "tune" / "memory=1-given-seed-4" / "model"
     config = ProbeConfig(base=given["model"], tuned=str(kept), pairing_seed=4, evaluation_seed=7, **SMALL)
     table = run(PROBE, config, None, quiet())
-    for model, step in zip(config.models, (0, 3), strict=True):
+    for model, step in zip(config.sources, (0, 3), strict=True):
         measured = select(trained, {"system": "llm", "step": step, "kind": "measured", "answer": False})
         where = ["context", "group", "measure"]
         wanted = measured.set_index(where)["value"].drop("effective_gate_residual", level="measure").sort_index()
@@ -231,7 +233,7 @@ def test_an_adapter_answers_as_its_merged_model_does(models, tmp_path):
         ({"tuned": ["other/base"]}, "none of them called 'base'; got ['base']"),
         (
             {"suites": "peeple"},
-            "`suites` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), a folder",
+            "`suites` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), the folder",
         ),
         ({"suites": ["people", "people"]}, "`suites` must be one or more different texts; got ['people', 'people']"),
         ({"most_prompts": 8}, "`most_prompts` must be an integer in 9 .. 2^32 - 1; got 8"),
@@ -273,7 +275,7 @@ def test_any_number_of_models_stands_without_flags():
     config, options = PROBE.from_flags(["b", "x/1e3", "x/no", "--chat", "plain", "--json"], RunOptions)
     assert (config.base, config.tuned, config.chat, options.json) == ("b", ("x/1e3", "x/no"), "plain", True)
     assert PROBE.from_flags(["--base", "b", "--tuned", "t"], RunOptions)[0] == ProbeConfig(base="b", tuned="t")
-    assert list(config.models) == ["base", "1e3", "no"]
+    assert list(config.sources) == ["base", "1e3", "no"]
     with pytest.raises(SpecError, match="`tuned` must be given, one or more different texts; got nothing"):
         PROBE.from_flags(["b"], RunOptions)
     assert "usage: gating probe [BASE] [TUNED ...] [--name value ...]" in PROBE.help(RunOptions)

@@ -8,16 +8,17 @@ import pytest
 from small_suite import small_suite
 
 from llm_finetune.collection import load_collection, write_collection
+from llm_finetune.collection_suites import load_collection_suite, suite_of
 from llm_finetune.conditions import draw_records
 from llm_finetune.naming import mentions
 from llm_finetune.probe.config import ProbeConfig
 from llm_finetune.probe.questions import Questions
 from llm_finetune.prompts import Prompter
-from llm_finetune.suites import GIVEN_SUITES, load_suite, suite_of
+from llm_finetune.suites import given_suites
 from tests.golden.settings import save_model
 from theory.settings import SpecError, build
 
-RELATIONS = load_suite("relations")
+RELATIONS = load_collection_suite("relations")
 MEMBERS = pytest.mark.parametrize("key", RELATIONS.members)
 PLAIN = Prompter(None, chat=False)
 UNSPACED = re.compile(r"[一-鿿]")
@@ -29,7 +30,7 @@ def questions(suite, *, prompts_per_fact=2, facts_per_group=64, most_prompts=640
 
 def problems_of(source) -> list[str]:
     with pytest.raises(SpecError) as caught:
-        load_suite(source)
+        load_collection_suite(source)
     return list(caught.value.problems)
 
 
@@ -121,7 +122,7 @@ def test_answers_have_different_tokens(tmp_path):
 
 
 def test_a_suite_of_ones_own(tmp_path):
-    suite = load_suite(small_suite(tmp_path / "mine"))
+    suite = load_collection_suite(small_suite(tmp_path / "mine"))
     assert (suite.name, suite.card.licence) == ("mine", "CC0")
     assert list(suite.members) == ["cities.en", "colours.en", "cities.zh", "colours.zh"]
     assert suite.members["cities.zh"].collection == RELATIONS.members["cities.zh"].collection
@@ -129,11 +130,11 @@ def test_a_suite_of_ones_own(tmp_path):
     small_suite(one, names=("cities.en",), languages="en")
     (one / "cities.en.jsonl").rename(one / "cities.jsonl")
     (one / "LICENCE.txt").write_text("whatever")
-    assert list(load_suite(one).members) == ["cities.en"]
-    assert load_suite(str(one / "cities.jsonl")).members.keys() == {str(one / "cities.jsonl")}
-    for name in GIVEN_SUITES:
-        assert load_suite(name).name == name
-        assert load_suite(name).card.licence
+    assert list(load_collection_suite(one).members) == ["cities.en"]
+    assert load_collection_suite(str(one / "cities.jsonl")).members.keys() == {str(one / "cities.jsonl")}
+    for name in given_suites("collections"):
+        assert load_collection_suite(name).name == name
+        assert load_collection_suite(name).card.licence
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_what_is_wrong_with_collections_is_said_with_their_files(tmp_path):
 
 
 def test_folders_that_are_no_suites_are_refused(tmp_path):
-    assert "`suite.yaml` of a suite must be an existing file; got" in problems_of(tmp_path)[0]
+    assert problems_of(tmp_path) == [f"{tmp_path}: the folder of a suite must hold suite.yaml; there is no suite.yaml"]
     empty = small_suite(tmp_path / "empty", names=())
     assert problems_of(empty) == [
         f"{empty}: a suite must hold one or more collections, relation.language.jsonl; got none"
@@ -184,7 +185,7 @@ def test_folders_that_are_no_suites_are_refused(tmp_path):
     (twice / "suite.yaml").write_text("- name")
     assert "`suite.yaml` of a suite must hold `key: value` lines" in problems_of(twice)[0]
     assert problems_of("nowhere") == [
-        "`suite` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), a folder with a suite.yaml, or"
+        "`suite` must be one of ('relations', 'people', 'frequency', 'frequency-steep'), the folder of a suite, or"
         " the file of a collection; got 'nowhere'"
     ]
     same = [str(small_suite(tmp_path / name)) for name in ("a", "b")]

@@ -23,7 +23,7 @@ from gating.results.intervals import mean_interval
 from llm_finetune.demonstrations.config import DemonstrationsConfig
 from llm_finetune.demonstrations.interventions import label_law
 
-__all__ = ["Answers", "Estimate", "answers_in", "report_rows", "resampled"]
+__all__ = ["Answers", "Estimate", "answers_in", "example_lines", "report_rows", "resampled"]
 
 Row = dict[str, Any]
 Values = NDArray[np.float64]
@@ -32,6 +32,7 @@ BOOTSTRAP = 1000
 """Number of bootstrap samples."""
 
 SAME = 1e-9  # samples that differ by no more agree
+EACH = 2  # test texts of each label among the examples, from the first draw
 
 
 class Answers(NamedTuple):
@@ -204,3 +205,27 @@ def _effects(
         }
         for name, estimate in found.items():
             yield {"shots": shots, **estimate.row(name)}
+
+
+def example_lines(config: DemonstrationsConfig, samples: pd.DataFrame) -> Iterator[Row]:
+    """A line for each model, task, kind of labels and of a few test texts, after most demonstrations and after none.
+
+    Args:
+        config: settings of the run.
+        samples: rows of `llm_finetune.demonstrations.bench.ask` of all models and tasks.
+    """
+    before = (samples["shots"] == 0) & (samples["labels"] == "gold")  # words that mean nothing are not known yet
+    first = samples[(samples["draw"] == 0) & (before | (samples["shots"] == config.shots[-1]))]
+    places = first.drop_duplicates(["model", "task", "query"]).groupby(["model", "task", "gold"]).head(EACH)
+    chosen = first.merge(places[["model", "task", "query"]])
+    keys = ["model", "task", "labels", "flipped", "shots", "query"]
+    for _, rows in chosen.groupby(keys, sort=False):
+        law = np.exp(rows["log_prob"] - np.logaddexp.reduce(rows["log_prob"]))
+        best = rows.loc[law.idxmax()]
+        yield {
+            **best[["model", "task", "flipped", "shots", "text", "prompt"]].to_dict(),
+            "labels": best["labels"] if best["shots"] else "none",
+            "right": rows.loc[rows["right"], "candidate"].iloc[0],
+            "chosen": best["candidate"],
+            "probability": float(law.max()),
+        }
