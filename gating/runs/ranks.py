@@ -13,7 +13,7 @@ def started() -> int:
         >>> started()
         1
     """
-    return int(os.environ.get("WORLD_SIZE") or 1)
+    return int(os.environ.get("WORLD_SIZE") or 1) if "RANK" in os.environ else 1
 
 
 def number() -> int:
