@@ -81,9 +81,9 @@ def test_small_steps_are_lost_in_bf16_as_the_setting_says(make_model, tokenizer,
     assert any(not torch.equal(whole[name], start[name]) for name in start if name.endswith("attn.weight"))
 
 
+@pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")  # of bitsandbytes about kernels that it does not find
 def test_four_bit_weights_carry_adapters(make_model, tokenizer, tmp_path):
-    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     given = {"weights": "4bit", "lora_rank": 2, "steps": 30, "learning_rate": 5e-2}
     model = tuned(make_model("llama"), tokenizer, tmp_path / "a", **given)
     base = model.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight
@@ -170,9 +170,9 @@ def test_trackers_are_told_loss_step_size_and_measurements(make_model, tokenizer
     assert [row[2] for row in rows] == pytest.approx([0.005, 0.01, 0.01, 0.005])
 
 
+@pytest.mark.peers
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_writes_into_the_runs_folder(make_model, tokenizer, tmp_path):
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     tuned(make_model(), tokenizer, tmp_path, trackers=["tensorboard"])
     assert list((tmp_path / "trackers" / "training").glob("events.*"))
 
