@@ -88,7 +88,7 @@ def test_four_bit_weights_carry_adapters(make_model, tokenizer, tmp_path):
     model = tuned(make_model("llama"), tokenizer, tmp_path / "a", **given)
     base = model.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight
     assert base.dtype == torch.uint8
-    assert losses(tmp_path / "a")[-1] < 0.9 * losses(tmp_path / "a")[0]
+    assert losses(tmp_path / "a")[-1] < 0.96 * losses(tmp_path / "a")[0]
     again = tuned(make_model("llama"), tokenizer, tmp_path / "a", **given)
     assert_close(dict(again.named_parameters()), dict(model.named_parameters()), rtol=0, atol=0)
     with pytest.raises(SpecError, match="without linear layers; GPT2LMHeadModel has none"):
