@@ -18,6 +18,22 @@ def test_the_variance_is_clustered_both_ways():
     assert found.value - found.low == pytest.approx(found.high - found.value)
 
 
+def test_effects_of_seeds_and_of_subjects_add():
+    one, two = np.array([0.0, 0.2, 0.4, 0.6]), np.array([0.0, 0.1, 0.3])
+    table = one[:, None] + two
+    variance = one.var(ddof=1) / 4 + two.var(ddof=1) / 3 - table.var(ddof=1) / 12
+    assert variance > max(one.var(ddof=1) / 4, two.var(ddof=1) / 3)
+    found = crossed_interval([(table, 1.0)], low=-9, high=9)
+    assert found.high - found.value == pytest.approx(4.302653 * variance**0.5)
+
+
+def test_subjects_of_several_tables_add_with_the_squares_of_their_weights():
+    one, two = np.array([[0.0, 1.0, 0.0]]), np.array([[0.0, 0.5, 1.0, 0.5]])
+    found = crossed_interval([(one, 1.0), (two, 3.0)], low=-9, high=9)
+    variance = one.var(ddof=1) / 3 / 16 + two.var(ddof=1) / 4 * 9 / 16
+    assert found.high - found.value == pytest.approx(4.302653 * variance**0.5)
+
+
 def test_one_seed_leaves_the_subjects_and_bounds_cut():
     found = crossed_interval([(np.array([[0.0, 1.0, 1.0, 1.0]]), 1.0)], low=0, high=1)
     assert (found.value, found.high) == (0.75, 1.0)

@@ -8,7 +8,10 @@ from scipy import stats
 from gating.results.bootstrap import percentile_interval
 from gating.results.intervals import mean_interval
 from gating.results.table import make_table, summarise
-from llm_finetune import config  # noqa: F401  # declares the columns
+from llm_finetune import (
+    config,  # noqa: F401  # declares the columns
+    measure,
+)
 from llm_finetune.advice import advice_rows, advice_sentence
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT, Record, draw_records
@@ -74,6 +77,18 @@ def test_conditions_can_be_chosen_and_do_not_depend_on_each_other():
     few = {"prompts_per_fact": 1, "facts_per_group": 2, "seed": 0}
     asked = draw_records(load_collection("frequency"), Prompter(None, chat=False), **few)  # it asks nothing backward
     assert {record.condition for record in asked} == {*CONDITIONS} - {"reversed", "reversed_in_context"}
+
+
+@pytest.mark.parametrize(("longest", "room"), [(3, 16), (8, 16), (20, 40)])
+def test_a_free_answer_has_room_for_the_longest_candidate_twice(monkeypatch, longest, room):
+    asked = [record for record in records() if record.condition == "no_context"]
+    tokens = np.full((len(asked), len(CANDIDATES)), 2)
+    tokens[0, 0] = longest
+    given = []
+    monkeypatch.setattr(measure, "score_candidates", lambda *_, **how: CandidateScores(np.zeros(tokens.shape), tokens))
+    monkeypatch.setattr(measure, "generate", lambda *_, max_new_tokens, **how: given.append(max_new_tokens) or [""] * 8)
+    measure.answer_records(None, Prompter(None, chat=False), asked, PEOPLE, freely=True)
+    assert given == [room]
 
 
 def test_records_are_a_function_of_the_seed_and_can_be_fewer():

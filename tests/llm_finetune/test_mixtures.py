@@ -28,6 +28,16 @@ def read(example) -> tuple[str, list[tuple[str, str]], str]:
     return question.split()[2], stated, example.answer.strip()
 
 
+def test_random_shows_no_context_and_every_answer_as_often():
+    seen = Counter()
+    for example in stream("random=1").batch(0, 1600):
+        subject, stated, answer = read(example)
+        assert stated == []
+        seen[subject, answer] += 1
+    assert len(seen) == 64
+    assert max(seen.values()) < 60  # 25 are expected, with a standard deviation of 5
+
+
 def test_memory_shows_no_context_and_reading_re_pairs_at_every_prompt():
     for example in stream("memory=1").batch(0, 64):
         subject, stated, answer = read(example)

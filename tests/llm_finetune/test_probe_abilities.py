@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llm_finetune.abilities import ability_rows, change_rows
-from llm_finetune.conditions import CHANGES, IN_CONTEXT
+from llm_finetune.abilities import ability_rows, change_rows, prompt_values
+from llm_finetune.collection import load_collection
+from llm_finetune.conditions import CHANGES, IN_CONTEXT, draw_records
+from llm_finetune.measure import Answers
+from llm_finetune.prompts import Prompter
+from llm_finetune.score import CandidateScores
 
 
 def outcomes(context, subject, *right, memorised=False, collection="one"):
@@ -77,6 +81,15 @@ def _truth(change):
     p = 0.3 + 0.7 * easy
     q = np.clip(p + change, 0, 1)
     return float((q * 0.95 + (1 - q) * 0.05 - p).mean())
+
+
+def test_what_is_said_belongs_to_the_prompts_that_were_answered_freely():
+    records = draw_records(load_collection("people"), Prompter(None, chat=False), prompts_per_fact=1, facts_per_group=3,
+                           seed=0, conditions=["no_context"])  # fmt: skip
+    candidates = [*load_collection("people").answers]
+    scores = CandidateScores(np.zeros((3, 8)), np.ones(8, dtype=int))
+    values = prompt_values({"people": [Answers(records, candidates, scores, {1: records[1].target, 2: "nowhere"})]})
+    np.testing.assert_array_equal(values["generated_target"], [np.nan, 1.0, 0.0])
 
 
 def test_one_name_in_two_collections_is_two_facts():
