@@ -20,10 +20,11 @@ from llm_finetune.crossed import crossed_interval
 from llm_finetune.samples import answers_of
 from theory.validation import Floats
 
-__all__ = ["control_of", "effect_rows"]
+__all__ = ["Tables", "ability_tables", "control_of", "effect_rows"]
 
 Row = dict[str, Any]
 Tables = list[tuple[Floats, float]]
+"""Outcomes by seed and subject, (S, F), for each set of subjects that an ability asks, with the set's weight."""
 
 
 def control_of(config: FinetuneConfig, run: Run) -> Run | None:
@@ -42,13 +43,7 @@ def effect_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Row]:
         samples: rows of `llm_finetune.samples.sample_table` of all seeds and steps, with the columns ``seed``, ``step``
             and those of `Run.columns`.
     """
-    values = {
-        (run, step): _values(
-            samples[(samples["step"] == step) & (samples["seed"] == run.seed) & _of(samples, run, step)]
-        )
-        for run in config.runs
-        for step in config.training.evaluations
-    }
+    values = {(run, step): _values(samples, run, step) for run in config.runs for step in config.training.evaluations}
     for way in {(run.mixture, run.exposure): run for run in config.runs}.values():
         runs = [run for run in config.runs if run[:2] == way[:2]]
         controls = [control for run in runs if (control := control_of(config, run))]
@@ -66,16 +61,28 @@ def effect_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Row]:
                 yield from _row({**row, "measure": f"{name}_less_random"}, _less(tables(runs), tables(controls)))
 
 
-def _of(samples: pd.DataFrame, run: Run, step: int) -> pd.Series:
-    """Rows of a run; before training all runs of a seed are one."""
-    found = pd.Series(True, index=samples.index)
+def ability_tables(samples: pd.DataFrame, runs: Sequence[Run], step: int, ability: str, judge: Judge) -> Tables:
+    """Outcomes of an ability by seed and subject.
+
+    Args:
+        samples: as of `effect_rows`.
+        runs: the run of each seed, of one mixture and exposure.
+        step: after which training step.
+        ability: one of `llm_finetune.abilities.ABILITIES`.
+        judge: ``said`` or ``score``.
+
+    Returns:
+        Arguments of `llm_finetune.crossed.crossed_interval`; nothing where the ability was not measured.
+    """
+    return _tables([_values(samples, run, step) for run in runs], ABILITIES[ability], judge)
+
+
+def _values(samples: pd.DataFrame, run: Run, step: int) -> pd.DataFrame:
+    """Values of each prompt of a run; before training all runs of a seed are one."""
+    wanted = (samples["step"] == step) & (samples["seed"] == run.seed)
     for name in ("mixture", "exposure") if step else ():
-        found &= samples[name] == run.columns[name]
-    return found
-
-
-def _values(rows: pd.DataFrame) -> pd.DataFrame:
-    return prompt_values({"": answers_of(rows)})
+        wanted &= samples[name] == run.columns[name]
+    return prompt_values({"": answers_of(samples[wanted])})
 
 
 def _tables(frames: Sequence[pd.DataFrame], ability: Ability, judge: Judge) -> Tables:

@@ -8,7 +8,7 @@ from gating.results.table import make_table
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import draw_records
 from llm_finetune.config import FinetuneConfig, Run
-from llm_finetune.effects import control_of, effect_rows
+from llm_finetune.effects import ability_tables, control_of, effect_rows
 from llm_finetune.measure import Answers
 from llm_finetune.prompts import Prompter
 from llm_finetune.samples import sample_table
@@ -34,26 +34,31 @@ def answers(seed: int, recalls, follows) -> list[Answers]:
     return [Answers(records, CANDIDATES, CandidateScores(scores, np.ones_like(scores, dtype=int)), said)]
 
 
-def rows(base, tuned):
-    """Effects of answers by seed before training, and by mixture and seed after it."""
+def samples_of(base, tuned) -> pd.DataFrame:
+    """Samples of answers by seed before training, and by mixture and seed after it."""
     tables = [sample_table(found, seed=seed, step=0) for seed, found in base.items()]
     tables += [
         sample_table(found, seed=run.seed, step=40, **run.columns)
         for run in CONFIG.runs
         for found in [tuned[run.mixture.text, run.seed]]
     ]
-    return make_table(effect_rows(CONFIG, pd.concat(tables, ignore_index=True)))
+    return pd.concat(tables, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
-def found():
+def samples():
     everyone, few = PEOPLE.subjects, PEOPLE.subjects[:2]
     base = {0: answers(0, [], everyone), 1: answers(1, [], everyone)}
     tuned = {
         ("memory=1", 0): answers(0, everyone, few), ("memory=1", 1): answers(1, everyone, few),
         ("random=1", 0): answers(0, [], []), ("random=1", 1): answers(1, few, few),
     }  # fmt: skip
-    return rows(base, tuned)
+    return samples_of(base, tuned)
+
+
+@pytest.fixture(scope="module")
+def found(samples):
+    return make_table(effect_rows(CONFIG, samples))
 
 
 def value(found, mixture: str, measure: str, judge: str = "said", step: int = 40) -> float:
@@ -69,6 +74,17 @@ def test_values_changes_and_differences_are_means_over_seeds_and_subjects(found,
     assert value(found, "memory=1", "recall_change", judge) == 1
     assert value(found, "random=1", "recall", judge) == pytest.approx(1 / 8)  # 0 and 2 of 8
     assert value(found, "memory=1", "recall_less_random", judge) == pytest.approx(7 / 8)
+
+
+def test_outcomes_stand_by_seed_and_subject_before_training_and_after_each_mixture(samples):
+    of_random = [run for run in CONFIG.runs if run.mixture.random == 1]
+    ((after, _),) = ability_tables(samples, of_random, 40, "recall", "said")
+    recalled = np.isin(np.sort(PEOPLE.subjects), PEOPLE.subjects[:2])
+    np.testing.assert_array_equal(after, [np.zeros(8), recalled])
+    ((before, _),) = ability_tables(samples, of_random, 0, "recall", "said")
+    assert before.shape == (2, 8)
+    assert not before.any()
+    assert ability_tables(samples, of_random, 40, "copying", "said") == []
 
 
 def test_an_ability_that_was_not_asked_for_has_no_row_and_the_control_is_not_compared_with_itself(found):
