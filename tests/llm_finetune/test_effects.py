@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gating.results.intervals import unvaried_margin
 from gating.results.table import make_table
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import draw_records
@@ -69,6 +70,16 @@ def test_values_changes_and_differences_are_means_over_seeds_and_subjects(found,
     assert value(found, "memory=1", "recall_change", judge) == 1
     assert value(found, "random=1", "recall", judge) == pytest.approx(1 / 8)  # 0 and 2 of 8
     assert value(found, "memory=1", "recall_less_random", judge) == pytest.approx(7 / 8)
+
+
+def test_changes_and_differences_are_paired_by_seed():
+    """Seeds differ, and nothing else does: then nothing changes in any of them."""
+    everyone = PEOPLE.subjects
+    held = {0: answers(0, [], everyone), 1: answers(1, everyone, everyone)}
+    found = rows(held, {(mixture, seed): held[seed] for mixture in CONFIG.mixtures for seed in held})
+    for name in ("recall_change", "recall_less_random"):
+        row = found[(found["mixture"] == "memory=1") & (found["measure"] == name)].iloc[0]
+        assert (row["value"], row["high"]) == (0, pytest.approx(float(unvaried_margin(2))))
 
 
 def test_an_ability_that_was_not_asked_for_has_no_row_and_the_control_is_not_compared_with_itself(found):
