@@ -212,9 +212,13 @@ def _facts(part: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def _fact_means(part: pd.DataFrame, columns: list[str], low: ArrayLike, high: ArrayLike) -> list[Ends]:
-    """Means over facts of each column; outcomes 0 and 1 say by their number how far a fact's mean may be off."""
+    """Means over facts of each column; outcomes 0 and 1 say by their number how far a fact's mean may be off.
+
+    Where facts do not vary, each is one outcome: how alike its prompts are is then not seen.
+    """
     facts = _facts(part, columns).to_numpy(np.float64).T
     counts = np.tile(part.groupby(FACT).size().to_numpy(np.float64), (len(columns), 1))
+    counts[np.ptp(facts, axis=1) == 0] = 1
     counts[[not part[column].isin((0.0, 1.0)).all() for column in columns]] = np.nan
     found = mean_interval(facts, tests=counts, low=low, high=high)
     return [Ends(*map(float, ends)) for ends in zip(found.value, found.low, found.high, strict=True)]

@@ -16,7 +16,7 @@ from llm_finetune.conditions import Record, draw_records
 from llm_finetune.config import FinetuneConfig, Run, samples_name, step_name
 from llm_finetune.finetune import LOSSES, MODEL, finetune
 from llm_finetune.loss import answer_loss
-from llm_finetune.measure import answer_records, answer_rows
+from llm_finetune.measure import answer_records, answer_rows, require_answerable
 from llm_finetune.mixtures import PromptStream
 from llm_finetune.models import LanguageModel, load_model
 from llm_finetune.own_data import data_rows
@@ -134,7 +134,8 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
     """Loads the model for the parts to come, and looks whether prompts and answers suit it.
 
     Raises:
-        SpecError: it cannot be read, an answer tokenizes to nothing, or a prompt is longer than the model's context.
+        SpecError: it cannot be read, an answer tokenizes to nothing or to what another does, or a prompt and its answer
+            are longer than the model's context.
     """
     _as_it_came.clear()
     _told.clear()
@@ -143,11 +144,13 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
     require_trackers(config.training.trackers)
     bench, facts = Bench(config, resources), config.facts
     model, tokenizer = bench.loaded
-    prompts = [record.prompt for record in bench.records(config.seed)]
+    records = bench.records(config.seed)
+    prompts = [record.prompt for record in records]
     for run in {run.mixture: run for run in config.runs}.values():
         prompts += [e.prompt for e in bench.stream(run).batch(0, CHECKED_PROMPTS) if isinstance(e, Example)]
     answers = [bench.prompter.answer(a) for a in (*facts.answers, *facts.new_answers, *facts.unrelated_answers)]
     with refusals():
+        require_answerable(model, bench.prompter, records, facts)
         longest = require_fit(model, tokenizer, prompts, answers, bench.prompter.closing)
         (tokens,) = split(tokenizer, [longest], [answers], bench.prompter.closing)
         with evaluating(model):

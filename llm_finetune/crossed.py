@@ -2,18 +2,18 @@ r"""Means over seeds and subjects that are crossed, with intervals for other see
 
 Every seed asks the same subjects, so that outcomes are alike within a seed and within a subject. Variances are
 clustered both ways (Cameron, Gelbach and Miller 2011, "Robust inference with multiway clustering", J. of Business &
-Economic Statistics 29(2)). A bootstrap that draws seeds and subjects, each on its own (Owen 2007, "The pigeonhole
-bootstrap"), counts what single outcomes add three times: on simulated outcomes its intervals covered the mean in 98% to
-100% of the cases, those here in 93% to 99%.
+Economic Statistics 29(2)). Near an end of the range a symmetric interval misses the mean, so that here its variance
+shrinks towards the ends (`gating.results.intervals`). On simulated outcomes of 6 seeds and 8 subjects, with means from
+0.02 to 0.8, these intervals covered the mean in 96% to 99% of the cases, symmetric ones in 88% to 100%. 8 subjects, of
+which a few do all and the others nothing, are too few for 20 seeds to help: 87%.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
 
-from gating.results.intervals import unvaried_margin
+from gating.results.intervals import mean_interval, unvaried_margin
 from theory.validation import Floats
 
 __all__ = ["Ends", "crossed_interval"]
@@ -33,13 +33,13 @@ def crossed_interval(tables: Sequence[tuple[Floats, float]], *, low: float, high
     r"""The mean of outcomes by seed and subject, with its 95% interval.
 
     .. math:: \bar v = \sum_k c_k \bar v_k, \qquad
-        \widehat{\mathrm{Var}} = \max(V_S + V_F - V_{SF},\, V_S,\, V_F), \qquad
-        \bar v \pm t_{0.975,\, n - 1} \sqrt{\widehat{\mathrm{Var}}}
+        \widehat{\mathrm{Var}} = \max(V_S + V_F - V_{SF},\, V_S,\, V_F,\, V_{SF}), \qquad
+        (\bar v - \mu)^2 \le t_{0.975,\, n - 1}^2\, \widehat{\mathrm{Var}}\, w(\mu) / w(\bar v)
 
     with the variance :math:`V_S` of a mean over seeds, :math:`V_F` over subjects (summed over tables with the squares
-    of c), :math:`V_{SF}` over all outcomes, and n the number of seeds or of subjects of a table, whichever is least.
-    With one seed there is :math:`V_F` alone. Where nothing varies, as when all are right, the interval is that of n
-    outcomes 0 or 1.
+    of c), :math:`V_{SF}` over all outcomes, n the number of seeds or of subjects of a table, whichever is least, and
+    :math:`w(\mu) = (\mu - low)(high - \mu)`, or 1 where there is no range. With one seed there is :math:`V_F` alone.
+    Where nothing varies, as when all are right, the interval is that of n outcomes 0 or 1.
 
     Args:
         tables: one or more, each of another set of subjects: outcomes of shape (S, F), and their weight c > 0; the
@@ -70,14 +70,14 @@ def crossed_interval(tables: Sequence[tuple[Floats, float]], *, low: float, high
     n = min(counts)
     if all(np.ptp(table) == 0 for table in outcomes):
         margin = float(unvaried_margin(n))
-    elif n < 2:
+        return Ends(value, max(value - margin, low), min(value + margin, high))
+    if n < 2:
         return Ends(value, np.nan, np.nan)
-    else:
-        subjects, cells = (float(shares**2 @ found) for found in zip(*map(_variances, outcomes), strict=True))
-        seeds = _of_mean(over_seeds) if len(over_seeds) > 1 else 0.0
-        variance = max(seeds + subjects - cells, seeds, subjects) if len(over_seeds) > 1 else subjects
-        margin = float(t.ppf((1 + LEVEL) / 2, n - 1) * variance**0.5)
-    return Ends(value, max(value - margin, low), min(value + margin, high))
+    subjects, cells = (float(shares**2 @ found) for found in zip(*map(_variances, outcomes), strict=True))
+    seeds = _of_mean(over_seeds) if len(over_seeds) > 1 else 0.0
+    variance = max(seeds + subjects - cells, seeds, subjects, cells) if len(over_seeds) > 1 else subjects
+    found = mean_interval([value], tests=n, standard_errors=variance**0.5, low=low, high=high, confidence=LEVEL)
+    return Ends(value, float(found.low), float(found.high))
 
 
 def _of_mean(values: Floats) -> float:

@@ -17,9 +17,10 @@ from llm_finetune.collection import Collection
 from llm_finetune.conditions import CONDITIONS, Record
 from llm_finetune.naming import mentions
 from llm_finetune.prompts import Prompter
-from llm_finetune.score import CandidateScores, generate, score_candidates
+from llm_finetune.score import CandidateScores, generate, require_different, score_candidates
+from llm_finetune.tokens import encode, require_room, split
 
-__all__ = ["LISTS", "Answers", "answer_records", "answer_rows", "list_of"]
+__all__ = ["LISTS", "Answers", "answer_records", "answer_rows", "list_of", "require_answerable"]
 
 Row = dict[str, Any]
 LISTS = ("forward", "unrelated", "backward")
@@ -125,25 +126,54 @@ def answer_records(
         every: whether it does so to every prompt.
         say: receives a line about a model that is not scored the fastest way.
     """
-    lists = {
-        "forward": [*collection.answers, *collection.new_answers],
-        "unrelated": [*collection.unrelated_answers],
-        "backward": [*collection.subjects, *collection.new_subjects],
-    }
     found = []
-    for kind, candidates in lists.items():
-        asked = [record for record in records if list_of(record) == kind]
-        if not asked:
-            continue
+    for asked, candidates in _lists(records, collection):
         prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
         closing = prompter.closing
         scores = score_candidates(model, prompter.tokenizer, prompts, texts, closing=closing, say=say)
         firsts = {(record.condition, record.subject): k for k, record in reversed(list(enumerate(asked)))}
         places = [*range(len(asked))] if every else sorted(firsts.values()) if freely else []
-        room = max(SENTENCE, 2 * int(scores.n_tokens.max()))
+        room = _room(int(scores.n_tokens.max()))
         said = generate(model, prompter.tokenizer, [prompts[k] for k in places], closing=closing, max_new_tokens=room)
         found.append(Answers(asked, candidates, scores, dict(zip(places, said, strict=True))))
     return found
+
+
+def require_answerable(model: Any, prompter: Prompter, records: Sequence[Record], collection: Collection) -> None:
+    """Looks whether a model can be asked, before any is: candidates are told apart, and free answers have room.
+
+    Args:
+        model: the model.
+        prompter: as in `answer_records`.
+        records: the prompts.
+        collection: where their answers come from.
+
+    Raises:
+        ValueError: two candidates have the same tokens, or a prompt and its answer do not fit into the model's context.
+    """
+    for asked, candidates in _lists(records, collection):
+        prompts, texts = [record.prompt for record in asked], [prompter.answer(text) for text in candidates]
+        (tokens,) = split(prompter.tokenizer, prompts[:1], [texts], prompter.closing)
+        require_different(texts, [tuple(answer) for answer in tokens.answers])
+        room = _room(max(map(len, tokens.answers)))
+        require_room(model, prompts, [len(row) + room for row in encode(prompter.tokenizer, prompts)])
+
+
+def _lists(records: Sequence[Record], collection: Collection) -> Iterator[tuple[list[Record], list[str]]]:
+    """Prompts that are answered from one list of candidates, and these."""
+    lists = {
+        "forward": [*collection.answers, *collection.new_answers],
+        "unrelated": [*collection.unrelated_answers],
+        "backward": [*collection.subjects, *collection.new_subjects],
+    }
+    for kind, candidates in lists.items():
+        if asked := [record for record in records if list_of(record) == kind]:
+            yield asked, candidates
+
+
+def _room(longest: int) -> int:
+    """Tokens of a free answer, from those of the longest candidate."""
+    return max(SENTENCE, 2 * longest)
 
 
 def list_of(record: Record) -> str:

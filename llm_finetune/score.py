@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from llm_finetune.tokens import encode, end_tokens, pad_left, require_room, spli
 from llm_finetune.ways import WAYS, evaluating, known_way, way_of
 from theory.validation import require_integer
 
-__all__ = ["CandidateScores", "generate", "score_candidates"]
+__all__ = ["CandidateScores", "generate", "require_different", "score_candidates"]
 
 
 class CandidateScores(NamedTuple):
@@ -95,7 +96,7 @@ def score_candidates(
     for place, own in enumerate(tokens):
         groups.setdefault(tuple(map(tuple, own.answers)), []).append(place)
     for answers in groups:
-        _require_different(candidates, answers)
+        require_different(candidates, answers)
     require_room(model, prompts, [len(own.prompt) + max(map(len, own.answers)) for own in tokens])
     scores = np.empty((len(prompts), len(candidates)))
     with evaluating(model):
@@ -108,7 +109,16 @@ def score_candidates(
     return CandidateScores(scores, np.array([[len(answer) for answer in own.answers] for own in tokens]))
 
 
-def _require_different(candidates: Sequence[str], answers: Sequence[tuple[int, ...]]) -> None:
+def require_different(candidates: Sequence[str], answers: Sequence[tuple[int, ...]]) -> None:
+    """Looks whether a model can tell candidates apart: some tokenizers have one unknown token for all that they lack.
+
+    Args:
+        candidates: texts.
+        answers: tokens of each.
+
+    Raises:
+        ValueError: two have the same tokens.
+    """
     seen: dict[tuple[int, ...], str] = {}
     for candidate, answer in zip(candidates, answers, strict=True):
         if answer in seen:
@@ -127,6 +137,9 @@ def generate(
     batch_size: int = 64,
 ) -> list[str]:
     """What the model answers when it may say anything: the likeliest token at each step, up to the end token.
+
+    Nothing else of the model's generation settings counts than where it ends: with Qwen2.5's own penalty for repetition
+    a model would read less than it does.
 
     Args:
         model: causal language model of transformers, or a peft adapter around one; left in the mode it was in.
@@ -148,7 +161,7 @@ def generate(
     require_room(model, prompts, [len(row) + max_new_tokens for row in rows])
     greedy = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=ends, pad_token_id=ends[0])
     said = [""] * len(rows)
-    with evaluating(model):
+    with evaluating(model), _only(model, greedy):
         for some in _batches(rows, batch_size, padded=known_way(model) == "tree"):
             batch = pad_left([rows[i] for i in some], ends[0], model.device)
             tokens = model.generate(input_ids=batch.ids, attention_mask=batch.mask, generation_config=greedy)
@@ -158,9 +171,20 @@ def generate(
     return said
 
 
+@contextmanager
+def _only(model: Any, settings: GenerationConfig) -> Iterator[None]:
+    """Without the model's own settings, which `transformers` takes for all that a call leaves open."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own, base.generation_config = base.generation_config, settings
+    try:
+        yield
+    finally:
+        base.generation_config = own
+
+
 def _batches(rows: Sequence[Sequence[int]], batch_size: int, *, padded: bool) -> list[list[int]]:
-    """Places of rows in batches; of one length each, unless the model is known to make nothing of padding."""
+    """Places of rows in batches, the shortest first; of one length each, unless a model makes nothing of padding."""
     alike: dict[int, list[int]] = {}
-    for place, row in enumerate(rows):
-        alike.setdefault(0 if padded else len(row), []).append(place)
+    for place in sorted(range(len(rows)), key=lambda place: len(rows[place])):
+        alike.setdefault(0 if padded else len(rows[place]), []).append(place)
     return [group[start : start + batch_size] for group in alike.values() for start in range(0, len(group), batch_size)]

@@ -19,9 +19,9 @@ from llm_finetune.conflict.scored import named
 from llm_finetune.conflict.suite import Item
 from llm_finetune.prompts import Prompter
 from llm_finetune.ready import ready
-from llm_finetune.score import generate, score_candidates
+from llm_finetune.score import generate, require_different, score_candidates
 from llm_finetune.study import SAMPLES
-from llm_finetune.tokens import require_fit
+from llm_finetune.tokens import require_fit, split
 from theory.validation import Floats
 
 __all__ = ["answer_suite", "check", "keep_answers", "seconds"]
@@ -115,14 +115,18 @@ def check(config: ConflictConfig, resources: Resources) -> None:
     """Loads every model, and looks whether prompts and answers suit it.
 
     Raises:
-        SpecError: a model cannot be read, has no template that is asked for, or a prompt does not fit into its context.
+        SpecError: a model cannot be read, has no template that is asked for, cannot tell two answers apart, or has
+            no room for a prompt and its answer.
     """
     for name in config.sources:
         model, prompter = ready(config, name, resources)
         with asked_as("`models`"), refusals():
             prompts = [prompter.render(asked.question, asked.sentences) for asked in config.asked]
-            answers = [prompter.answer(text) for item in config.questions.items for text in item.candidates]
+            texts = dict.fromkeys(text for item in config.questions.items for text in item.candidates)
+            answers = [prompter.answer(text) for text in texts]
             require_fit(model, prompter.tokenizer, prompts, answers, prompter.closing, least=16)
+            (tokens,) = split(prompter.tokenizer, prompts[:1], [answers], prompter.closing)
+            require_different(answers, [tuple(answer) for answer in tokens.answers])
 
 
 def keep_answers(config: ConflictConfig, name: str, place: Place, resources: Resources) -> None:

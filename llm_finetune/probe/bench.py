@@ -9,14 +9,13 @@ from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.vocabulary import refusals
 from llm_finetune.asking import asked_as
-from llm_finetune.measure import Answers, answer_records
+from llm_finetune.measure import Answers, answer_records, require_answerable
 from llm_finetune.probe.config import BASE, ProbeConfig, called
 from llm_finetune.probe.questions import Questions
 from llm_finetune.prompts import Prompter
 from llm_finetune.ready import ready
 from llm_finetune.samples import sample_table
 from llm_finetune.study import SAMPLES
-from llm_finetune.tokens import require_fit
 
 __all__ = ["ask", "check", "keep_answers", "seconds"]
 
@@ -43,17 +42,15 @@ def check(config: ProbeConfig, resources: Resources) -> None:
     """Loads every model, and looks whether prompts and answers suit it.
 
     Raises:
-        SpecError: a model cannot be read, has no template that is asked for, or a prompt does not fit into its context.
+        SpecError: a model cannot be read, has no template that is asked for, cannot tell two answers apart, or has
+            no room for a prompt and its answer.
     """
     for name in config.sources:
         model, prompter = _ready(config, name, resources)
         with asked_as(called(name)), refusals():
             for questions in config.questions.values():
                 for key, records in questions.draw(prompter).items():
-                    facts, prompts = questions.suite.members[key].collection, [record.prompt for record in records]
-                    texts = (*facts.answers, *facts.new_answers, *facts.unrelated_answers)
-                    answers = [prompter.answer(text) for text in texts]
-                    require_fit(model, prompter.tokenizer, prompts, answers, prompter.closing)
+                    require_answerable(model, prompter, records, questions.suite.members[key].collection)
 
 
 def keep_answers(config: ProbeConfig, name: str, place: Place, resources: Resources) -> None:

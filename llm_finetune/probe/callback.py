@@ -123,8 +123,12 @@ class InContextProbe(TrainerCallback):
         """Measures the model as it comes; what a resumed training has measured counts."""
         if self._trainer is None:
             raise ValueError("`InContextProbe` must join its trainer: `probe.attach(trainer)`, not `callbacks=[probe]`")
-        known = [row[PREFIX + DECISIVE] for row in state.log_history if PREFIX + DECISIVE in row]
-        self._largest = max(known, default=-math.inf)
+        known = {row["step"]: row[PREFIX + DECISIVE] for row in state.log_history if PREFIX + DECISIVE in row}
+        self._largest = max(known.values(), default=-math.inf)
+        self.best, self._kept = None, -math.inf
+        for step, value in known.items():
+            if self.keep is not None and value > self._kept and (self.keep / f"step-{step}").is_dir():
+                self.best, self._kept = self.keep / f"step-{step}", value
         if state.global_step == 0:
             self._largest = max(self._largest, self._measure(control, held)[DECISIVE])
 

@@ -36,6 +36,8 @@ def test_flips_show_the_next_label_and_a_larger_share_flips_more_of_the_same(cha
         assert all(shown[k] == (GOLD[k] + 1) % 3 for k in changed)
         flipped = changed
     assert labels_shown(Intervention("gold"), GOLD, 3, chances).tolist() == GOLD
+    rounded = labels_shown(Intervention("flipped", 0.75), GOLD[:2], 3, chances)  # 1.5 of two are two
+    assert rounded.tolist() == [1, 2]
 
 
 def test_abstract_words_stand_for_one_label_each_and_random_labels_for_none(chances):
@@ -80,7 +82,8 @@ def hand_made():
     """2 draws and 4 texts: right 4 of 8 without demonstrations, 8, 2 and 6 with gold, flipped and random ones."""
     half, three = [[1, 1, 0, 0]] * 2, [[1, 1, 1, 0], [1, 0, 1, 1]]
     gold, flipped, abstract = [[1] * 4] * 2, [[1, 0, 0, 0], [0, 0, 0, 1]], [[1, 1, 1, 1], [1, 1, 1, 0]]
-    return dict(zip(CELLS, (half, gold, flipped, three, half, abstract), strict=True))
+    other_half = [[0, 1, 0, 1], [0, 0, 1, 1]]  # words that mean nothing have a prior of their own
+    return dict(zip(CELLS, (half, gold, flipped, three, other_half, abstract), strict=True))
 
 
 def test_recognition_learning_and_flips_are_those_computed_by_hand():

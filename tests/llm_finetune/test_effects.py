@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gating.results.intervals import unvaried_margin
 from gating.results.table import make_table
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import draw_records
@@ -85,6 +86,17 @@ def test_outcomes_stand_by_seed_and_subject_before_training_and_after_each_mixtu
     assert before.shape == (2, 8)
     assert not before.any()
     assert ability_tables(samples, of_random, 40, "copying", "said") == []
+
+
+def test_changes_and_differences_are_paired_by_seed():
+    """Seeds differ, and nothing else does: then nothing changes in any of them."""
+    everyone = PEOPLE.subjects
+    held = {0: answers(0, [], everyone), 1: answers(1, everyone, everyone)}
+    samples = samples_of(held, {(mixture, seed): held[seed] for mixture in CONFIG.mixtures for seed in held})
+    found = make_table(effect_rows(CONFIG, samples))
+    for name in ("recall_change", "recall_less_random"):
+        row = found[(found["mixture"] == "memory=1") & (found["measure"] == name)].iloc[0]
+        assert (row["value"], row["high"]) == (0, pytest.approx(float(unvaried_margin(2))))
 
 
 def test_an_ability_that_was_not_asked_for_has_no_row_and_the_control_is_not_compared_with_itself(found):

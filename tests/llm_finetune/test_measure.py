@@ -4,6 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
 
 from gating.results.bootstrap import percentile_interval
 from gating.results.intervals import mean_interval
@@ -15,7 +19,7 @@ from llm_finetune import (
 from llm_finetune.advice import advice_rows, advice_sentence
 from llm_finetune.collection import load_collection
 from llm_finetune.conditions import CONDITIONS, IN_CONTEXT, Record, draw_records
-from llm_finetune.measure import Answers, answer_rows
+from llm_finetune.measure import Answers, answer_records, answer_rows, require_answerable
 from llm_finetune.naming import mentions
 from llm_finetune.prompts import Prompter
 from llm_finetune.score import CandidateScores
@@ -28,6 +32,28 @@ def records(**given):
     return draw_records(
         PEOPLE, Prompter(None, chat=False), **({"prompts_per_fact": 2, "facts_per_group": 64, "seed": 0} | given)
     )
+
+
+def test_what_a_model_cannot_be_asked_is_known_before_it_is_asked(make_model, tokenizer):
+    model, prompter = make_model("llama"), Prompter(tokenizer, chat=False)
+    asked = draw_records(PEOPLE, prompter, prompts_per_fact=1, facts_per_group=2, seed=0)
+    longest = max(len(tokenizer(record.prompt)["input_ids"]) for record in asked)
+    held = [*CANDIDATES, *PEOPLE.subjects, *PEOPLE.new_subjects]
+    answer = max(len(tokenizer(f" {text}")["input_ids"]) for text in held) + 1
+    model.config.max_position_embeddings = longest + max(16, 2 * answer)
+    require_answerable(model, prompter, asked, PEOPLE)
+    assert answer_records(model, prompter, asked, PEOPLE, freely=True)
+    model.config.max_position_embeddings = longest + answer  # room for a candidate, and not for a free answer
+    with pytest.raises(ValueError, match=r"must fit into the model's context of \d+ tokens"):
+        require_answerable(model, prompter, asked, PEOPLE)
+
+
+def test_a_tokenizer_that_cannot_tell_answers_apart_is_known_too(make_model):
+    core = Tokenizer(WordLevel({"?": 0, "<end>": 1}, unk_token="?"))
+    core.pre_tokenizer = WhitespaceSplit()
+    prompter = Prompter(PreTrainedTokenizerFast(tokenizer_object=core, unk_token="?", eos_token="<end>"), chat=False)
+    with pytest.raises(ValueError, match=r"no two `candidates` may have the same tokens; got ' \w+' and ' \w+'"):
+        require_answerable(make_model(), prompter, records(), PEOPLE)
 
 
 @pytest.mark.parametrize("name", [name for name, condition in CONDITIONS.items() if not condition.backward])

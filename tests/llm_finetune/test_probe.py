@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from small_suite import small_suite
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from gating.cli import main
 from gating.page.said import in_lines
@@ -292,3 +295,19 @@ def test_the_gate_of_prompts_is_the_gate_of_their_mean(models):
     assert values["effective_gate"].mean() == pytest.approx(gate["effective_gate"], abs=1e-6)
     assert values["effective_gate_remainder"].mean() == pytest.approx(gate["effective_gate_remainder"], abs=1e-9)
     assert set(HEADINGS) == set(ABILITIES)
+
+
+@pytest.mark.parametrize("study", ["probe", "finetune", "conflict"])
+def test_answers_that_a_tokenizer_cannot_tell_apart_are_refused_before_anything_is_written(models, tmp_path, study):
+    """One token for all words that it lacks, as tokenizers of words have."""
+    path = str(shutil.copytree(models / "base", tmp_path / "words"))
+    core = Tokenizer(WordLevel({"?": 0, "<end>": 256}, unk_token="?"))
+    core.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=core, unk_token="?", eos_token="<end>").save_pretrained(path)
+    (tmp_path / "words" / "chat_template.jinja").unlink(missing_ok=True)
+    given = {"probe": {"base": path, "tuned": str(models / "tuned-1")}, "finetune": {"model": path},
+             "conflict": {"models": path}}[study]  # fmt: skip
+    found = find_study(study)
+    with pytest.raises(SpecError, match="no two `candidates` may have the same tokens"):
+        run(found, build(found.config, given), tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()

@@ -128,16 +128,29 @@ def test_it_stops_when_too_much_is_lost_and_keeps_the_best(base, tmp_path, monke
 
 
 def test_what_a_resumed_training_has_measured_counts(base, tmp_path, monkeypatch):
-    measures_are(monkeypatch, 0.9, 0.8, 0.8, 0.5)
-    saved = {"save_strategy": "steps", "save_steps": 2}
+    measures_are(monkeypatch, 0.9, 0.8, 0.7, 0.5)
+    saved, kept = {"save_strategy": "steps", "save_steps": 2}, tmp_path / "kept"
     first = trainer(base, tmp_path / "out", **saved, max_steps=2)
-    InContextProbe("people", every=1, margin=0.3).attach(first)
+    InContextProbe("people", every=1, margin=0.3, keep=kept).attach(first)
     first.train()
     again = trainer(base, tmp_path / "out", **saved)
-    InContextProbe("people", every=1, margin=0.3).attach(again)
+    probe = InContextProbe("people", every=1, margin=0.3, keep=kept).attach(again)
     again.train(resume_from_checkpoint=True)
     assert again.state.global_step == 3
     assert list(logged(again)) == [0, 1, 2, 3]
+    assert probe.best == kept / "step-1"
+    assert [folder.name for folder in kept.iterdir()] == ["step-1"]
+
+
+def test_a_second_training_keeps_its_own_best(base, tmp_path, monkeypatch):
+    measures_are(monkeypatch, 0.1, 0.9, 0.1, 0.5)
+    probe = InContextProbe("people", every=1, keep=tmp_path / "kept")
+    for name in ("a", "b"):
+        training = trainer(base, tmp_path / name, max_steps=1)
+        probe.attach(training)
+        training.train()
+    assert probe.best == tmp_path / "kept" / "step-1"
+    assert torch.equal(load_model(str(probe.best)).model.lm_head.weight, training.model.lm_head.weight.cpu())
 
 
 def test_bad_arguments_are_named(base, tmp_path):

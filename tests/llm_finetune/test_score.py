@@ -7,6 +7,7 @@ from architectures import tiny_model
 from numpy.testing import assert_allclose
 from transformers import GPT2Model, MistralConfig, MistralForCausalLM
 
+from llm_finetune.adapters import adapted
 from llm_finetune.score import CandidateScores, generate, score_candidates
 from llm_finetune.tokens import encode, end_token
 from llm_finetune.ways import known_way
@@ -127,6 +128,18 @@ def test_the_greedy_answer_begins_with_the_likeliest_token(model, tokenizer):
     first = generate(model, tokenizer, PROMPTS, max_new_tokens=1)
     for prompt, answer in zip(encode(tokenizer, PROMPTS), first, strict=True):
         assert tokenizer.decode(model(input_ids=torch.tensor([prompt])).logits[0, -1].argmax()).strip() == answer
+
+
+@pytest.mark.parametrize("own", [{"repetition_penalty": 3.0}, {"num_beams": 3}, {"suppress_tokens": [*range(100)]}])
+@pytest.mark.parametrize("adapter", [False, True])
+def test_the_generation_settings_that_a_model_comes_with_do_not_count(make_model, tokenizer, own, adapter):
+    model = adapted(make_model("llama"), 2 if adapter else None, 4.0, 0)
+    plain = generate(model, tokenizer, PROMPTS)
+    base = model.get_base_model() if adapter else model
+    base.generation_config.update(**own)
+    held = base.generation_config
+    assert generate(model, tokenizer, PROMPTS) == plain
+    assert base.generation_config is held
 
 
 @pytest.mark.parametrize(
