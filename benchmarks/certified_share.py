@@ -1,12 +1,15 @@
-"""Share of a grid of settings whose phase is certified, with simple and with tight bounds, as a Markdown table.
+"""Share of a grid of settings whose phase is certified, with simple and with tight bounds, as CSV.
 
-Run: python -m benchmarks.certified_share
+Run: python -m benchmarks.certified_share [shares.csv]
 """
 
-import time
+import sys
+from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from theory.distribution import ClassMixture
 from theory.in_context_bounds import squared_distance_bounds
@@ -24,22 +27,19 @@ def shares(spec: ClassMixture, compare: Comparison) -> list[float]:
     return [float((phases == code).mean()) for code in (ICL, IWL, UNDECIDED)]
 
 
-def main() -> None:
-    columns = ["centres", "input noise", "L", "loss", "undecided, simple", "undecided, tight", "and beta = 0.02"]
-    print("|", " | ".join([*columns, "ICL", "IWL", "seconds"]), "|")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+def rows() -> Iterator[dict[str, Any]]:
+    """A row for each law of the centres, input noise, context length and loss."""
     centres = {"equidistant": (2.0, 2.0), "random, all likely": RANDOM_CENTRES, "random, on average": None}
     for (name, ends), noise, length, measure in product(centres.items(), (0.0, 0.2), (1, 4), ("error", "log_loss")):
         spec = ClassMixture(context_length=length, label_noise=0.05, input_noise=noise)
-        start = time.perf_counter()
         simple, tight, best = (
             shares(spec, Comparison(measure=measure, squared_distance=ends, bounds=bounds, beta=beta))
             for bounds, beta in (("simple", 1.0), ("tight", 1.0), ("tight", 0.02))
         )
-        cells = [f"{value:.4f}" for value in (simple[2], tight[2], best[2], best[0], best[1])]
-        seconds = f"{time.perf_counter() - start:.1f}"
-        print("|", " | ".join([name, str(noise), str(length), measure, *cells, seconds]), "|")
+        place = {"centres": name, "input noise": noise, "L": length, "loss": measure}
+        undecided = {"undecided, simple": simple[2], "undecided, tight": tight[2], "and beta = 0.02": best[2]}
+        yield {**place, **undecided, "ICL": best[0], "IWL": best[1]}
 
 
 if __name__ == "__main__":
-    main()
+    pd.DataFrame(rows()).to_csv(sys.argv[1] if len(sys.argv) > 1 else sys.stdout, index=False, lineterminator="\n")

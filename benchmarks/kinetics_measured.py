@@ -24,6 +24,7 @@ from gating.results.bootstrap import cluster_bootstrap, percentile_interval
 from gating.results.intervals import geometric_mean_interval
 from gating.results.parquet import read_table
 from gating.studies.crossover.config import CrossoverConfig
+from theory.distribution import ClassMixture
 from theory.kinetics import Kinetics, class_mixture_kinetics
 from theory.noisy_inputs import noisy_input_crossover
 from theory.settings import build
@@ -90,11 +91,9 @@ def first_below(steps: Floats, errors: Floats) -> float:
     return float(np.exp(start + (before - LEVEL) / (before - after) * (end - start)))
 
 
-def points(folder: Path, system: str) -> Iterator[Point]:
-    """Measured and predicted, for every p_high and N of a run."""
-    config = build(CrossoverConfig, yaml.safe_load((folder / "config.yaml").read_text()))
-    rows = read_table(folder / "results.parquet")
-    rows = select(rows[~rows["answer"]], {"system": system, "measure": "error", "group": "low", "kind": "measured"})
+def points(table: pd.DataFrame, data: ClassMixture, system: str) -> Iterator[Point]:
+    """Measured and predicted, for every p_high and N of a run's table; its data but for `p_high`."""
+    rows = select(table[~table["answer"]], {"system": system, "measure": "error", "group": "low", "kind": "measured"})
     for (p_high, n), at in rows.groupby(["p_high", "n"]):
         weights, reading = (
             select(at, where).pivot(index="seed", columns="step", values="value")
@@ -104,7 +103,7 @@ def points(folder: Path, system: str) -> Iterator[Point]:
         steps = weights.columns.to_numpy(np.float64)
         place = int(np.searchsorted(steps, first_below(steps, weights.to_numpy().mean(0))))
         between = "" if place == len(steps) else f"{steps[max(place - 1, 0)]:,.0f}, {steps[place]:,.0f}"
-        spec = replace(config.distribution, p_high=p_high)
+        spec = replace(data, p_high=p_high)
         known = float(weights.to_numpy()[:, -1].mean())
         able = int(noisy_input_crossover(spec, "low", known)) if known < 1 - 1 / spec.n_classes else 0
         courses = (class_mixture_kinetics(spec, size, steps=1e7) for size in (n, able))
@@ -220,9 +219,10 @@ def said(held: list[Point], factor: tuple[float, float, float]) -> Iterator[str]
 
 def report(folder: Path, picture: Path | None) -> None:
     """Prints tables and draws the picture."""
-    panels = []
+    data = build(CrossoverConfig, yaml.safe_load((folder / "config.yaml").read_text())).distribution
+    table, panels = read_table(folder / "results.parquet"), []
     for system, name in SYSTEMS.items():
-        held = list(points(folder, system))
+        held = list(points(table, data, system))
         factor = factor_of([point for point in held if np.isfinite(point.measured)])
         print(f"\n{name}", *said(held, factor), "", sep="\n")
         print(handover_table(held, factor[0]).markdown, loss_table(held, factor[0]).markdown, sep="\n\n")
