@@ -71,7 +71,10 @@ def table(name: str, folder: Path = FOLDER) -> pd.DataFrame:
 def summary(name: str) -> pd.DataFrame:
     """The rows of a committed table at the last step, seeds turned into means with intervals; answers as they are."""
     rows = table(name)
-    return pd.concat([summarise(last_step(rows[~rows["answer"]])), rows[rows["answer"]]], ignore_index=True)
+    of_seeds = rows[~rows["answer"].astype(bool)]
+    if of_seeds.empty:
+        return rows
+    return pd.concat([summarise(last_step(of_seeds)), rows[rows["answer"]]], ignore_index=True)
 
 
 def keep(name: str, made: Path, folder: Path = FOLDER) -> None:

@@ -1,0 +1,75 @@
+"""Numbers of docs/results/llm.md."""
+
+from collections.abc import Iterable, Iterator
+
+from docs.tables.cells import cell, said, table_of
+
+PAGE = "docs/results/llm.md"
+MIXTURES = {"memory=1": "memory", "random=1": "random", "memory=0.5 reading=0.5": "mixed", "reading=1": "reading"}
+MEMORY, RANDOM, MIXED, READING = MIXTURES
+ABILITIES = {
+    "recall": "recall",
+    "recall_reworded": "recall, question reworded",
+    "in_context_accuracy": "in-context accuracy",
+    "reading": "reading about new subjects",
+    "reading_elsewhere": "reading of another relation (colours)",
+    "override": "weights override the context",
+    "copying": "someone else's fact copied",
+    "reversal": "recall asked backward",
+    "reading_backward": "reading asked backward",
+    "effective_gate": "effective gate",
+}
+CHANGED = [name for name in ABILITIES if name not in ("recall_reworded", "reversal")]
+
+
+def where(measure: str, mixture: str, judge: str, step: int) -> dict[str, object]:
+    return {"measure": measure, "mixture": mixture, "judge": judge, "step": step}
+
+
+def by(judge: str) -> str:
+    """Abilities before training and after each mixture."""
+
+    def line(name: str) -> Iterator[str]:
+        yield ABILITIES[name]
+        yield cell("people", **where(name, MEMORY, judge, 0))
+        yield from (cell("people", **where(name, mixture, judge, 40)) for mixture in MIXTURES)
+
+    return table_of(("", "before", *MIXTURES.values()), map(line, ABILITIES))
+
+
+def changes() -> str:
+    def line(name: str) -> Iterator[str]:
+        yield ABILITIES[name]
+        yield from (cell("people", **where(f"{name}_change", mixture, "said", 40)) for mixture in MIXTURES)
+        yield cell("people", **where(f"{name}_less_random", MEMORY, "said", 40))
+
+    return table_of(("", *MIXTURES.values(), "memory less random"), map(line, CHANGED))
+
+
+TABLES = {"said": lambda: by("said"), "changes": changes, "score": lambda: by("score")}
+
+
+def c(measure: str, mixture: str = MEMORY, judge: str = "said", step: int = 40) -> str:
+    return said("people", **where(measure, mixture, judge, step))
+
+
+def sentences() -> Iterable[str]:
+    accuracy, elsewhere = "in_context_accuracy", "reading_elsewhere"
+    yield f"its free answers name it in {c(accuracy, step=0)} before and {c(accuracy)} after."
+    yield f"it loses reading too, {c(accuracy, RANDOM)}, and"
+    yield f"(memory less random {c(f'{accuracy}_less_random')})"
+    yield f"its answer is the memorised one in {c('override')}, after random answers in {c('override', RANDOM)}."
+    yield f"recall {c('recall', MIXED)}, in-context accuracy {c(accuracy, MIXED)}."
+    yield f"Colours, which no training prompt mentions, are read from the context in {c(elsewhere, step=0)} before, in"
+    yield f"{c(elsewhere)} after memory and in {c(elsewhere, RANDOM)} after random answers; memory less random is"
+    yield f"memory less random is {c(f'{elsewhere}_less_random')}."
+    yield f"people whom training never mentions: {c('reading')} and {c('reading', RANDOM)}."
+    yield f"the memorised city wins {c('override_less_random')} more of the contradicting contexts"
+    yield f"effective gate, {c('effective_gate')} after memory, is {c('effective_gate', RANDOM)} after random answers"
+    yield f"is copied in {c('copying', step=0)} before training, {c('copying')} after memory, {c('copying', RANDOM)} after"
+    yield f"whom it was trained on by what it says ({c('reversal')} after memory)"
+    yield f"is read backward in {c('reading_backward', step=0)} before and"
+    yield f"reading included ({c('reading_backward', READING)}): the models"
+    losses = (c(f"{accuracy}_change", mixture, "score") for mixture in (MEMORY, RANDOM))
+    yield "({} for memory, {} for random)".format(*losses)
+    yield f"is seen here too, {c('override')} of contexts after memory."
