@@ -29,7 +29,6 @@ from gating.settings.text import as_plain
 from llm_finetune import bench, study
 from llm_finetune.adapters import reopened
 from llm_finetune.collection import collection_text
-from llm_finetune.conditions import CONDITIONS
 from llm_finetune.config import FinetuneConfig
 from llm_finetune.models import load_model, model_shape
 from llm_finetune.verdict import finetune_verdict
@@ -95,12 +94,12 @@ def test_every_preset_runs_and_is_drawn(name, local, tmp_path):
     assert len(settings) == len(config.mixtures) * len(config.exposures)
     assert all(("reading" in text) == (share > 0) for text, share in settings[["mixture", "share"]].values)
     assert set(measured["step"]) == {0, 1}
-    assert set(measured["context"]) == set(CONDITIONS)
+    assert set(measured["context"]) == set(config.conditions)
     assert not table.duplicated(key_names(table)).any()
     assert main(["report", str(tmp_path / "run")]) == 0
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert 'id="figure-accuracy-by-step"' in page
-    assert ('id="figure-groups-by-step"' in page) == (name == "frequency")
+    assert ('id="figure-groups-by-step"' in page) == (name in ("frequency", "handover"))
     assert ('id="figure-accuracy-by-share"' in page) == (name != "frequency")
     assert "Sample answers before and after" in page
 

@@ -66,7 +66,10 @@ def sentences() -> Iterable[str]:
     yield f"people whom training never mentions: {c('reading')} and {c('reading', RANDOM)}."
     yield f"the memorised city wins {c('override_less_random')} more of the contradicting contexts"
     yield f"effective gate, {c('effective_gate')} after memory, is {c('effective_gate', RANDOM)} after random answers"
-    yield f"is copied in {c('copying', step=0)} before training, {c('copying')} after memory, {c('copying', RANDOM)} after"
+    before, after, control = (
+        c("copying", mixture, step=step) for mixture, step in ((MEMORY, 0), (MEMORY, 40), (RANDOM, 40))
+    )
+    yield f"is copied in {before} before training, {after} after memory, {control} after random answers"
     yield f"whom it was trained on by what it says ({c('reversal')} after memory)"
     yield f"is read backward in {c('reading_backward', step=0)} before and"
     yield f"reading included ({c('reading_backward', READING)}): the models"
