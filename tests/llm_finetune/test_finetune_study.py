@@ -100,7 +100,7 @@ def test_every_preset_runs_and_is_drawn(name, local, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert 'id="figure-accuracy-by-step"' in page
     assert ('id="figure-groups-by-step"' in page) == (name in ("frequency", "handover"))
-    assert ('id="figure-accuracy-by-share"' in page) == (name != "frequency")
+    assert ('id="figure-accuracy-by-share"' in page) == (name not in ("frequency", "handover"))
     assert "Sample answers before and after" in page
 
 
