@@ -193,6 +193,6 @@ def _text(path: str) -> str:
 
 def _neighbour(path: str) -> str:
     folder, name = os.path.split(path)
-    names = [file.name for file in Path(folder).glob("*.y*ml")]
+    names = [file.name for file in Path(folder).glob("[!.]*.y*ml")]
     found = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.4)
     return f"; did you mean '{os.path.join(folder, found[0])}'?" if found else ""
