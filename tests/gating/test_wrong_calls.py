@@ -296,7 +296,7 @@ def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[st
     except (ValueError, TypeError) as error:
         return str(error), None
     finally:
-        assert time.process_time() - start < 1
+        assert time.process_time() - start < 10
 
 
 def is_refused(function: Callable[..., Any], valid: dict[str, Any], wrong: dict[str, Any]) -> bool:
