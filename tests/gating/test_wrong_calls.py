@@ -288,7 +288,7 @@ def has_nan(value: Any) -> bool:
 
 
 def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[str, Any]:
-    """The message of a ValueError or TypeError, or nothing and what the call gives; within a second."""
+    """The message of a ValueError or TypeError, or nothing and what the call gives; before long."""
     start = time.process_time()
     try:
         made = function(**arguments)

@@ -234,7 +234,7 @@ def test_groups_are_each_as_alone_in_any_order():
     assert np.isnan(found.value[12])
 
 
-def test_ten_thousand_groups_take_well_under_a_second():
+def test_ten_thousand_groups_take_no_time_to_speak_of():
     rng = np.random.default_rng(0)
     groups, values = np.tile(np.arange(10_000), 5), rng.random(50_000)
     start = time.process_time()
