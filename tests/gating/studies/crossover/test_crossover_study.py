@@ -12,6 +12,7 @@ from gating.runs import engine
 from gating.runs.errors import FolderError
 from gating.runs.executor import Resources
 from gating.runs.folder import RunFolder
+from gating.studies.crossover import study as crossover_study
 from gating.studies.crossover.answers import answer_rows
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import LEVEL, count_rows, counted_sizes, theory_rows
@@ -204,7 +205,8 @@ def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_estimates_grow_with_what_is_asked_for():
+def test_estimates_grow_with_what_is_asked_for(monkeypatch):
+    monkeypatch.setattr(crossover_study, "seconds_per_step", lambda ensemble, resources: 0.01)  # on any machine
     small, study = tiny(), Crossover()
     assert study.memory(small) < study.memory(tiny(n_seeds=200)) < study.memory(tiny(n_seeds=2000))
     assert study.memory(small) < study.memory(tiny(tabular_seeds=100_000))
