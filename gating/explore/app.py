@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import yaml
@@ -17,9 +17,6 @@ from gating.explore.pool import Pool
 from gating.explore.session import Session
 from gating.explore.setting import Setting, texts_of
 from gating.page.page import chart_script
-
-if TYPE_CHECKING:
-    from panel.io.server import Server
 
 __all__ = ["body", "script", "server_of", "style"]
 
@@ -133,7 +130,7 @@ def _whole(control: Mapping[str, Any]) -> dict[str, Any]:
     return {"switch": False, "choices": (), "none": "", "scale": "", "whole": False, "step": 1, **control}
 
 
-def server_of(paths: Sequence[str], address: str, port: int) -> tuple["Server", Callable[[], None]]:
+def server_of(paths: Sequence[str], address: str, port: int) -> tuple[Any, Callable[[], None]]:
     """The server, not yet started, and what ends the processes that compute for it.
 
     Args:

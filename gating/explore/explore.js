@@ -157,23 +157,25 @@ class Part {
     this.place.querySelector(".state").textContent = words;
   }
 
-  show(found) {
+  show(found, turn) {
     this.found = found;
     const figures = found.figures ?? (found.figure ? [found.figure] : []);
     this.place.querySelector(".said").replaceChildren(...(found.refused ?? found.said).map((line) => make("li", {}, line)));
     this.say(found.coarse ? "A coarse map; the fine one is on its way." : "");
     this.figures.hidden = !figures.length;
+    const drawing = [];
     this.charts = figures.map((figure, place) => {
       const chart = this.charts[place];
       const kept = chart?.figure.name === figure.name;
       const shown = kept ? chart : new Chart(this.frame(figure), figure);
       shown.change = (row) => this.here(row);
       shown.stepped = (step) => { state.step = step; writeAddress(); };
-      if (kept) shown.update(figure);
+      if (kept) drawing.push(shown.update(figure));
       if (figure.steps.includes(state.step) && shown.step !== state.step) this.scrub(shown);
       return shown;
     });
     this.figures.replaceChildren(...this.charts.map((chart) => chart.place));
+    Promise.all(drawing).then(() => { this.place.dataset.shown = turn; });
   }
 
   scrub(chart) {
@@ -278,7 +280,8 @@ function hear(message) {
     }
     showControls();
   }
-  if (message.found) parts[message.side][message.part].show(typeof message.found === "string" ? JSON.parse(message.found) : message.found);
+  if (message.found) parts[message.side][message.part].show(
+    typeof message.found === "string" ? JSON.parse(message.found) : message.found, message.turn);
   if (message.done) page.body.dataset.done = message.turn;
 }
 

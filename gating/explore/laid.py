@@ -1,7 +1,8 @@
 """Measured runs laid over theory: errors and gates with their intervals beside the curves of the setting."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,10 +34,13 @@ CASES = {("oobd", "relevant"): CONFLICT, ("ibd", "irrelevant"): SILENT, ("", "co
 """What a gate is measured on; language models name their contexts otherwise, and any distribution is theirs."""
 
 NAMES = {"llm": "Language model"}
-TELLING = ("mixture", "exposure", "model", "answered")
-"""Columns that tell language models of one run apart."""
+TELLING = ("mixture", "exposure", "model", "answered", "p_high")
+"""Columns that tell lines of one system of a run apart."""
 
-MOST_LINES = 12
+MAIN = dict([*CONDITIONS.items()][:4])
+"""Test conditions that tell the most."""
+
+MOST_LINES = 16
 
 
 class Laid(NamedTuple):
@@ -66,6 +70,7 @@ def read_run(path: str) -> Laid:
     plain: Mapping[str, Any] = table.attrs.get("settings", {})
     kept = table[~table["answer"] & table["measure"].isin([*GATES, *LOSSES])]
     kept = kept[(kept["kind"] == "measured") | (kept["system"] == "kinetics")]
+    kept = kept[~kept["system"].str.startswith("reference", na=False)]  # they stand in place of g and h
     if kept.empty:
         raise FolderError(f"`{path}` has no measured gates or errors that could be laid over theory")
     try:
@@ -83,12 +88,15 @@ def texts_of_run(run: Laid) -> dict[str, str]:
     return {key: text for key, text in texts.items() if key.startswith("distribution.")}
 
 
-def laid_over(paths: Sequence[str], setting: Setting) -> str:
+def laid_over(paths: tuple[str, ...], setting: Setting) -> str:
     """Figures of measured errors and gates, with the theory of the setting, as JSON."""
     try:
         runs = [read_run(path) for path in paths]
-        figures = [*_by_n(runs, setting), *_by_step(runs)]
-        found: dict[str, Any] = {"figures": [titled(each) for each in figures], "said": list(_said(runs, setting))}
+        rows = [nearest(run.rows, setting) for run in runs]
+        figures = [titled(each) for each in _errors(_over_n(rows, runs), setting)]
+        figures += _gates_over_n(paths, tuple(tuple(_chosen(run.rows, setting).items()) for run in runs))
+        figures += _gates_over_steps(paths)
+        found: dict[str, Any] = {"figures": figures, "said": list(_said(runs, setting))}
     except (ValueError, ArithmeticError, MemoryError) as error:
         found = {"refused": refused(error)}
     return json.dumps(found, separators=(",", ":"), allow_nan=False)
@@ -117,37 +125,64 @@ def nearest(rows: pd.DataFrame, setting: Setting) -> pd.DataFrame:
         >>> nearest(rows, Setting())["value"].tolist()
         [2]
     """
-    for name, value in as_plain(setting.distribution).items():
-        if name not in rows or isinstance(value, (str, list)) or value is None:
-            continue
-        held = rows[name].dropna().unique()
-        if len(held) > 1:
-            rows = rows[rows[name].isna() | (rows[name] == min(held, key=lambda other: abs(other - value)))]
+    return _of(rows, _chosen(rows, setting).items())
+
+
+def _of(rows: pd.DataFrame, chosen: Iterable[tuple[str, Any]]) -> pd.DataFrame:
+    for name, value in chosen:
+        rows = rows[rows[name].isna() | (rows[name] == value)]
     return rows
 
 
-def _by_n(runs: Sequence[Laid], setting: Setting) -> Iterator[Figure]:
-    """Errors over N with the theory of the setting, and gates over N."""
-    parts = [_named(nearest(run.rows[run.rows["n"].notna()], setting), run, runs) for run in runs]
-    rows = pd.concat([part for part in parts if not part.empty] or [pd.DataFrame(columns=["measure", "n", "kind"])])
-    rows = rows[rows["kind"] == "measured"]
-    if rows.empty:
-        return
+def _chosen(rows: pd.DataFrame, setting: Setting) -> dict[str, Any]:
+    """Of each field of the data in which rows differ, the value that is nearest to the setting."""
+    found = {}
+    for name, value in as_plain(setting.distribution).items():
+        held = rows[name].dropna().unique() if name in rows and isinstance(value, (int, float)) else ()
+        if len(held) > 1:
+            found[name] = min(held, key=lambda other: abs(other - value))
+    return found
+
+
+def _over_n(rows: Sequence[pd.DataFrame], runs: Sequence[Laid]) -> pd.DataFrame:
+    """Measured rows over N of all runs, by the names of the legend."""
+    parts = [_named(own[own["n"].notna() & (own["kind"] == "measured")], run, runs)
+             for own, run in zip(rows, runs, strict=True)]  # fmt: skip
+    return pd.concat(parts)
+
+
+def _shared(rows: pd.DataFrame) -> dict[str, Any]:
     looks = _looks(rows["system"])
-    shared: dict[str, Any] = {"x": "n", "columns": _conditions, "look_of": lambda key: looks.get(key) or system_of(key),
-                              "order": tuple(looks)}  # fmt: skip
-    ends = rows["n"].min() / 2, rows["n"].max() * 2
-    sizes = tuple(n for n in SIZES if ends[0] <= n <= ends[1]) or (int(rows["n"].min()),)
-    errors = rows[rows["measure"] == setting.measure]
-    if not errors.empty:
-        theory = _theory(setting, sizes)
-        figure = Multiples(**words().figures["runs-error-by-n"], **shared, theory=True,
-                           rows=_by_group(setting.measure, LOSSES[setting.measure]))  # fmt: skip
-        yield from filter(None, [drawn(figure, (), pd.concat([errors, theory]), as_plain(setting))])
+    return {"x": "n", "columns": _conditions, "look_of": lambda key: looks.get(key) or system_of(key),
+            "order": tuple(looks)}  # fmt: skip
+
+
+def _errors(rows: pd.DataFrame, setting: Setting) -> Iterator[Figure]:
+    """Errors over N on the theory of the setting, of systems whose gate is measured where there are some."""
+    gated = set(rows.loc[rows["measure"].isin(GATES), "system"])
+    kept = rows[(rows["measure"] == setting.measure) & (rows["system"].isin(gated) | (not gated))]
+    if kept.empty:
+        return
+    ends = kept["n"].min() / 2, kept["n"].max() * 2
+    sizes = tuple(n for n in SIZES if ends[0] <= n <= ends[1]) or (int(kept["n"].min()),)
+    axis = LOSSES[setting.measure]
+    panels = tuple(
+        Row(GROUPS[group], {"group": group}, (Trace(setting.measure),), axis, True) for group in ("high", "low")
+    )
+    figure = Multiples(**words().figures["runs-error-by-n"], **_shared(kept), theory=True, rows=panels)
+    yield from filter(None, [drawn(figure, (), pd.concat([kept, _theory(setting, sizes)]), as_plain(setting))])
+
+
+@lru_cache(maxsize=16)
+def _gates_over_n(paths: tuple[str, ...], chosen: tuple[tuple[tuple[str, Any], ...], ...]) -> list[dict[str, Any]]:
+    """Gates over N, of the chosen data of each run."""
+    runs = [read_run(path) for path in paths]
+    rows = _over_n([_of(run.rows, values) for run, values in zip(runs, chosen, strict=True)], runs)
     gates = rows[rows["measure"].isin(GATES)]
-    if not gates.empty:
-        figure = Multiples(**words().figures["runs-gate-by-n"], **shared, rows=_gate_rows())
-        yield from filter(None, [drawn(figure, (), gates, as_plain(setting))])
+    if gates.empty:
+        return []
+    figure = Multiples(**words().figures["runs-gate-by-n"], **_shared(gates), rows=_gate_rows(("high", "low")))
+    return [titled(each) for each in [drawn(figure, (), gates, {})] if each]
 
 
 def _theory(setting: Setting, sizes: tuple[int, ...]) -> pd.DataFrame:
@@ -160,8 +195,10 @@ def _theory(setting: Setting, sizes: tuple[int, ...]) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _by_step(runs: Sequence[Laid]) -> Iterator[Figure]:
+@lru_cache(maxsize=16)
+def _gates_over_steps(paths: tuple[str, ...]) -> list[dict[str, Any]]:
     """Gates over training steps: small models at the smallest and the largest N, and language models."""
+    runs = [read_run(path) for path in paths]
     parts = []
     for run in runs:
         rows = run.rows[run.rows["measure"].isin(GATES)]
@@ -176,24 +213,18 @@ def _by_step(runs: Sequence[Laid]) -> Iterator[Figure]:
     rows = pd.concat(parts).assign(kind="measured") if parts else pd.DataFrame()
     rows = rows[rows["step"].notna() | rows["n"].isna()] if len(rows) else rows
     if rows.empty:
-        return
+        return []
     looks = _looks(rows["system"])
     kept = rows[rows["system"].isin([*looks][:MOST_LINES])]
     columns = tuple(Facet(case, {"context": case}) for case in (CONFLICT, SILENT) if (kept["context"] == case).any())
     figure = Multiples(**words().figures["runs-gate-by-step"], x="step", rows=_gate_rows(), columns=lambda _: columns,
                        look_of=looks.__getitem__, order=tuple(looks))  # fmt: skip
-    yield from filter(None, [drawn(figure, (), kept, {})])
+    return [titled(each) for each in [drawn(figure, (), kept, {})] if each]
 
 
-def _gate_rows() -> tuple[Row, ...]:
+def _gate_rows(groups: Sequence[str] = ("all", "high", "low")) -> tuple[Row, ...]:
     traces = Trace("effective_gate"), Trace("mean_gate", DOTTED, words().said["own_gate"])
-    return tuple(Row(GROUPS[group], {"group": group}, traces, GATE, optional=True) for group in ("all", "high", "low"))
-
-
-def _by_group(measure: str, axis: Any) -> tuple[Row, ...]:
-    return tuple(
-        Row(GROUPS[group], {"group": group}, (Trace(measure),), axis, optional=True) for group in ("high", "low")
-    )
+    return tuple(Row(GROUPS[group], {"group": group}, traces, GATE, optional=True) for group in groups)
 
 
 def _conditions(summary: pd.DataFrame) -> tuple[Facet, ...]:
@@ -205,25 +236,23 @@ def _conditions(summary: pd.DataFrame) -> tuple[Facet, ...]:
 
 
 def _named(rows: pd.DataFrame, run: Laid, runs: Sequence[Laid], *, each: bool = False) -> pd.DataFrame:
-    """Rows whose system is the name that the legend gives it: with the run where there are several, and where `each`
-    line is named, with N, mixture and model."""
-    names = [NAMES.get(str(key)) or system_of(str(key)).name for key in rows["system"]]
-    if each and len(rows):
-        told = [name for name in TELLING if name in rows and rows[name].nunique() > 1]
-        own = [_told(row, told) for row in rows[[*told, "n"]].itertuples(index=False)]
-        names = [f"{name}{told}" for name, told in zip(names, own, strict=True)]
-    if len(runs) > 1:
-        names = [f"{name} ({run.name})" for name in names]
+    """Rows whose system is the name that the legend gives it: with N, mixture and model where `each` line is named, and
+    with the run where several have the system."""
+    often = Counter(key for other in runs for key in other.rows["system"].unique())
+    told = [name for name in TELLING if name in rows and rows[name].nunique() > 1] if each else []
+    names: list[str] = []
+    row: Any
+    for row in rows[["system", "n", *told]].itertuples(index=False):
+        name = NAMES.get(row.system) or system_of(row.system).name
+        parts = [_text(getattr(row, column)) for column in told]
+        parts += [f"N = {int(row.n):,}"] if each and not pd.isna(row.n) else []
+        end = f" ({run.name})" if often[row.system] > 1 else ""
+        names.append(", ".join([name, *parts]) + end)
     return rows.assign(system=pd.array(names, "string"))
 
 
-def _told(row: Any, told: list[str]) -> str:
-    parts = [
-        f"{getattr(row, name):g}" if isinstance(getattr(row, name), float) else str(getattr(row, name)) for name in told
-    ]
-    if not pd.isna(row.n):
-        parts.append(f"N = {int(row.n):,}")
-    return f", {', '.join(parts)}" if parts else ""
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _looks(names: pd.Series) -> dict[str, System]:

@@ -53,7 +53,7 @@ def refused(error: Exception) -> list[str]:
         return error.problems
     if isinstance(error, MemoryError):
         return [words().said["memory"]]
-    return [str(error)[:500] or type(error).__name__]
+    return [str(error).replace("`spec.", "`distribution.")[:500] or type(error).__name__]
 
 
 def shown(part: str, setting: Setting, *, coarse: bool = False) -> str:

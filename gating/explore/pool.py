@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -31,10 +32,10 @@ class TookTooLongError(Exception):
 class _Worker:
     """A process that answers one question at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, needs: str) -> None:
         near, far = multiprocessing.get_context("spawn").Pipe()
         self._line: Connection = near
-        self._process = multiprocessing.get_context("spawn").Process(target=_work, args=(far,), daemon=True)
+        self._process = multiprocessing.get_context("spawn").Process(target=_work, args=(far, needs), daemon=True)
         self._process.start()
         self._ready = False
         far.close()
@@ -68,10 +69,9 @@ class _Worker:
         self._process.join()
 
 
-def _work(line: Connection) -> None:
+def _work(line: Connection, needs: str) -> None:
     """Answers questions until the other side hangs up."""
-    import gating.explore.parts  # noqa: F401 - what every question needs, before the memory is limited
-
+    import_module(needs)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + WORKER_BYTES, resource.RLIM_INFINITY))
     line.send(True)
@@ -110,16 +110,17 @@ class Pool:
         workers: number of processes.
         seconds: how long one computation may take.
         kept: characters of answers that are kept; the oldest go first.
+        needs: module that questions need, which a process imports before its memory is limited.
     """
 
-    def __init__(self, workers: int = 2, seconds: float = 30.0, kept: int = 2**26):
-        self.seconds, self._most = seconds, kept
+    def __init__(self, workers: int = 2, seconds: float = 30.0, kept: int = 2**26, needs: str = "gating.explore.laid"):
+        self.seconds, self._most, self._needs = seconds, kept, needs
         self._kept: OrderedDict[Hashable, str] = OrderedDict()
         self._size = 0
         self._asked: dict[Hashable, _Asked] = {}
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         for _ in range(workers):
-            self._idle.put_nowait(_Worker())
+            self._idle.put_nowait(_Worker(needs))
 
     def knows(self, key: Hashable) -> bool:
         """Whether the answer is kept."""
@@ -155,12 +156,12 @@ class Pool:
         try:
             if not worker.lives:
                 worker.end()
-                worker = _Worker()
+                worker = _Worker(self._needs)
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(None, worker.answer, work, given, self.seconds)
         except TookTooLongError:
             worker.end()
-            worker = _Worker()
+            worker = _Worker(self._needs)
             raise
         finally:
             self._idle.put_nowait(worker)

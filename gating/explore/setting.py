@@ -68,7 +68,7 @@ class Setting(PhasesConfig):
 
     def _sizes(self) -> Iterator[str]:
         spec = self.distribution
-        largest = {"n_high": spec.n_high, "n_low": spec.n_low, "context_length": spec.context_length}
+        largest: dict[str, Any] = {"n_high": spec.n_high, "n_low": spec.n_low, "context_length": spec.context_length}
         for name, axis in (("x", self.x), ("y", self.y)):
             if max(len(axis.values or ()), 0 if axis.values else axis.count) > MOST_POINTS:
                 yield f"`{name}` must have at most {MOST_POINTS} points in the explorer; got {axis.count}"
@@ -124,7 +124,7 @@ def without_point(config: PhasesConfig) -> PhasesConfig:
         >>> without_point(one) == without_point(PhasesConfig(n_sequences=8))
         True
     """
-    changes = {axis.field: axis.points[0] for axis in (config.x, config.y)}
+    changes: dict[str, Any] = {axis.field: axis.points[0] for axis in (config.x, config.y)}
     n = changes.pop("n_sequences", config.n_sequences)
     spec = config.distribution
     for name, value in changes.items():  # one by one: both together may be a setting that no map shows

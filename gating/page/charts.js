@@ -118,10 +118,9 @@ class Chart {
       bar.replaceChildren();
       this.controls(bar);
     }
-    if (!this.rows) return;
+    if (!this.rows) return null;
     this.rows = this.points();
-    if (old === now && this.view) this.redraw();
-    else this.paint();
+    return old === now && this.view ? this.redraw() : this.paint();
   }
 
   // Changes points as they are drawn, such as one that follows a reader.
