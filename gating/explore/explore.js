@@ -48,11 +48,15 @@ const position = (slide, value) => {
   return Math.round((1000 * Math.log(value / low)) / Math.log(high / low));
 };
 
-function reached(slide) {
+// What a slider has been moved to from a value: another one, however small its step.
+function reached(slide, from) {
   const { scale, whole } = slide.parentElement.dataset;
   const { low, high } = slide.dataset;
-  const value = scale ? low * (high / low) ** (slide.value / 1000) : Number(slide.value);
-  return String(whole !== undefined ? Math.round(scale ? Number(value.toPrecision(3)) : value) : Number(value.toPrecision(3)));
+  const at = scale ? low * (high / low) ** (slide.value / 1000) : Number(slide.value);
+  const rounded = (digits) => Number(at.toPrecision(digits));
+  if (whole === undefined) return String([3, 4, 5].map(rounded).find((value) => value !== from) ?? at);
+  const value = Math.round(scale ? rounded(3) : at);
+  return String(value === from ? value + Math.sign(slide.value - position(slide, value)) : value);
 }
 
 function showControls() {
@@ -109,7 +113,7 @@ form.addEventListener("input", (event) => {
   const { key } = control.dataset;
   const { target } = event;
   if (target.type === "range") {
-    const value = reached(target);
+    const value = reached(target, number(text(key)));
     control.querySelector(".value").value = value;
     target.setAttribute("aria-valuetext", value);
     set(key, value);

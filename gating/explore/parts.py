@@ -49,11 +49,10 @@ def words() -> Words:
 
 def refused(error: Exception) -> list[str]:
     """What theory says to settings that it does not take, as sentences."""
-    if isinstance(error, SpecError):
-        return error.problems
     if isinstance(error, MemoryError):
         return [words().said["memory"]]
-    return [str(error).replace("`spec.", "`distribution.")[:500] or type(error).__name__]
+    problems = error.problems if isinstance(error, SpecError) else [str(error)[:500] or type(error).__name__]
+    return [problem.replace("`spec.", "`distribution.") for problem in problems]
 
 
 def shown(part: str, setting: Setting, *, coarse: bool = False) -> str:

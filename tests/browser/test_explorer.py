@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pandas as pd
@@ -20,6 +21,7 @@ from tests.golden.settings import CASES, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore")]  # of libraries that load models
 SMALL = "x.count=13&y.count=13"
+PATIENCE = 180  # seconds
 DONE = "document.body.dataset.done !== undefined && document.body.dataset.done === document.body.dataset.asked"
 
 
@@ -52,7 +54,14 @@ class Exploring(Reader):
     def settled(self):
         """Waits until all that was asked is answered."""
         self.tab.wait_for_timeout(120)
-        self.tab.wait_for_function(DONE)
+        self.until(DONE)
+
+    def until(self, holds):
+        """Waits until something holds, without making functions of text, which a page may forbid."""
+        end = time.monotonic() + PATIENCE
+        while not self.tab.evaluate(holds):
+            assert time.monotonic() < end, holds
+            self.tab.wait_for_timeout(20)
 
     def setting(self):
         """What the address says."""
@@ -73,7 +82,7 @@ class Exploring(Reader):
             return caught.value.path().read_text()
         self.tab.evaluate(f"document.querySelector('#{part}-{side} pre').textContent = ''")
         button.click()
-        self.tab.wait_for_function(f"document.querySelector('#{part}-{side} pre').textContent !== ''")
+        self.until(f"document.querySelector('#{part}-{side} pre').textContent !== ''")
         return self.tab.locator(f"#{part}-{side} pre").inner_text()
 
 
@@ -82,7 +91,7 @@ def exploring(browser, url, size=DESKTOP, mode="light", origin=""):
     """A reader; at the end nothing may have gone wrong, and no other machine may have been asked."""
     width, height = size
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=mode)
-    context.set_default_timeout(180_000)
+    context.set_default_timeout(1000 * PATIENCE)
     try:
         reader = Exploring(context.new_page(), url)
         yield reader
@@ -240,6 +249,7 @@ def test_the_file_without_a_server_answers_by_itself(browser, axe, tmp_path):
         reader.tab.locator("#set-distribution-label_noise").select_option("0.2")
         reader.settled()
         assert all(now != was for now, was in zip((reader.lines("map"), reader.lines("curves")), before, strict=True))
+        reader.tab.locator("#map-a .chart").scroll_into_view_if_needed()
         ground = reader.tab.locator("#map-a [class*='concat_1'] path.background").first.bounding_box()
         reader.tab.mouse.click(ground["x"] + 0.2 * ground["width"], ground["y"] + 0.8 * ground["height"])
         reader.settled()

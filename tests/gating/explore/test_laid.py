@@ -41,7 +41,8 @@ def test_errors_and_gates_have_the_values_of_the_runs_and_theory_those_of_the_se
         [(d, c) != ("oobd", "irrelevant") for d, c in zip(wanted["distribution"], wanted["context"], strict=True)]
     ]
     for shown, column in (("y", "value"), ("l", "low"), ("h", "high")):
-        assert set(kept[column].map("{:.4g}".format)) <= set(drawn[shown].map("{:.4g}".format))
+        held = drawn[shown].dropna().to_numpy(float)
+        assert all(abs(held - value).min() < 1e-5 for value in kept[column])
     assert any(name.startswith("Theory, copying (exact)") for name in errors["k"])
     assert "Transformer" in set(gates["k"])
     named = set(steps["k"])
