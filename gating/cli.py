@@ -117,6 +117,9 @@ def _run(study: Any, config: Any, options: Any) -> None:
 def _own(command: str, given: list[str]) -> None:
     """Runs a command that is no study, with its arguments."""
     place, words, run = COMMANDS[command]
+    if "..." in place:  # it has flags of its own
+        run(given)
+        return
     if {"-h", "--help"} & set(given):
         print(f"usage: gating {command} {place}\n\n{words[:1].upper()}{words[1:]}.")
         return
@@ -149,6 +152,12 @@ def _list(place: str) -> None:
         print(folder.path, *folder.state, sep="\t")
 
 
+def _explore(given: list[str]) -> None:
+    from gating.explore.command import explore
+
+    explore(given)
+
+
 def _validate(file: str) -> None:
     name, _ = read_config(file)
     read_flags(["--config", file], find_study(name).config, RunOptions)
@@ -156,6 +165,7 @@ def _validate(file: str) -> None:
 
 
 COMMANDS: dict[str, tuple[str, str, Callable[..., None]]] = {
+    "explore": ("[RUN ...]", "theory in a browser, with runs laid over it", _explore),
     "report": ("DIR", "draws the page of a finished run again", _redraw),
     "plot": ("DIR FIGURE FILE", "writes one figure of a finished run as a .svg, .png or .json file", _plot),
     "ls": ("[DIR]", "lists the runs in a folder and below it, with study and state", _list),

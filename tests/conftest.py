@@ -19,6 +19,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its back
 @pytest.fixture(scope="session")
 def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the runs of `tests.golden.settings`: the first test that needs one, on any worker, runs it."""
+    if "SMALL" in os.environ:
+        return Path(os.environ["SMALL"])
     base = tmp_path_factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_runs"
 

@@ -6,6 +6,7 @@ differences from its rounding.
 """
 
 from collections import Counter
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,21 @@ def wrong_vote(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratio: float
         >>> round(wrong_vote(law, 1, 0, 0.1), 12)  # two different labels
         0.18
     """
-    votes = _votes(n_relevant, n_irrelevant, ratio if n_relevant else 1.0)
+    told = law.irrelevant if n_irrelevant else np.zeros_like(law.irrelevant)  # of no concern to relevant tokens alone
+    parts = (law.answer.tobytes(), told.tobytes(), law.multiplicity.tobytes())
+    return _wrong_vote(*parts, n_relevant, n_irrelevant, float(ratio) if n_relevant else 1.0)
+
+
+@lru_cache(maxsize=4096)  # settings of a map differ in few of their laws
+def _wrong_vote(answer: bytes, irrelevant: bytes, multiplicity: bytes, r: int, k: int, ratio: float) -> float:
+    law = ContextLaw(np.frombuffer(answer), np.frombuffer(irrelevant), np.frombuffer(multiplicity, np.int64))
+    return _wrong(law, r, k, *_races(r, k, ratio))
+
+
+@lru_cache(maxsize=64)
+def _races(r: int, k: int, ratio: float) -> tuple[NDArray[np.int64], Masks, Masks, Floats]:
+    """Counts of a winner, which counts of a rival lose to them and which tie, and signs, for `_wrong`."""
+    votes = _votes(r, k, ratio)
     levels, level = np.unique(votes, return_inverse=True)
     level = level.reshape(votes.shape)
     least = np.searchsorted(levels, levels * (1 - TIE))  # the least level that ties with each, were it the most
@@ -63,7 +78,7 @@ def wrong_vote(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratio: float
     cells, least_tied, most, signs = np.array(rows).T
     below = level < least_tied[:, None, None]
     tied = ~below & (level <= most[:, None, None])
-    return _wrong(law, n_relevant, n_irrelevant, cells, below, tied, signs.astype(np.float64))
+    return cells, below, tied, signs.astype(np.float64)
 
 
 def wrong_vote_bounds(law: ContextLaw, n_relevant: int, n_irrelevant: int, ratios: Interval) -> Interval:
@@ -115,7 +130,7 @@ def _wrong(
 ) -> float:
     """P(the answer does not win): a sum with signs over counts (cells) of the winner; masks say which counts of a rival
     lose to them, and which tie."""
-    nodes, weights = np.polynomial.legendre.leggauss((r + k) // 2 + 1)
+    nodes, weights = _nodes((r + k) // 2 + 1)
     priority = ((nodes + 1) / 2)[:, None, None]
     a, b = np.arange(r + 1), np.arange(k + 1)
     orders = special.factorial(a)[:, None] * special.factorial(b)
@@ -135,6 +150,13 @@ def _wrong(
         win = terms[g].ravel()[cells] * (others[rest[0] - 1, rest[1], rest[2], rest[3]] @ (weights / 2))
         right += law.multiplicity[g] * law.answer[g] * orders[r, k] * (signs @ win)
     return float(1 - right)
+
+
+@lru_cache(maxsize=16)
+def _nodes(count: int) -> tuple[Floats, Floats]:
+    """Nodes of Gauss and Legendre, and their weights."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return nodes, weights
 
 
 def _times(x: Floats, y: Floats) -> Floats:

@@ -24,7 +24,7 @@ from gating.page.names import in_order, system_of
 from gating.results.query import last_step, seeds_phrase
 from gating.results.table import summarise
 
-__all__ = ["CITATION", "PAGE", "svg", "write_page"]
+__all__ = ["CITATION", "PAGE", "chart_data", "chart_script", "svg", "write_page"]
 
 PAGE = "report.html"
 LARGEST_PARQUET = 600_000  # bytes of a summary that the page holds; a larger one stands beside it alone
@@ -43,10 +43,12 @@ def svg(figure: Figure) -> str:
 
 
 @cache
-def _script() -> str:
-    """What draws charts in a browser, and what lets a reader touch them."""
+def chart_script(*names: str) -> str:
+    """What draws charts in a browser, and what lets a reader touch them; then other scripts of this package."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return f"{{{bundle}}}\n{(resources.files('gating.page') / 'page.js').read_text(encoding='utf-8')}"
+    files = resources.files("gating.page")
+    own = "".join((files / name).read_text(encoding="utf-8") for name in ("charts.js", *names))
+    return f"{{{bundle}}}\n{own}"
 
 
 def write_page(
@@ -68,7 +70,7 @@ def write_page(
         raise ValueError("`table` must have at least one measured row; got none")
     summary = summarise(table[~table["answer"]])
     figures, undrawn = figures_of(page, summary, settings)
-    script = _script()
+    script = chart_script("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     files = resources.files("gating.page")
@@ -99,27 +101,30 @@ def write_page(
 
 def _held(figures: tuple[Figure, ...], summary: pd.DataFrame) -> str:
     """What the page's script reads: JSON, packed, so that no text of the data is in the page."""
-    shown = [
-        {
-            "name": figure.name,
-            "spec": specification(figure, "page"),
-            "points": {name: _coded(column) for name, column in columns_of(figure).items()},
-            "legend": legend_of(figure),
-            "heading": figure.legend,
-            "panels": [
-                {"row": panel.row.replace("\n", ", "), "column": panel.column.replace("\n", ", ")}
-                for panel in figure.panels
-            ],
-            "steps": list(figure.steps),
-        }
-        for figure in figures
-    ]
     buffer = io.BytesIO()
     last_step(summary).to_parquet(buffer, index=False, compression="zstd")
     table = buffer.getvalue()
     parquet = base64.b64encode(table).decode() if len(table) <= LARGEST_PARQUET else None
-    text = json.dumps({"figures": shown, "parquet": parquet}, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        {"figures": [*map(chart_data, figures)], "parquet": parquet}, separators=(",", ":"), allow_nan=False
+    )
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def chart_data(figure: Figure) -> dict[str, Any]:
+    """A figure as the scripts that draw it take it."""
+    return {
+        "name": figure.name,
+        "spec": specification(figure, "page"),
+        "points": {name: _coded(column) for name, column in columns_of(figure).items()},
+        "legend": legend_of(figure),
+        "heading": figure.legend,
+        "panels": [
+            {"row": panel.row.replace("\n", ", "), "column": panel.column.replace("\n", ", ")}
+            for panel in figure.panels
+        ],
+        "steps": list(figure.steps),
+    }
 
 
 def _coded(column: list[Any]) -> Any:

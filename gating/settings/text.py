@@ -15,7 +15,7 @@ from gating.settings.yaml_files import SettingsDumper
 from theory.fields import allowed, section_of
 from theory.settings import field_types
 
-__all__ = ["as_plain", "command_of", "flow", "help_text", "print_config", "settings_differences"]
+__all__ = ["as_plain", "call_of", "command_of", "flow", "help_text", "print_config", "settings_differences"]
 
 WIDTH = 100
 _FILES = {
@@ -96,14 +96,42 @@ def command_of(config: Any) -> str:
         >>> command_of(BoundsConfig(n_sequences=(64, 128)))
         "gating bounds --n_sequences '[64, 128]'"
     """
+    flags = (f"--{setting.key} {shlex.quote(flow(setting.value))}" for setting in _given(config))
+    return " ".join(["gating", config.study, *flags])
+
+
+def _given(config: Any) -> Iterator[_Setting]:
+    """Settings that are not the default; of a section, its own."""
     usual = {setting.key: as_plain(setting.value) for setting in _walk(type(config)) if setting.value is not MISSING}
-    given = [
-        f"--{setting.key} {shlex.quote(flow(setting.value))}"
-        for setting in _walk(type(config), config)
-        if not (section_of(setting.hint) and setting.value is not None)
-        and (setting.key not in usual or usual[setting.key] != as_plain(setting.value))
-    ]
-    return " ".join(["gating", config.study, *given])
+    for setting in _walk(type(config), config):
+        is_section = section_of(setting.hint) and setting.value is not None
+        if not is_section and (setting.key not in usual or usual[setting.key] != as_plain(setting.value)):
+            yield setting
+
+
+def call_of(config: Any) -> str:
+    """The same in Python: a call of the study with an argument for each setting that is not the default.
+
+    Example:
+        >>> from gating.studies.bounds.config import BoundsConfig
+        >>> from theory.distribution import ClassMixture
+        >>> print(call_of(BoundsConfig(n_sequences=(64, 128), distribution=ClassMixture(dim=8))))
+        import gating
+        <BLANKLINE>
+        table = gating.bounds(
+            distribution={'dim': 8},
+            n_sequences=[64, 128],
+        )
+    """
+    nested: dict[str, Any] = {}
+    for setting in _given(config):
+        *sections, name = setting.key.split(".")
+        inside = nested
+        for section in sections:
+            inside = inside.setdefault(section, {})
+        inside[name] = as_plain(setting.value)
+    lines = [f"    {name}={value!r}," for name, value in nested.items()]
+    return "\n".join(["import gating", "", f"table = gating.{config.study}(", *lines, ")"])
 
 
 def print_config(config: Any) -> str:

@@ -1,0 +1,86 @@
+"""Processes that compute for readers: what is asked twice is computed once, and nothing goes on for ever."""
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from gating.explore.pool import Pool, TookTooLongError
+
+
+def number(tag):
+    return f"{tag} {os.getpid()} {time.monotonic_ns()}"
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return "slept"
+
+
+def end(_):
+    os._exit(3)
+
+
+def fill(size):
+    return str(len(bytearray(size)))
+
+
+def fail(_):
+    raise ValueError("`x` must be less")
+
+
+@pytest.fixture
+def pool():
+    made = Pool(workers=1, seconds=1.5, kept=200, needs=__name__)
+    yield made
+    made.close()
+
+
+def run(pool, body):
+    async def with_time():
+        return await asyncio.wait_for(body(pool), 300)
+
+    return asyncio.run(with_time())
+
+
+def test_one_pool_has_one_answer_for_all_and_outlives_what_goes_wrong(pool):
+    """All in one loop, as starting a process takes seconds."""
+
+    async def body(pool):
+        first, second = await asyncio.gather(pool.ask("a", number, "a"), pool.ask("a", number, "a"))
+        assert first == second == await pool.ask("a", number, "a")
+        assert int(first.split()[1]) != os.getpid()
+        with pytest.raises(ValueError, match="`x` must be less"):
+            await pool.ask("bad", fail, 1)
+        with pytest.raises(MemoryError):
+            await pool.ask("large", fill, 2**33)
+        for key, work in (("long", sleep), ("gone", end)):
+            with pytest.raises(TookTooLongError):
+                await pool.ask(key, work, 60)
+            assert (await pool.ask(f"after {key}", number, "x")).startswith("x")
+        assert await pool.ask("a", number, "a") == first
+
+    run(pool, body)
+
+
+def test_what_nobody_waits_for_is_not_begun_and_what_is_kept_is_bounded(pool):
+    async def body(pool):
+        await pool.ask("warm", number, "w")
+        long = asyncio.ensure_future(pool.ask("long", sleep, 1.0))
+        await asyncio.sleep(0.2)
+        dropped = [asyncio.ensure_future(pool.ask(("move", place), sleep, 1.4)) for place in range(20)]
+        wanted = asyncio.ensure_future(pool.ask("last", number, "l"))
+        await asyncio.sleep(0.1)
+        start = time.monotonic()
+        for task in dropped:
+            task.cancel()
+        assert (await wanted).startswith("l")
+        assert await long == "slept"
+        assert time.monotonic() - start < 15  # one after the other they take 28
+        for place in range(30):
+            await pool.ask(place, number, place)
+        assert pool.knows(29)
+        assert not pool.knows("warm")
+
+    run(pool, body)
