@@ -17,17 +17,23 @@ from llm_finetune import context_aware_decoding, posterior_gate, probability_gat
 QUESTION, CONTEXT = "Where does Liz live?", "Liz lives in Paris. "
 CITIES = ["London", "Paris", "Toronto", "Oslo"]
 torch.manual_seed(0)
-shape = {"vocab_size": 256, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+shape = {
+    "vocab_size": 256,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "initializer_range": 0.2,
+}
 model = LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=4, num_key_value_heads=4)).eval()
 
 
 def log_probabilities(prompt: str) -> np.ndarray:
-    """Of each city as the answer, among these cities: the sum over its bytes, normalised."""
+    """Of each city as the answer, among these cities: the mean over its bytes, normalised."""
     scores = []
     for city in CITIES:
         tokens = torch.tensor([list(f"{prompt} {city}".encode())])
         said = model(tokens).logits.log_softmax(-1)[0, :-1].gather(-1, tokens[0, 1:, None])
-        scores.append(said[-len(city) :].sum())
+        scores.append(said[-len(city) :].mean())
     return torch.stack(scores).log_softmax(0).detach().numpy().astype(float)[None]
 
 

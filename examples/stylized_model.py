@@ -36,13 +36,13 @@ optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
 # %%
 # Train, and every 25 steps look at the gate on test sequences: 100 of each class, with relevant contexts.
 
-classes = torch.arange(spec.n_classes).repeat_interleave(100)[None]
+classes = torch.arange(spec.n_classes).repeat_interleave(100)
 test = task.fresh(0, classes, torch.ones_like(classes, dtype=torch.bool))
 rows = []
 for step in range(501):
     if step % 25 == 0:
         alpha = gate.alpha(test)[0].detach()
-        for group, chosen in (("frequent", classes[0] < spec.n_high), ("rare", classes[0] >= spec.n_high)):
+        for group, chosen in (("frequent", classes < spec.n_high), ("rare", classes >= spec.n_high)):
             rows.append({"x": step, "value": float(alpha[chosen].mean()), "group": group, "line": "0"})
     batch = task.batches(step, 1, 32)
     optimizer.zero_grad()
