@@ -166,7 +166,7 @@ class PosteriorGate(ExponentialWeightsGate):
             loss_in_context: losses of G, same shape.
 
         Returns:
-            float64 tensor ``(*shape, T)``: the log odds of :meth:`alpha` plus kappa times `gating.gates.posterior.context_evidence`.
+            float64 tensor ``(*shape, T)``: the log odds of :meth:`alpha` plus kappa times `context_evidence`.
 
         Example:
             >>> parameters = PosteriorParameters(alpha=0.0, beta=0.0, gamma=1.0, kappa=1.0)
