@@ -33,13 +33,14 @@ RUN = r"gating (bounds|phases)\b.*|gating (ls|report|validate|plot)\b.*|gating \
 
 NOT_RUN = {
     r"make (demo|llm|test)\b.*": "installs; the commands behind it are checked where they stand by themselves",
-    r"(#!|#SBATCH|set|cd|source|export|first=|address=|srun|ray)\b?.*": "of a cluster, which is not here",
+    r"(#!|#SBATCH|set |cd |source |export |first=|address=|srun |ray ).*": "of a cluster, which is not here",
     r"torchrun .*": "several processes: tests/llm_finetune/test_processes.py runs them",
     r"pip install ./examples/new_study": "tests/test_new_study.py installs it, and runs the commands that follow",
-    r"gating (sweep )?temperature\b.*": "the study that is installed by the line before: tests/test_new_study.py",
+    r"gating (sweep )?temperature\b.*|gating report runs/quick": "of that study: tests/test_new_study.py",
+    r"gating regret --gates .*my_gate.*": "a gate of another package: tests/test_own_examples.py plays one by its name",
     r"python benchmarks/.*": "takes minutes; the script is there",
     r"python examples/.*": "tests/test_examples.py runs every script",
-    r"python -m docs\..*": "tests/claims/test_pictures.py or tests/test_papers.py run it",
+    r"python -m docs\..*": "tests/test_docs.py and tests/test_papers.py hold what it writes to what is there",
     r'python -c "from gating import read_results.*': "reads a run of hours; its imports are run",
 }
 """Commands that are not run, and why."""
@@ -79,7 +80,7 @@ INLINE = [
     (f"{document.relative_to(ROOT)}", found.replace("\n", " "))
     for document in DOCUMENTS
     for found in re.findall(
-        r"`(gating [a-z]+ -[^`]*)`", re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.S)
+        r"`(gating [a-z]+ --[^`]* [^-`][^`]*)`", re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.S)
     )
 ]
 
@@ -92,13 +93,16 @@ def workplace(small_runs, tmp_path_factory):
     for name in ("quick", "noisy", "sweep"):
         shutil.copytree(done, place / "runs" / name)
     (place / "my.yaml").write_text("study: bounds\nn_sequences: [10, 100]\n", encoding="utf-8")
+    for name in ("mine.jsonl", "their-file.parquet"):
+        (place / name).touch()
+    (place / "my-suite").mkdir()
     return place
 
 
 def quick(command: str) -> list[str]:
     """Arguments of the command in its quick form: as it stands, or with its settings checked and printed."""
     words = shlex.split(re.sub(r"\[[A-Z]+ \.\.\.\]", "", command))[1:]
-    return words if re.fullmatch(RUN, command) else [*words, "--dry-run" if words[0] == "sweep" else "--print_config"]
+    return words if re.fullmatch(RUN, command) else [*words, "--print_config"]
 
 
 @pytest.mark.parametrize(("where", "command"), [*SHELL, *INLINE], ids=lambda value: str(value)[:60])
