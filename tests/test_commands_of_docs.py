@@ -38,6 +38,9 @@ NOT_RUN = {
     r"pip install ./examples/new_study": "tests/test_new_study.py installs it, and runs the commands that follow",
     r"gating (sweep )?temperature\b.*|gating report runs/quick": "of that study: tests/test_new_study.py",
     r"gating regret --gates .*my_gate.*": "a gate of another package: tests/test_own_examples.py plays one by its name",
+    r"gating probe .*mine\.jsonl.*": "prompts of one's own: tests/llm_finetune/test_suites.py reads such files",
+    r"gating demonstrations .*my-suite.*": "texts of one's own: tests/llm_finetune/test_demonstrations.py reads such",
+    r"gating conflict .*their-file.*": "a file of others: tests/llm_finetune/test_conflict_suite.py reads such",
     r"python benchmarks/.*": "takes minutes; the script is there",
     r"python examples/.*": "tests/test_examples.py runs every script",
     r"python -m docs\..*": "tests/test_docs.py and tests/test_papers.py hold what it writes to what is there",
@@ -93,9 +96,7 @@ def workplace(small_runs, tmp_path_factory):
     for name in ("quick", "noisy", "sweep"):
         shutil.copytree(done, place / "runs" / name)
     (place / "my.yaml").write_text("study: bounds\nn_sequences: [10, 100]\n", encoding="utf-8")
-    for name in ("mine.jsonl", "their-file.parquet"):
-        (place / name).touch()
-    (place / "my-suite").mkdir()
+    (place / "mine.jsonl").touch()
     return place
 
 
