@@ -7,7 +7,7 @@ rare classes later, and whether reading the context is lost again depends on how
 
 from gating import kinetics, plot, select
 
-table = kinetics(distribution={"p_relevant": 0.8}, n_sequences=[20, 100, 1000], steps=1_000_000)
+table = kinetics(distribution={"p_relevant": 0.8}, n_sequences=[20, 1000], steps=1_000_000)
 chart = plot(table)
 
 # %%
