@@ -1,4 +1,4 @@
-.PHONY: demo llm test test-all test-peers test-minimums check clean
+.PHONY: demo llm test test-all test-peers test-minimums check docs docs-links clean
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -25,6 +25,13 @@ check: .venv/.installed-dev
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
 
+docs: .venv/.installed-docs
+	.venv/bin/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	.venv/bin/python -m docs.site.check docs/_build/html
+
+docs-links: .venv/.installed-docs
+	.venv/bin/python -m sphinx -b linkcheck -D plot_gallery=0 -q docs docs/_build/links
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -38,6 +45,10 @@ check: .venv/.installed-dev
 
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install --quiet -e '.[dev,llm]'
+	touch $@ .venv/.installed .venv/.installed-llm
+
+.venv/.installed-docs: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e '.[docs,llm]'
 	touch $@ .venv/.installed .venv/.installed-llm
 
 .venv/.axe: | .venv/bin/python
@@ -58,4 +69,4 @@ check: .venv/.installed-dev
 	touch $@
 
 clean:
-	rm -rf .venv .venv-minimums .venv-peers build *.egg-info
+	rm -rf .venv .venv-minimums .venv-peers build docs/_build docs/api docs/files docs/gallery *.egg-info

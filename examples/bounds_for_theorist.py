@@ -1,5 +1,9 @@
-"""From which N on do weights win on rare classes? Exact errors, bounds and crossovers; no torch, no training."""
+"""From which N on do weights win?
+===============================
 
+From which N on do weights win on rare classes? Exact errors, bounds and crossovers; no torch, no training."""
+
+# sphinx_gallery_thumbnail_path = "theory/in-weight.svg"
 from theory import ClassMixture, Comparison, crossover, in_context_risk, in_weight_risk, risk_bounds
 
 compare = Comparison(measure="error", context="relevant")

@@ -1,4 +1,7 @@
-"""A torch model of one's own, trained on the class mixture for some seconds and measured as `gating compare` does.
+"""Measure a model of your own
+===========================
+
+A torch model of one's own, trained on the class mixture for some seconds and measured as `gating compare` does.
 
 python examples/measure_own_model.py
 """
@@ -6,6 +9,7 @@ python examples/measure_own_model.py
 import torch
 from torch.nn.functional import nll_loss, one_hot
 
+from gating import Axis, Figure, Layer, Panel, System, plot
 from gating.checks import check_predictor
 from gating.evaluation.measure import measure
 from gating.tasks.class_mixture import ClassMixtureSampler
@@ -41,3 +45,13 @@ if __name__ == "__main__":
     found = table[table["answer"] & table["measure"].isin(["error", "effective_gate"]) & (table["group"] != "all")]
     columns = ["distribution", "context", "group", "measure", "value", "low", "high"]
     print(found[columns].round(3).to_string(index=False))
+    moved = found[(found["distribution"] == "oobd") & (found["measure"] == "error")].reset_index()
+    kinds = {"relevant": 1, "irrelevant": 2, "as_trained": 3}
+    layers = [
+        Layer(System(name, "", colour), rows.assign(x=rows["context"].map(kinds), line="0"), "points")
+        for (group, name, colour) in (("high", "frequent", "#0072b2"), ("low", "rare", "#d55e00"))
+        for rows in [moved[moved["group"] == group]]
+    ]
+    axis = Axis("context: 1 relevant, 2 irrelevant, 3 as trained", 0.5, 3.5, ticks=(1, 2, 3))
+    panel = Panel("", "labels moved", Axis("error", 0, 1), tuple(layers))
+    chart = plot(Figure("own", "A perceptron does not copy", (), axis, (panel,), columns=1))

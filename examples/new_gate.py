@@ -1,4 +1,7 @@
-"""A gate of one's own, in one file: checked against the contract of online gates, then played by name in `regret`.
+"""A gate of your own
+==================
+
+A gate of one's own, in one file: checked against the contract of online gates, then played by name in `regret`.
 
 Fixed share follows the better predictor also where that changes: a share of its trust goes back to both in every round.
 Source: M. Herbster and M. K. Warmuth. Tracking the best expert. Machine Learning 32, 1998.
@@ -11,6 +14,7 @@ import math
 import torch
 from torch.nn.functional import logsigmoid
 
+from gating import plot
 from gating.checks import check_gate
 from gating.gates import LogLossGate
 from gating.runs.engine import run
@@ -43,4 +47,6 @@ if __name__ == "__main__":
     check_gate(FixedShareGate)
     gates = ("bayes_mixture", "fixed_share")
     config = RegretConfig(n_rounds=1000, n_seeds=2, n_records=10, gates=gates, losses=("log_loss",))
-    print(Regret().text(config, run(Regret(), config, None)))
+    table = run(Regret(), config, None)
+    print(Regret().text(config, table))
+    chart = plot(table)

@@ -1,4 +1,7 @@
-"""A task of one's own, in one file: checked against the contract of tasks, then trained on for some steps.
+"""A task of your own
+==================
+
+A task of one's own, in one file: checked against the contract of tasks, then trained on for some steps.
 
 python examples/new_task.py
 """
@@ -7,6 +10,7 @@ import tempfile
 
 import torch
 
+from gating import Axis, Figure, Layer, Panel, System, plot
 from gating.checks import check_task
 from gating.models.decoder import UrnDecoder
 from gating.models.layers import generators
@@ -48,4 +52,10 @@ if __name__ == "__main__":
             loss=every_draw_log_loss,
         )  # fmt: skip
         trainer.run()
-        print(trainer.kept.load_state()[2].to_string(index=False))
+        log = trainer.kept.load_state()[2]
+    print(log.to_string(index=False))
+    looks = {0: System("data seed 0", "", "#0072b2"), 1: System("data seed 1", "", "#d55e00")}
+    columns = {"step": "x", "train_loss": "value", "replica": "line"}
+    curves = [Layer(looks[seed], rows.rename(columns=columns), "line") for seed, rows in log.groupby("replica")]
+    panel = Panel("", "", Axis("training loss, nats", 0), tuple(curves))
+    chart = plot(Figure("patterns", "Learning patterns that repeat", (), Axis("steps"), (panel,), columns=1))

@@ -1,4 +1,7 @@
-"""A figure of one's own from a result table: the exact risks of the rare classes over N, as own_figure.svg."""
+"""A figure of your own
+====================
+
+A figure of one's own from a result table: the exact risks of the rare classes over N, as own_figure.svg."""
 
 from gating import Axis, Figure, Layer, Panel, System, bounds, save_plot, select
 

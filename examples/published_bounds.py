@@ -1,4 +1,7 @@
-"""Bounds of Chan et al. (2025) over N_x, printed and the project's own, with the exact risks: published_bounds.svg.
+"""Bounds as published, and exact risks
+====================================
+
+Bounds of Chan et al. (2025) over N_x, printed and the project's own, with the exact risks: published_bounds.svg.
 
 Eight labels in the context, k of them of other classes; ten labels, floor 0.001, similarities within 1 (B = 1), and
 0.1% of wrong labels in training, as in the figure of the paper. The exact copying risk is that of unit vectors whose

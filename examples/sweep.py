@@ -1,5 +1,9 @@
-"""How do label noise and the number of rare classes move the crossover N*? One sweep, its table read in three lines."""
+"""A sweep over two settings
+=========================
 
+How do label noise and the number of rare classes move the crossover N*? One sweep, its table read in three lines."""
+
+# sphinx_gallery_thumbnail_path = "theory/phases.svg"
 from gating import BoundsConfig, sweep
 
 base = BoundsConfig(n_sequences=(100,), measures="error", contexts="relevant", groups="low")

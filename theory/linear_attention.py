@@ -109,7 +109,7 @@ def ridge_error(alpha: ArrayLike, rho: ArrayLike) -> Floats:
         rho: variance of the noise, >= 0, broadcast against `alpha`; without noise the error is max(0, 1 - alpha).
 
     Returns:
-        The error. Linear attention, which multiplies by one matrix for all contexts, does not get there:
+        The error. Linear attention, which multiplies by one matrix for all contexts, does not get there;
         `memory_free_error` is larger.
 
     Raises:

@@ -94,7 +94,7 @@ def oracle_gate(
 
     Args:
         cells: outcomes and the two predictors' probabilities of them.
-        loss: ``log`` (nats) or ``linear`` (probability of not naming the outcome).
+        loss: ``log_loss`` (nats) or ``linear_loss`` (probability of not naming the outcome).
         query_only: the gate sees the query alone, so cells that share a query share their weight.
         lipschitz: slope >= 0 in weight per unit of distance: ``|alpha_i - alpha_j| <= lipschitz * distances[i, j]``
             between query classes, within each kind of context; needs ``distances``.

@@ -162,11 +162,11 @@ class PosteriorGate(ExponentialWeightsGate):
         """Weight of M at every position of a sequence read with the gate as trained so far; nothing is learned.
 
         Args:
-            loss_in_weight: losses of M on the tokens, shape (*shape, T).
+            loss_in_weight: losses of M on the tokens, shape ``(*shape, T)``.
             loss_in_context: losses of G, same shape.
 
         Returns:
-            float64 tensor (*shape, T): the log odds of :meth:`alpha` plus kappa times :func:`context_evidence`.
+            float64 tensor ``(*shape, T)``: the log odds of :meth:`alpha` plus kappa times `context_evidence`.
 
         Example:
             >>> parameters = PosteriorParameters(alpha=0.0, beta=0.0, gamma=1.0, kappa=1.0)
