@@ -1,6 +1,7 @@
 """What parts of a study share: the model as it came, the prompts of a run, and how a model is measured on them."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,6 @@ from llm_finetune.samples import sample_table
 from llm_finetune.shared import shared_answers
 from llm_finetune.study import SAMPLES
 from llm_finetune.tokens import require_fit, split
-from llm_finetune.tracking import require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import require_enough
 
@@ -141,7 +141,6 @@ def check(config: FinetuneConfig, resources: Resources) -> None:
     _told.clear()
     _own.clear()
     require_enough(config.training, started())
-    require_trackers(config.training.trackers)
     bench, facts = Bench(config, resources), config.facts
     model, tokenizer = bench.loaded
     records = bench.records(config.seed)
@@ -182,6 +181,7 @@ def keep_tuned(config: FinetuneConfig, run: Run, place: Place, resources: Resour
         evaluate=lambda step, model: bench.keep_measured(place, step, model, run.seed) if step else None,
         keep=resources.keep,
         say=bench.say,
+        log=partial(resources.log, place.part),
     )
 
 

@@ -30,7 +30,6 @@ from llm_finetune.loss import BatchSource, answer_loss, encoded, shuffled
 from llm_finetune.precision import autocast
 from llm_finetune.prompts import Example, Row
 from llm_finetune.settings import UNDECISIVE, FinetuneSettings
-from llm_finetune.tracking import FOLDER, Tracking, require_trackers
 from llm_finetune.ways import evaluating, way_of
 from llm_finetune.weights import checkpointed, prepared, require_enough
 from theory.validation import require_integer
@@ -56,6 +55,7 @@ def finetune(
     evaluate: Evaluate | None = None,
     keep: bool = True,
     say: Callable[[str], None] = print,
+    log: Callable[[Mapping[str, float], int], None] = lambda values, step: None,
 ) -> Any:
     """Fine-tunes a model in a folder, or goes on with the run that the folder holds.
 
@@ -69,10 +69,12 @@ def finetune(
         folder: where state, losses and the fine-tuned model go: a folder of their own, or a place in a run.
         closing: text that closes an answer, such as `Prompter.closing`; None for the tokenizer's end token.
         evaluate: called with a step and the model, in the precision of training, after the steps that the settings
-            name; in every process, which may share the work. Numbers that it returns are told to trackers. When a run
+            name; in every process, which may share the work. Numbers that it returns go to `log`. When a run
             is killed it may be called again with a step that it has seen.
         keep: whether the fine-tuned model is written to ``folder/parts/training/model`` for `from_pretrained`.
         say: receives a line about a run that goes on, and about the end of training.
+        log: receives loss, step size and what `evaluate` returns, by name, and the step that they are of; of several
+            processes the first one tells. `gating.runs.tracking.Tracking` tells trackers.
 
     Returns:
         The model, in evaluation mode; with adapters, a `PeftModel`. A finished run that was kept is read from disk.
@@ -80,7 +82,7 @@ def finetune(
     Raises:
         ValueError: when there are no examples, a prompt or answer has no token, or does not fit into the context, or
             the model is not causal.
-        SpecError: a tracker or bitsandbytes is not installed, or the model does not suit the settings.
+        SpecError: bitsandbytes is not installed, or the model does not suit the settings.
         FolderError: when the folder holds a run with other settings, examples or parameters, or a damaged file.
         TrainingDiverged: naming step and last saved step, when a loss or gradient is not finite.
         Interrupted: on Ctrl-C; the same call goes on from the last saved step.
@@ -98,15 +100,8 @@ def finetune(
     wanted["examples"] = "a source" if callable(examples) else _digest(list(examples))
     if closing is not None:
         wanted["closing"] = closing
-    require_trackers(settings.trackers)
     in_study = isinstance(folder, Place)  # which has put the model where it is to be
-    path = folder.folder.path if isinstance(folder, Place) else folder
-    accelerator = Accelerator(
-        mixed_precision="no",
-        cpu=in_study and started() > 1 and model.device.type == "cpu",
-        log_with=list(settings.trackers) or None,
-        project_dir=Path(path) / FOLDER if settings.trackers else None,
-    )
+    accelerator = Accelerator(mixed_precision="no", cpu=in_study and started() > 1 and model.device.type == "cpu")
     with _place(folder, wanted) as place:
         kept = place.kept_folder(MODEL) if place.has_table(LOSSES) else None
         if kept:
@@ -116,7 +111,8 @@ def finetune(
         held = prepared(model, settings)
         tuned = adapted(held, settings.lora_rank, settings.lora_alpha, seed, targets=targets, dropout=dropout)
         device = model.device if in_study else accelerator.device
-        run = _Run(tuned.to(device), tokenizer, source, settings, seed, place, accelerator, closing, device)
+        tell = log if accelerator.is_main_process else lambda values, step: None
+        run = _Run(tuned.to(device), tokenizer, source, settings, seed, place, accelerator, closing, device, tell)
         try:
             with checkpointed(tuned, settings.checkpointing):
                 run.train(evaluate, say)
@@ -159,6 +155,7 @@ class _Run:
     accelerator: Accelerator
     closing: str | None
     device: torch.device
+    log: Callable[[Mapping[str, float], int], None]
 
     def __post_init__(self) -> None:
         settings, n = self.settings, self.accelerator.num_processes
@@ -171,8 +168,6 @@ class _Run:
         self.saved = 0
         self.losses = self._load()
         self.spread = self.accelerator.prepare_model(self.model, device_placement=False)
-        name = self.place.part.replace("/", "-")
-        self.tracking = Tracking(self.accelerator, name, asdict(settings) | {"seed": self.seed})
 
     def train(self, evaluate: Evaluate | None, say: Callable[[str], None]) -> None:
         """Trains from the saved step to the last one."""
@@ -186,15 +181,14 @@ class _Run:
             if not (start and step == start):  # what a saved state follows has been done
                 if evaluate is not None and step in settings.evaluations:
                     with self._precision():
-                        self.tracking.log(evaluate(step, self.model) or {}, step)
+                        self.log(evaluate(step, self.model) or {}, step)
                 if step and step % settings.save_every == 0:
                     self._save()
             if step < settings.steps:
                 loss = self._step(step)
                 bar.set_postfix_str(f"loss {loss:.3g}")
                 self.losses.append(loss)
-                self.tracking.log({"loss": loss, "learning_rate": settings.rate(step)}, step + 1)
-        self.tracking.end()
+                self.log({"loss": loss, "learning_rate": settings.rate(step)}, step + 1)
 
     def _look(self, say: Callable[[str], None]) -> None:
         """Finds out what the model makes of padding, which decides how batches are padded."""

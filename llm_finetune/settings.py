@@ -16,7 +16,7 @@ __all__ = ["UNDECISIVE", "DataSettings", "FinetuneSettings", "Precision"]
 Precision = Literal["auto", "bf16", "float32"]
 Names = Annotated[tuple[Annotated[str, Rule("texts that are not empty", bool)], ...], DIFFERENT]
 
-UNDECISIVE = ("evaluate_at", "save_every", "trackers")
+UNDECISIVE = ("evaluate_at", "save_every")
 """Settings that leave the fine-tuned model as it is."""
 
 
@@ -60,7 +60,6 @@ class FinetuneSettings(DescentSettings):
         lora_targets: ends of the names of the layers that have adapters, such as ``q_proj``; none for all linear ones
             but the last.
         evaluate_at: steps after which the model is evaluated, from 0 (before training) to `steps`; the last always is.
-        trackers: trackers of `accelerate`, such as ``tensorboard``, that are told loss, step size and measurements.
     """
 
     steps: Count = 40
@@ -78,7 +77,6 @@ class FinetuneSettings(DescentSettings):
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     lora_targets: Names = ()
     evaluate_at: tuple[Whole, ...] = (0,)
-    trackers: Names = ()
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""

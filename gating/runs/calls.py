@@ -34,6 +34,7 @@ ARGUMENTS = """
         workers: worker threads on the CPU; 0 takes the cores that are free.
         executor: ``threads`` or ``ray``.
         address: cluster of Ray; ``local`` starts one for the run.
+        tracker: ``tensorboard``, ``mlflow`` or ``wandb``, or several, that are told of the run.
         again: remove what a former run left in the folder, and run anew.
         keep: keep what the study drops at its end, such as fine-tuned models.
         force: go on although the estimated memory, or a changed version of what computes the result, speaks against it.

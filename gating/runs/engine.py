@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from gating.runs.manifest import is_inside
 from gating.runs.ranks import number, started
 from gating.runs.store import Place
 from gating.runs.study import Study
+from gating.runs.tracking import FOLDER as TRACKERS
+from gating.runs.tracking import Tracking, measured
 from gating.settings.text import as_plain, print_config
 from theory.settings import SpecError, build
 
@@ -81,6 +84,8 @@ def _run(
     _require_memory(study, config, force)
     inputs = study.inputs(config, how.say)
     if out is None:
+        if how.trackers:
+            raise SpecError(["`tracker` must be left out where the run has no folder: choose one with `out`"])
         study.check(config, how)
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place) / "run")
@@ -100,8 +105,15 @@ def _run(
             folder.discard([ENVIRONMENT])
         _mend(parts_of(study, config, how.device), folder, how.say)
         _describe(folder, config)
-        table = _table(study, config, folder, how)
-        _draw(study, config, table, folder, how.say)
+        name = f"{study.name()} {folder.path.resolve().name}"
+        with Tracking(how.trackers, folder.path / TRACKERS, name, as_plain(config), how.say) as tracking:
+            table = _table(study, config, folder, replace(how, log=tracking.log))
+            _draw(study, config, table, folder, how.say)
+            if how.trackers:
+                for step, values in measured(table):
+                    tracking.log("results", values, step)
+                for file in (TABLE, PAGE):
+                    tracking.attach(folder.path / file)
         return _of(config, table)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
+from gating.runs.tracking import flat
 
 __all__ = ["REPLICAS", "Ensemble", "Training"]
 
@@ -27,8 +28,9 @@ class Training(Protocol):
     def left(self) -> int:
         """Steps that are left."""
 
-    def run(self, label: str, stop: threading.Event | None) -> None:
-        """Trains to the last step, or to the one at which `stop` is set."""
+    def run(self, label: str, stop: threading.Event | None, log: Callable[[Sequence[float], int], None]) -> None:
+        """Trains to the last step, or to the one at which `stop` is set; `log` receives the mean loss of each replica
+        since the last save, and the step."""
 
     def advance(self, last: int) -> Any:
         """Trains up to a step and keeps nothing, for a look at how long it takes."""
@@ -98,8 +100,29 @@ def _train(ensemble: Ensemble[Replica], place: Place, resources: Resources) -> N
         place.discard(*place.names)
     if not place.names:
         place.save_records(REPLICAS, records)
+    names = _names([record["replica"] for record in records])
+
+    def log(losses: Sequence[float], step: int) -> None:
+        resources.log(place.part, dict(zip(names, losses, strict=True)), step)
+
     trainer = ensemble.trainer(place, resources, group)
     left = trainer.left
-    trainer.run(place.part.removeprefix("train/"), resources.stop)
+    trainer.run(place.part.removeprefix("train/"), resources.stop, log)
     seconds = time.perf_counter() - start
     resources.say(f"{place.part}: {len(group)} replicas, {left} steps in {seconds:.0f} s")
+
+
+def _names(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the losses of replicas, by the values that differ between them; by no more seeds than that needs.
+
+    Example:
+        >>> _names([{"n": 16, "init_seed": 7}, {"n": 64, "init_seed": 9}])
+        ['train_loss/n=16', 'train_loss/n=64']
+    """
+    each = [dict(flat(values)) for values in described]
+    differ = [key for key in each[0] if len({str(values.get(key)) for values in each}) > 1]
+    for key in [key for key in differ if key.endswith("seed")][::-1]:
+        others = [other for other in differ if other != key]
+        if len({tuple(str(values.get(other)) for other in others) for values in each}) == len(each):
+            differ = others
+    return ["/".join(["train_loss", *(f"{key}={values.get(key)}" for key in differ)]) for values in each]

@@ -22,6 +22,7 @@ from gating.runs.folder import RunFolder
 from gating.runs.listed_files import ListedFiles
 from gating.runs.precision import matmul_precision
 from gating.runs.store import Place
+from gating.runs.tracking import Log, TrackerName, untold
 
 __all__ = ["Executor", "Part", "Resources", "progress", "run_parts"]
 
@@ -37,6 +38,8 @@ class Resources:
         say: receives a line about each piece of work.
         executor: ``threads`` of this process, or ``ray``.
         address: cluster of Ray, as `ray.init` takes it; ``local`` starts one on this machine for the run.
+        trackers: that are told of the run.
+        log: receives numbers of a step of a piece of work.
         stop: set when work that goes on shall end at its next step.
     """
 
@@ -46,6 +49,8 @@ class Resources:
     say: Callable[[str], None] = print
     executor: str = "threads"
     address: str = "local"
+    trackers: tuple[TrackerName, ...] = ()
+    log: Log = untold
     stop: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from theory.fields import PathText, shown
+from gating.runs.tracking import TrackerName
+from theory.fields import PathText, Several, shown
 from theory.settings import settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class RunOptions:
         device: where models train; ``auto`` takes a GPU when there is one.
         workers: worker threads on the CPU; 0 takes the cores that are free.
         json: print settings, rows of the last step and answers as JSON in place of a text table.
+        tracker: ``tensorboard``, ``mlflow`` or ``wandb``, one or more, that are told settings, losses and measured
+            results, and given the page and the table; null for none.
         again: remove what a former run left in the folder, and run anew.
         keep: keep what a study drops at its end, such as fine-tuned models.
         dry_run: check everything, print how long the run will take and how much memory and disk, and write nothing.
@@ -40,6 +43,7 @@ class RunOptions:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Field(ge=0, le=4096)] = 0
     json: bool = False
+    tracker: Several[TrackerName] | None = None
     again: bool = False
     keep: bool = False
     dry_run: bool = False

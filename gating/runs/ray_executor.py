@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +51,7 @@ COUNT_SECONDS = 5.0
 
 CONNECT_SECONDS = 5.0
 Files = dict[str, list[str]]
+Numbers = tuple[str, Mapping[str, float], int]
 
 
 class RayExecutor:
@@ -124,7 +125,7 @@ class RayExecutor:
         for task in tasks:
             part = self._running[task]
             try:
-                files, said = _result(task, part)
+                files, said, told = _result(task, part)
             except Exception as error:
                 failed = failed or error
                 continue
@@ -132,6 +133,8 @@ class RayExecutor:
             found[part] = files
             for line in said:
                 self._resources.say(line)
+            for numbers in told:
+                self._resources.log(*numbers)
         if found:
             self._folder.adopt(found, done=True)
         for task in ended:
@@ -158,7 +161,7 @@ def _connect(resources: Resources) -> None:
         raise SpecError([f"`address` must be {asked} ({said})"]) from error
 
 
-def _result(task: Any, part: str) -> tuple[Files, list[str]]:
+def _result(task: Any, part: str) -> tuple[Files, list[str], list[Numbers]]:
     """What a task returned; raises the error that it ended with, as threads do."""
     try:
         return ray.get(task)
@@ -191,8 +194,9 @@ class _Task:
     stop: str
 
 
-def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[str]]:
-    """Does a part on some node; returns its files, with their checksums, and the lines that it said."""
+def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[str], list[Numbers]]:
+    """Does a part on some node; returns its files, with their checksums, the lines that it said, and what trackers are
+    to be told."""
     if task.computes != _computes():
         differ = {name: (there, _computes()[name]) for name, there in task.computes.items()
                   if there != _computes()[name]}  # fmt: skip
@@ -201,7 +205,9 @@ def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[st
         if not Path(place).is_dir():
             raise RunFailed(f"`{name}` must be a folder that every node sees; a node has no `{place}`")
     said: list[str] = []
-    how = Resources(task.device, task.workers if part.wide else 1, task.keep, said.append)
+    told: list[Numbers] = []
+    how = Resources(task.device, task.workers if part.wide else 1, task.keep, said.append,
+                    log=lambda *numbers: told.append(numbers))  # fmt: skip
     if Path(task.stop).exists():
         raise Interrupted("interrupted before it began")
     os.chdir(task.here)  # settings may name files from there
@@ -210,7 +216,7 @@ def _do_in_worker(part: Part, files: Files, task: _Task) -> tuple[Files, list[st
             said.append(f"{part.name}: begun again, from its last save")
         _set_threads(how.workers)
         do_part(part, folder, how)
-        return folder.files_of([part.name]), said
+        return folder.files_of([part.name]), said, told
 
 
 @contextmanager

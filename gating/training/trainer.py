@@ -73,12 +73,18 @@ class Trainer(Generic[Replica]):
         self._device, self._dtype = require_device(device), require_dtype(dtype)
         self._group: ReplicaGroup | None = None
 
-    def run(self, label: str = "training", stop: threading.Event | None = None) -> None:
+    def run(
+        self,
+        label: str = "training",
+        stop: threading.Event | None = None,
+        log: Callable[[Sequence[float], int], None] = lambda losses, step: None,
+    ) -> None:
         """Trains to the last step; shows progress on a terminal.
 
         Args:
             label: stands before the bar.
             stop: ends the training at its next step when it is set.
+            log: receives the mean loss of each replica since the last save, and the step.
 
         Raises:
             Interrupted: on Ctrl-C or `stop`; the run goes on from its last save when started again.
@@ -99,6 +105,7 @@ class Trainer(Generic[Replica]):
                     means = losses.double().mean(0).tolist()
                     metrics.append(pd.DataFrame({"step": last, "replica": range(n), "train_loss": means}))
                     self._save(last, pd.concat(metrics, ignore_index=True))
+                    log(means, last)
                     step = last
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; `{self.kept.place.path}` holds step {self.kept.step}") from None

@@ -1,17 +1,14 @@
-"""How weights are held, how a step is taken in parts, and what trackers are told."""
+"""How weights are held, how a step is taken in parts, and what is told of it."""
 
 import json
 from pathlib import Path
-from typing import ClassVar
 
 import pandas as pd
 import pytest
 import torch
-from accelerate import tracking as trackers
-from accelerate.utils import LoggerType
 from torch.testing import assert_close
 
-from llm_finetune import models, tracking, weights
+from llm_finetune import models, weights
 from llm_finetune.adapters import load_tuned
 from llm_finetune.finetune import finetune
 from llm_finetune.models import load_model
@@ -130,60 +127,18 @@ def test_an_adapter_names_its_base_as_it_was_given(make_model, tokenizer, tmp_pa
         load_tuned(str(folder), say=quiet)
 
 
-class Memory(trackers.GeneralTracker):
-    """A tracker that keeps what it is told."""
-
-    name, requires_logging_directory = "memory", False
-    told: ClassVar[list] = []
-
-    def __init__(self, run_name=None, **how):
-        super().__init__()
-        self.told.append(run_name)
-
-    @property
-    def tracker(self):
-        return self
-
-    def store_init_configuration(self, values):
-        self.told.append(values)
-
-    def log(self, values, step=None, **how):
-        self.told.append((step, values))
-
-    def finish(self):
-        self.told.append("end")
-
-
-def test_trackers_are_told_loss_step_size_and_measurements(make_model, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setitem(trackers.LOGGER_TYPE_TO_CLASS, "memory", Memory)
-    monkeypatch.setattr(Memory, "told", [])
-    settings = FinetuneSettings(**{**QUICK, "warm_up": 2, "annealing": "linear", "trackers": ["memory"]})
+def test_losses_step_sizes_and_measurements_are_told(make_model, tokenizer, tmp_path):
+    told = []
+    settings = FinetuneSettings(**{**QUICK, "warm_up": 2, "annealing": "linear"})
     finetune(make_model(), tokenizer, FACTS, settings, seed=0, folder=tmp_path, say=quiet,
-             evaluate=lambda step, model: {"no_context/accuracy": step / 10})  # fmt: skip
-    name, described, *steps, end = Memory.told
-    assert (name, end) == ("training", "end")
-    assert (described["learning_rate"], described["optimizer.name"], described["seed"]) == (1e-2, "adamw", 0)
-    assert steps[0] == (0, {"no_context/accuracy": 0.0})
-    assert steps[-1] == (4, {"no_context/accuracy": 0.4})
-    rows = [(step, values["loss"], values["learning_rate"]) for step, values in steps[1:-1]]
+             evaluate=lambda step, model: {"no_context/accuracy": step / 10},
+             log=lambda values, step: told.append((step, values)))  # fmt: skip
+    assert told[0] == (0, {"no_context/accuracy": 0.0})
+    assert told[-1] == (4, {"no_context/accuracy": 0.4})
+    rows = [(step, values["loss"], values["learning_rate"]) for step, values in told[1:-1]]
+    assert [row[0] for row in rows] == [1, 2, 3, 4]
     assert [row[1] for row in rows] == losses(tmp_path)
     assert [row[2] for row in rows] == pytest.approx([0.005, 0.01, 0.01, 0.005])
-
-
-@pytest.mark.peers
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard_writes_into_the_runs_folder(make_model, tokenizer, tmp_path):
-    tuned(make_model(), tokenizer, tmp_path, trackers=["tensorboard"])
-    assert list((tmp_path / "trackers" / "training").glob("events.*"))
-
-
-def test_trackers_that_are_not_there_are_refused_by_name(make_model, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(tracking, "get_available_trackers", lambda: [LoggerType.TENSORBOARD])
-    with pytest.raises(SpecError, match="`trackers` must be installed; the package of 'wandb' is not"):
-        tuned(make_model(), tokenizer, tmp_path, trackers=["tensorboard", "wandb"])
-    with pytest.raises(SpecError, match=r"`trackers` must be among \[.*'tensorboard'.*\]; got 'tensorbord'"):
-        tuned(make_model(), tokenizer, tmp_path, trackers=["tensorbord"])
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -196,7 +151,6 @@ def test_trackers_that_are_not_there_are_refused_by_name(make_model, tokenizer, 
         ({"lora_dropout": 0.1}, "`lora_dropout` must be left out where `lora_rank` is null; got 0.1"),
         ({"lora_rank": 2, "lora_dropout": 1.0}, "`lora_dropout` must be in [0, 1); got 1.0"),
         ({"lora_targets": ["q_proj"]}, "`lora_targets` must be left out where `lora_rank` is null"),
-        ({"trackers": ["wandb", "wandb"]}, "`trackers` must be"),
         ({"checkpointing": "yes"}, "`checkpointing` must be"),
     ],
 )

@@ -1,0 +1,231 @@
+"""What trackers of experiments are told: the files of TensorBoard and MLflow, and that no run depends on them."""
+
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import gating
+from gating.cli import main
+from gating.results.parquet import read_table
+from gating.runs import tracking
+from gating.runs.errors import Interrupted
+from gating.runs.tracking import Tracking, measured, require_trackers
+from theory.settings import SpecError
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of trackers
+
+SMALL = {"n_sequences": [16, 64], "n_seeds": 2, "evaluation_per_cell": 8, "hidden": 8,
+         "transformer": {"width": 8, "heads": 2}, "distribution": {"n_high": 2, "n_low": 2, "dim": 8},
+         "transformer_training": {"steps": 12, "batch_size": 4, "checkpoints": 2},
+         "stylized_training": {"steps": 12, "batch_size": 4, "checkpoints": 2}}  # fmt: skip
+
+
+def quiet(line):
+    pass
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A run that TensorBoard and MLflow were told of, and the same run without them."""
+    place = tmp_path_factory.mktemp("told")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        said = []
+        gating.compare(**SMALL, out=place / "told", workers=1, tracker=["tensorboard", "mlflow"], say=said.append)
+        gating.compare(**SMALL, out=place / "untold", workers=1, say=quiet)
+    assert not any("tracker" in line for line in said)
+    return place
+
+
+def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard's own reader finds in a run's folder, by name."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (folder,) = (run / "trackers" / "tensorboard").iterdir()
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    found.Reload()
+    return {tag: [(each.step, each.value) for each in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def test_tensorboard_has_losses_results_settings_and_where_the_page_is(told):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = scalars(told / "told")
+    losses = {tag: held for tag, held in found.items() if tag.startswith("train/transformer/0/train_loss/")}
+    assert "data_seed=1/distribution.p_relevant=0.9/n_sequences=64" in {tag.split("train_loss/")[1] for tag in losses}
+    assert len(losses) == 12  # with the references that stand in place of g and h
+    assert all([step for step, _ in held][-1] == 12 for held in losses.values())
+    results = read_table(told / "told" / "results.parquet")
+    wanted = [(step, name, value) for step, values in measured(results) for name, value in values.items()]
+    assert len(wanted) > 100
+    for step, name, value in wanted:
+        assert (step, pytest.approx(value, rel=1e-6)) in found[f"results/{name}"]
+    (folder,) = (told / "told" / "trackers" / "tensorboard").iterdir()
+    reader = EventAccumulator(str(folder))
+    reader.Reload()
+    text = {tag: str(reader.Tensors(tag)[-1].tensor_proto.string_val[0]) for tag in reader.Tags()["tensors"]}
+    assert "`distribution.dim`: 8" in text["settings/text_summary"]
+    assert str((told / "told" / "report.html").resolve()) in text["report.html/text_summary"]
+    assert "finished" in text["state/text_summary"]
+
+
+def test_mlflow_has_them_too_and_the_page_as_an_artifact(told):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{told / 'told' / 'trackers' / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("icl-gating")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_name, run.info.status) == ("compare told", "FINISHED")
+    assert run.data.params["distribution.dim"] == "8"
+    beside = scalars(told / "told")
+    assert set(run.data.metrics) == {name.replace("=", ":") for name in beside}
+    one = next(name for name in beside if name.startswith("train/stylized/"))
+    history = client.get_metric_history(run.info.run_id, one.replace("=", ":"))
+    assert [(each.step, pytest.approx(each.value, rel=1e-6)) for each in history] == beside[one]
+    held = {file.path: client.download_artifacts(run.info.run_id, file.path)
+            for file in client.list_artifacts(run.info.run_id)}  # fmt: skip
+    assert sorted(held) == ["report.html", "results.parquet"]
+    for name, file in held.items():
+        assert Path(file).read_bytes() == (told / "told" / name).read_bytes()
+
+
+def test_the_run_is_the_same_with_and_without(told):
+    assert (told / "told" / "results.parquet").read_bytes() == (told / "untold" / "results.parquet").read_bytes()
+    assert not (told / "untold" / "trackers").exists()
+    again = gating.compare(**SMALL, out=told / "told", say=quiet)  # it is no other run for having been told of
+    assert again.equals(read_table(told / "told" / "results.parquet"))
+
+
+class Keeper:
+    """A tracker that keeps what it is told."""
+
+    def __init__(self, folder, run, settings):
+        self.told = []
+        if type(self) is Keeper:
+            Keeper.of[run] = self
+
+    def log(self, name, values, step):
+        self.told.append((name, values, step))
+
+    def attach(self, file):
+        self.told.append(file.name)
+
+    def end(self, well):
+        self.told.append(well)
+
+
+@pytest.fixture
+def keeper(monkeypatch):
+    monkeypatch.setattr(Keeper, "of", {}, raising=False)
+    monkeypatch.setitem(tracking.MAKERS, "tensorboard", Keeper)
+    return Keeper.of
+
+
+def test_a_finished_run_can_be_told_of_later(told, keeper, tmp_path):
+    gating.compare(**SMALL, out=told / "untold", tracker="tensorboard", say=quiet)
+    *results, table, page, well = keeper["compare untold"].told
+    assert {name for name, _, _ in results} == {"results"}
+    assert (table, page, well) == ("results.parquet", "report.html", True)
+
+
+def test_an_interrupted_run_is_said_to_have_ended_so(keeper, tmp_path, monkeypatch):
+    from gating.training.group import ReplicaGroup
+
+    advance, begun = ReplicaGroup.advance, []
+
+    def stopped(self, *given):
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(self)
+        return advance(self, *given)
+
+    monkeypatch.setattr(ReplicaGroup, "advance", stopped)
+    with pytest.raises(Interrupted):
+        gating.compare(**SMALL, out=tmp_path / "run", workers=1, tracker="tensorboard", say=quiet)
+    (name, _losses, _step), end = keeper["compare run"].told
+    assert (name, end) == ("train/in_weight/0", False)
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_what_tasks_of_ray_have_to_tell_is_told(keeper, tmp_path, told):
+    gating.compare(**SMALL, out=tmp_path / "run", workers=1, executor="ray", tracker="tensorboard", say=quiet)
+    found = scalars(told / "told")
+    heard = {f"{name}/{key}" for name, values, _ in keeper["compare run"].told[:-3] for key in values}
+    assert heard == set(found)
+
+
+class Broken(Keeper):
+    def log(self, name, values, step):
+        raise ConnectionError("nobody answers\nat all")
+
+
+class Slow(Keeper):
+    release = threading.Event()
+
+    def log(self, name, values, step):
+        assert self.release.wait(60)
+
+
+def test_a_tracker_that_fails_or_hangs_stops_no_run(keeper, tmp_path, monkeypatch):
+    monkeypatch.setitem(tracking.MAKERS, "mlflow", Broken)
+    monkeypatch.setitem(tracking.MAKERS, "wandb", Slow)
+    monkeypatch.setattr(tracking, "find_spec", lambda name: True)
+    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 0.2)
+    said = []
+    names = ["tensorboard", "mlflow", "wandb"]
+    with Tracking(names, tmp_path, "run", {}, said.append) as told:
+        for step in range(3):
+            told.log("train", {"loss": 0.5, "bad": float("nan")}, step)
+    assert said == [
+        "tracker 'mlflow' is told no more (nobody answers); the run goes on",
+        "tracker wandb has not taken all that it was told within 0.2 s",
+    ]
+    Slow.release.set()
+    assert keeper["run"].told == [*(("train", {"loss": 0.5}, step) for step in range(3)), True]
+
+
+def test_weights_and_biases_is_told_by_its_own_terms(tmp_path, monkeypatch):
+    told = []
+
+    class Run:
+        def __getattr__(self, name):
+            return lambda *given, **named: told.append((name, given, named))
+
+    def init(**given):
+        told.append(("init", (), given))
+        return Run()
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, __spec__=SimpleNamespace()))
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    with Tracking(["wandb"], tmp_path / "trackers", "compare run", {"n": 1}) as found:
+        found.log("train/a", {"loss": 0.5}, 10)
+        found.log("train/b", {"loss": 0.4}, 5)
+        found.log("train/a", {"loss": 0.3}, 20)
+        found.attach(tmp_path / "report.html")
+    names = [name for name, _, _ in told]
+    assert names == ["init", *2 * ["define_metric", "define_metric", "log"], "log", "save", "finish"]
+    assert {"project": "icl-gating", "name": "compare run", "config": {"n": 1}}.items() <= told[0][2].items()
+    assert told[2][1:] == (("train/a/*",), {"step_metric": "train/a/step"})
+    assert told[-3][1] == ({"train/a/step": 20, "train/a/loss": 0.3},)
+    assert told[-2][1] == (str(tmp_path / "report.html"),)
+    assert told[-1][2] == {"exit_code": 0}
+
+
+def test_trackers_that_cannot_be_are_refused_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    with pytest.raises(SpecError, match="`tracker` 'mlflow' needs the package 'mlflow'; `pip install"):
+        require_trackers(["mlflow"])
+    assert main(["bounds", "--tracker", "tensorboard", "--out", str(tmp_path / "run")]) == 2
+    assert "needs the package 'tensorboard'" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["bounds", "--tracker", "tensorbord"]) == 2
+    assert (
+        "`tracker` must be one or more different ones of ('tensorboard', 'mlflow', 'wandb')" in capsys.readouterr().err
+    )
+    assert main(["bounds", "--tracker", "tensorboard"]) == 2
+    assert "`tracker` must be left out where the run has no folder: choose one with `out`" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
