@@ -35,6 +35,8 @@ NOT_RUN = {
     r"make (demo|llm|test)\b.*": "installs; the commands behind it are checked where they stand by themselves",
     r"(#!|#SBATCH|set |cd |source |export |first=|address=|srun |ray ).*": "of a cluster, which is not here",
     r"torchrun .*": "several processes: tests/llm_finetune/test_processes.py runs them",
+    r"pip install 'icl-gating\[[a-z]+\]'|tensorboard --logdir .*": "of other packages",
+    r"gating explore\b.*": "a server: tests/browser/test_explorer.py asks it, and writes the file",
     r"pip install ./examples/new_study": "tests/test_new_study.py installs it, and runs the commands that follow",
     r"gating (sweep )?temperature\b.*|gating report runs/quick": "of that study: tests/test_new_study.py",
     r"gating regret --gates .*my_gate.*": "a gate of another package: tests/test_own_examples.py plays one by its name",

@@ -1,0 +1,113 @@
+"""Two questions to finished fine-tunings, by differences paired by pairing seed and subject.
+
+    gating finetune --preset share --out runs/share
+    python benchmarks/llm_paired.py share runs/share
+
+What keeps reading: the share of prompts with a context to be read, or how many of them training saw? Each mixture is
+measured at two steps, so that one share stands for two counts and one count for two shares.
+
+    gating finetune --preset handover --mixtures '[memory=1]' --exposures '[given, equal]' --out runs/frequency
+    python benchmarks/llm_paired.py frequency runs/frequency
+
+Do weights override the context sooner where facts are asked often? Half of the subjects are asked 27 times as often as
+the others, or all are asked equally often. Several folders may be named, one for each exposure.
+
+Intervals of 95% are for other pairings and other subjects.
+"""
+
+import argparse
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from gating.page.text_table import TextTable, ends_of
+from llm_finetune.config import FinetuneConfig
+from llm_finetune.crossed import crossed_interval
+from llm_finetune.effects import Tables, ability_tables
+from theory.settings import build
+
+SHOWN = {
+    "recall": "recall",
+    "in_context_accuracy": "in-context accuracy",
+    "reading": "reading about new subjects",
+    "override": "weights override the context",
+}
+Rows = Iterator[dict[str, str | float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("question", choices=("share", "frequency"))
+    parser.add_argument("run", type=Path, nargs="+", help="folders of finished runs")
+    parser.add_argument("--csv", type=Path, help="file for the same numbers, one a row")
+    options = parser.parse_args()
+    files = [folder / "config.yaml" for folder in options.run]
+    config, *others = [build(FinetuneConfig, yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files]
+    samples = pd.concat(pd.read_parquet(folder / "parts" / "samples" / "samples.parquet") for folder in options.run)
+    rows = share_rows(config, samples) if options.question == "share" else frequency_rows([config, *others], samples)
+    table = pd.DataFrame(rows)
+    if options.csv:
+        table.to_csv(options.csv, index=False, lineterminator="\n")
+    for compared, found in table.groupby(table["less"] != "", sort=False):
+        cells = found.assign(cell=[ends_of(row, 2) for row in found.to_dict("records")])
+        wide = cells.pivot_table(index=["what", "less"], columns="measure", values="cell", aggfunc="first", sort=False)
+        first = ("what", "less what") if compared else ("what",)
+        lines = [(*key[: len(first)], *line) for key, *line in wide.itertuples()]
+        print(TextTable((*first, *(SHOWN[name] for name in wide.columns)), tuple(lines)).markdown, end="\n\n")
+
+
+def share_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Rows:
+    """Abilities at each share and count, then their differences where either is the same."""
+    found: dict[tuple[float, int], dict[str, Tables]] = {}  # by share of prompts to be read, and prompts of training
+    for mixture in dict.fromkeys(run.mixture for run in config.runs):
+        runs = [run for run in config.runs if run.mixture == mixture]
+        for step in filter(None, config.training.evaluations):
+            tables = {name: ability_tables(samples, runs, step, name, "said") for name in SHOWN}
+            found[mixture.reading, step * config.training.batch_size] = tables
+    names = {key: f"{key[0]:.4g} of {key[1]} ({count(*key)})" for key in found}
+    for (key, tables), name in product(found.items(), SHOWN):
+        yield {"what": names[key], "less": "", "measure": name, **interval(tables[name], 0)}
+    for first, second in combinations(found, 2):
+        if (first[0] == second[0]) != (count(*first) == count(*second)):  # one share or one count, not 0
+            for name in SHOWN:
+                both = differences(found[second][name], found[first][name])
+                yield {"what": names[second], "less": names[first], "measure": name, **interval(both, -1)}
+
+
+def count(share: float, prompts: int) -> int:
+    return round(share * prompts)
+
+
+def frequency_rows(configs: list[FinetuneConfig], samples: pd.DataFrame) -> Rows:
+    """Abilities of each group of subjects at each step, by exposure, and the difference that the exposure makes."""
+    runs = {run: None for config in configs for run in config.runs}
+    steps = [step for step in configs[-1].training.evaluations if step]
+    for group, step in product(("high", "low"), steps):
+        own = samples[samples["group"] == group]
+        found: dict[str, dict[str, Tables]] = {}
+        for exposure in ("given", "equal"):
+            asked = [run for run in runs if run.exposure == exposure]
+            found[exposure] = {name: ability_tables(own, asked, step, name, "said") for name in SHOWN}
+        for (exposure, tables), name in product(found.items(), SHOWN):
+            if tables[name]:
+                what = f"{group}, {exposure}, step {step}"
+                yield {"what": what, "less": "", "measure": name, **interval(tables[name], 0)}
+        for name in filter(found["given"].get, SHOWN):
+            both = interval(differences(found["given"][name], found["equal"][name]), -1)
+            yield {"what": f"{group}, given, step {step}", "less": "equal", "measure": name, **both}
+
+
+def differences(tables: Tables, others: Tables) -> Tables:
+    return [(table - other, weight) for (table, weight), (other, _) in zip(tables, others, strict=True)]
+
+
+def interval(tables: Tables, low: float) -> dict[str, float]:
+    found = crossed_interval(tables, low=low, high=1)
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+if __name__ == "__main__":
+    main()
