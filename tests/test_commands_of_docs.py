@@ -98,7 +98,7 @@ def workplace(small_runs, tmp_path_factory):
     for name in ("quick", "noisy", "sweep"):
         shutil.copytree(done, place / "runs" / name)
     (place / "my.yaml").write_text("study: bounds\nn_sequences: [10, 100]\n", encoding="utf-8")
-    (place / "mine.jsonl").touch()
+    shutil.copy2(ROOT / "llm_finetune" / "data" / "people.jsonl", place / "mine.jsonl")
     return place
 
 

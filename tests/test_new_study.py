@@ -65,6 +65,7 @@ def test_it_keeps_the_contract_of_studies():
     check_study(study, read_call({"preset": "quick"}, study.config, None, study.presets())[0])
 
 
+@pytest.mark.long
 def test_it_is_killed_and_goes_on_to_the_same_table_and_page(tmp_path):
     """Killed when it has kept something of its training, and when it has measured."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"

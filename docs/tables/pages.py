@@ -66,8 +66,9 @@ def made_pages() -> Iterator[Made]:
 
 
 def documents() -> list[Path]:
-    """README and every page of the documentation."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """README and every page of the documentation, but the index of papers, which is written from papers.yaml."""
+    pages = (file for file in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in file.parts)
+    return [ROOT / "README.md", *(file for file in pages if file.name != "papers.md")]
 
 
 def with_tables(text: str, tables: Mapping[str, Callable[[], str]]) -> str:

@@ -80,7 +80,7 @@ def exported(part: str, form: str, setting: Setting) -> str:
 
     Example:
         >>> exported("curves", "command", Setting(measure="log_loss")).split(" --")[2:4]
-        ['measures log_loss', 'contexts as_trained']
+        ["measures '[log_loss]'", "contexts '[as_trained]'"]
     """
     from gating.runs.calls import study_function
     from gating.runs.catalogue import find_study

@@ -20,7 +20,10 @@ def page(of, runs):
     return (sweep_page_of if of == "sweep" else study_page)(folder, in_turn(5))
 
 
-@pytest.mark.parametrize("of", ["generic", "sweep", *CASES])
+@pytest.mark.parametrize(
+    "of",
+    ["sweep", "compare", *(pytest.param(of, marks=pytest.mark.long) for of in ("generic", *CASES) if of != "compare")],
+)
 def test_nothing_runs_and_everything_is_drawn(browser, small_runs, tmp_path, of):
     file = tmp_path / "page.html"
     file.write_text(page(of, small_runs), encoding="utf-8")

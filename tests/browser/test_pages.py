@@ -10,7 +10,8 @@ from gating.cli import main
 from tests.golden.settings import CASES, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore")]  # of libraries that load models
-STUDIES = [*CASES, "sweep"]
+QUICK = ("compare", "finetune", "sweep")
+STUDIES = [each if each in QUICK else pytest.param(each, marks=pytest.mark.long) for each in (*CASES, "sweep")]
 SWEEP = ["sweep", "bounds", "--over", "distribution.label_noise=[0,0.1]", "--over", "beta=[0.5,1]", "--out"]
 
 

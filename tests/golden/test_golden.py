@@ -22,7 +22,9 @@ elsewhere = pytest.mark.skipif(not EXACT, reason="frozen on another processor, o
 
 
 @pytest.mark.filterwarnings("ignore")  # of drawings, made on the way to the table, whose ends overflow
-@pytest.mark.parametrize("study", CASES)
+@pytest.mark.parametrize(
+    "study", [pytest.param(each, marks=pytest.mark.long) if each == "strategies" else each for each in CASES]
+)
 def test_the_table_is_the_frozen_one(study, small_runs):
     if study == "finetune" and OTHER_MODEL:
         pytest.skip("old versions of transformers draw other weights for the model that is fine-tuned")

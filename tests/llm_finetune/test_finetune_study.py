@@ -240,6 +240,7 @@ def test_weights_that_change_during_a_run_are_refused_at_its_end(local, tmp_path
     assert not (tmp_path / "run" / TABLE).exists()
 
 
+@pytest.mark.long
 def test_again_leaves_a_run_whole_until_the_new_one_is_known_to_start(local, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(command(people(local), out)) == 0
@@ -288,7 +289,7 @@ def test_models_are_kept_where_that_is_asked_for(local, tmp_path, capsys, lora_r
     assert 0 < (merged.transformer.h[0].attn.c_attn.weight - layer).abs().max() < 0.1
 
 
-@pytest.mark.parametrize("n_seeds", [1, 2])
+@pytest.mark.parametrize("n_seeds", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_page_json_and_text_show_the_same_answers(local, tmp_path, capsys, n_seeds):
     config, out = people(local, n_seeds=n_seeds, margin=0.5), tmp_path / "run"
     assert main(command(config, out)) == 0
@@ -391,6 +392,7 @@ def test_a_model_that_is_not_causal_is_refused_before_anything_is_written(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_a_model_with_a_short_window_is_studied_and_said_to_be_scored_more_slowly(tmp_path):
     config = scaled_down("people", saved("Mistral, window of 8", tmp_path / "mistral"))
     said: list[str] = []

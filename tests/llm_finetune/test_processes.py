@@ -64,6 +64,7 @@ def test_two_processes_of_torchrun_give_the_table_of_one(home, tmp_path):
     assert done.stdout.count("report: ") == done.stdout.count("fine-tuning on") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("who", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_run_of_two_whose_process_is_killed_goes_on_with_the_same_result(home, tmp_path, who):
     """The kill comes at the measurement after step 3, and step 2 is saved; two go on from it, or one."""

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from apart import apart
 
 from gating.explore.pool import Pool, TookTooLongError
 
@@ -41,7 +42,7 @@ def run(pool, body):
     async def with_time():
         return await asyncio.wait_for(body(pool), 300)
 
-    return asyncio.run(with_time())
+    return apart(with_time())
 
 
 def test_one_pool_has_one_answer_for_all_and_outlives_what_goes_wrong(pool):

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from apart import apart
 
 from gating.explore.pool import TookTooLongError
 from gating.explore.session import Session
@@ -42,7 +43,7 @@ def told(pool, *messages, runs=()):
                 await asyncio.wait(tasks, timeout=60)
         session.end()
 
-    asyncio.run(body())
+    apart(body())
     return heard
 
 

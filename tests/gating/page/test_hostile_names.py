@@ -91,7 +91,7 @@ def check(page: str, wanted: str) -> None:
     found, other = Elements(page), Elements(wanted)
     assert Counter(found.structure) == Counter(other.structure)  # tables are in the order of names
     style, _, script = found.scripts
-    assert (style, script) == (other.scripts[0], page_module._script())
+    assert (style, script) == (other.scripts[0], page_module.chart_script("page.js"))
     assert not {name for element in found.structure for name, *_ in element[1:] if name.startswith("on")}
     held, like = packed(page), packed(wanted)
     assert len(held["figures"]) == len(like["figures"])

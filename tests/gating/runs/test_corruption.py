@@ -91,6 +91,7 @@ def _run(arguments, capsys):
     return status, *capsys.readouterr()
 
 
+@pytest.mark.long
 def test_no_damage_is_used_silently(stages, tmp_path, capsys):
     """The same command, and for a finished run the report alone, over every damage."""
     rng, place, whole = random.Random(SEED), tmp_path / "damaged", contents(stages["finished"])

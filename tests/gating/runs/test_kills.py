@@ -81,6 +81,7 @@ def _require_the_same_bits_after_kills(command, tmp_path, kills):
         assert found[name] == content, name
 
 
+@pytest.mark.long
 def test_a_study_that_is_killed_goes_on_to_the_same_bits(site, numbers, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VISITOR_PAUSE", "0.01")

@@ -157,6 +157,7 @@ def test_table_checkpoints_and_page_are_those_of_threads(cluster, compared, tmp_
     assert err == ""
 
 
+@pytest.mark.long
 def test_the_run_goes_on_from_its_last_save_when_a_node_dies(cluster, here, threads, capfd):
     def strike():
         own = ray._private.worker.global_worker.node  # this process dies with the node that it has joined
@@ -178,6 +179,7 @@ def test_the_run_goes_on_from_its_last_save_when_a_node_dies(cluster, here, thre
     assert err == ""
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_replaced(cluster, here, threads, capfd):
     def strike():
         (worker, *_) = [each for node in cluster.worker_nodes for each in workers_of(node)]
@@ -196,7 +198,7 @@ def test_a_worker_that_is_killed_is_replaced(cluster, here, threads, capfd):
     ("sent", "then"),
     [
         pytest.param(signal.SIGKILL, "ray", marks=pytest.mark.long),
-        (signal.SIGKILL, "threads"),
+        pytest.param(signal.SIGKILL, "threads", marks=pytest.mark.long),
         (signal.SIGINT, "ray"),
     ],
 )
@@ -262,6 +264,7 @@ ERRORS = [
 ]
 
 
+@pytest.mark.long
 def test_errors_are_those_of_threads(connected, tmp_path, capfd):
     """Those of the disk are tried again first; parts that ended well stay, and so does what others saved."""
     for number, error in enumerate(ERRORS):
@@ -311,6 +314,7 @@ def test_parts_run_after_those_that_they_read_and_find_their_files(connected, fo
     assert folder.damaged() == {}
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_parts_that_wait_and_keeps_those_that_ended(connected, folder):
     run_parts([Part(f"first{k}", ending_well(0.1)) for k in range(2)], folder, connected)  # starts processes
     parts = [Part(f"p{k}", ending_well(0.1)) for k in range(40)]

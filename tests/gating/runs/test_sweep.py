@@ -160,6 +160,7 @@ def test_what_trains_together_is_as_each_alone(over, tolerance):
 # Runs.
 
 
+@pytest.mark.long
 def test_a_stopped_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     """Stopped in training, and between settings."""
     over = {"distribution.label_noise": [0.0, 0.1]}
@@ -246,6 +247,7 @@ def test_report_draws_the_page_again_with_every_setting_and_no_markup_of_values(
     assert Path("run/report.html").read_text(encoding="utf-8") == first
 
 
+@pytest.mark.long
 def test_a_study_is_shown_at_every_setting_in_tables_where_there_are_many(place):
     noises = [round(0.02 * k, 2) for k in range(14)]
     quietly(BOUNDS, {"distribution.label_noise": noises}, out="run")

@@ -84,7 +84,12 @@ def test_errors_carry_how_many_sequences_they_are_of(whole):
 
 @pytest.mark.parametrize(
     "spec",
-    [{}, {"label_noise": 0.1}, {"context_length": 3, "input_noise": 0.0}, {"context_length": 2, "input_noise": 0.2}],
+    [
+        {},
+        {"label_noise": 0.1},
+        pytest.param({"context_length": 3, "input_noise": 0.0}, marks=pytest.mark.long),
+        {"context_length": 2, "input_noise": 0.2},
+    ],
     ids=str,
 )
 def test_counted_crossovers_agree_with_the_theory_within_a_tenth(spec):
