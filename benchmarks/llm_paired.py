@@ -12,7 +12,8 @@ measured at two steps, so that one share stands for two counts and one count for
 Do weights override the context sooner where facts are asked often? Half of the subjects are asked 27 times as often as
 the others, or all are asked equally often. Several folders may be named, one for each exposure.
 
-Intervals of 95% are for other pairings and other subjects.
+By score, as free answers are asked for at the end of training alone. Intervals of 95% are for other pairings and other
+subjects.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import pandas as pd
 import yaml
 
 from gating.page.text_table import TextTable, ends_of
-from llm_finetune.config import FinetuneConfig
+from llm_finetune.config import FinetuneConfig, Run
 from llm_finetune.crossed import crossed_interval
 from llm_finetune.effects import Tables, ability_tables
 from theory.settings import build
@@ -33,7 +34,10 @@ SHOWN = {
     "recall": "recall",
     "in_context_accuracy": "in-context accuracy",
     "reading": "reading about new subjects",
+    "reading_elsewhere": "reading of another relation",
     "override": "weights override the context",
+    "effective_gate": "effective gate",
+    "copying": "someone else's fact copied",
 }
 Rows = Iterator[dict[str, str | float]]
 
@@ -50,8 +54,8 @@ def main() -> None:
     rows = share_rows(config, samples) if options.question == "share" else frequency_rows([config, *others], samples)
     table = pd.DataFrame(rows)
     if options.csv:
-        table.to_csv(options.csv, index=False, lineterminator="\n")
-    for compared, found in table.groupby(table["less"] != "", sort=False):
+        table.assign(answer=True).to_csv(options.csv, index=False, lineterminator="\n")
+    for compared, found in table.groupby(table["less"] != "none", sort=False):
         cells = found.assign(cell=[ends_of(row, 2) for row in found.to_dict("records")])
         wide = cells.pivot_table(index=["what", "less"], columns="measure", values="cell", aggfunc="first", sort=False)
         first = ("what", "less what") if compared else ("what",)
@@ -65,14 +69,14 @@ def share_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Rows:
     for mixture in dict.fromkeys(run.mixture for run in config.runs):
         runs = [run for run in config.runs if run.mixture == mixture]
         for step in filter(None, config.training.evaluations):
-            tables = {name: ability_tables(samples, runs, step, name, "said") for name in SHOWN}
-            found[mixture.reading, step * config.training.batch_size] = tables
+            found[mixture.reading, step * config.training.batch_size] = abilities(samples, runs, step)
     names = {key: f"{key[0]:.4g} of {key[1]} ({count(*key)})" for key in found}
-    for (key, tables), name in product(found.items(), SHOWN):
-        yield {"what": names[key], "less": "", "measure": name, **interval(tables[name], 0)}
+    for key, tables in found.items():
+        for name in tables:
+            yield {"what": names[key], "less": "none", "measure": name, **interval(tables[name], 0)}
     for first, second in combinations(found, 2):
         if (first[0] == second[0]) != (count(*first) == count(*second)):  # one share or one count, not 0
-            for name in SHOWN:
+            for name in found[first]:
                 both = differences(found[second][name], found[first][name])
                 yield {"what": names[second], "less": names[first], "measure": name, **interval(both, -1)}
 
@@ -87,17 +91,21 @@ def frequency_rows(configs: list[FinetuneConfig], samples: pd.DataFrame) -> Rows
     steps = [step for step in configs[-1].training.evaluations if step]
     for group, step in product(("high", "low"), steps):
         own = samples[samples["group"] == group]
-        found: dict[str, dict[str, Tables]] = {}
-        for exposure in ("given", "equal"):
-            asked = [run for run in runs if run.exposure == exposure]
-            found[exposure] = {name: ability_tables(own, asked, step, name, "said") for name in SHOWN}
-        for (exposure, tables), name in product(found.items(), SHOWN):
-            if tables[name]:
+        by = {exposure: [run for run in runs if run.exposure == exposure] for exposure in ("given", "equal")}
+        found = {exposure: abilities(own, asked, step) for exposure, asked in by.items()}
+        for exposure, tables in found.items():
+            for name in tables:
                 what = f"{group}, {exposure}, step {step}"
-                yield {"what": what, "less": "", "measure": name, **interval(tables[name], 0)}
-        for name in filter(found["given"].get, SHOWN):
+                yield {"what": what, "less": "none", "measure": name, **interval(tables[name], 0)}
+        for name in found["given"]:
             both = interval(differences(found["given"][name], found["equal"][name]), -1)
             yield {"what": f"{group}, given, step {step}", "less": "equal", "measure": name, **both}
+
+
+def abilities(samples: pd.DataFrame, runs: list[Run], step: int) -> dict[str, Tables]:
+    """Outcomes of what was measured."""
+    found = {name: ability_tables(samples, runs, step, name, "score") for name in SHOWN}
+    return {name: tables for name, tables in found.items() if tables}
 
 
 def differences(tables: Tables, others: Tables) -> Tables:

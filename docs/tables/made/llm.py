@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from docs.tables.cells import cell, said, table_of
+from docs.tables.committed import table
 
 PAGE = "docs/results/llm.md"
 MIXTURES = {"memory=1": "memory", "random=1": "random", "memory=0.5 reading=0.5": "mixed", "reading=1": "reading"}
@@ -46,14 +47,57 @@ def changes() -> str:
     return table_of(("", *MIXTURES.values(), "memory less random"), map(line, CHANGED))
 
 
-TABLES = {"said": lambda: by("said"), "changes": changes, "score": lambda: by("score")}
+SHARE = {
+    "recall": "recall",
+    "in_context_accuracy": "in-context accuracy",
+    "reading": "reading about new subjects",
+    "reading_elsewhere": "reading of another relation",
+    "override": "weights override the context",
+}
+
+
+def paired(name: str, kinds: dict[str, str], *, compared: bool) -> str:
+    """Rows of benchmarks/llm_paired.py: abilities of each case, or their differences."""
+    held = table(name)
+    asked = held[(held["less"] != "none") == compared]
+    cases = list(dict.fromkeys(zip(asked["what"], asked["less"], strict=True)))
+    first = ("", "less") if compared else ("",)
+    rows = ([*case[: len(first)], *(cell(name, what=case[0], less=case[1], measure=kind) for kind in kinds)]
+            for case in cases)  # fmt: skip
+    return table_of((*first, *kinds.values()), rows)
+
+
+TABLES = {
+    "said": lambda: by("said"),
+    "changes": changes,
+    "score": lambda: by("score"),
+    "share": lambda: paired("share", SHARE, compared=False),
+    "share-differences": lambda: paired("share", SHARE, compared=True),
+}
 
 
 def c(measure: str, mixture: str = MEMORY, judge: str = "said", step: int = 40) -> str:
     return said("people", **where(measure, mixture, judge, step))
 
 
+def of_share(what: str, less: str = "none") -> str:
+    return said("share", what=what, less=less, measure="in_context_accuracy")
+
+
+def sentences_of_share() -> Iterable[str]:
+    few, several, many = (
+        "0.0125 of 160 (2)",
+        ("0.0125 of 640 (8)", "0.05 of 160 (8)"),
+        ("0.05 of 640 (32)", "0.2 of 160 (32)"),
+    )
+    yield f"({of_share(several[0])} and {of_share(several[1])}; difference {of_share(several[1], several[0])})"
+    yield f"({of_share(many[0])} and {of_share(many[1])}; {of_share(many[1], many[0])})"
+    yield f"Two prompts leave {of_share(few)}, none {of_share('0 of 160 (0)')}."
+    yield f"keep more, {of_share(several[0], few)} and {of_share(many[0], several[1])}, three"
+
+
 def sentences() -> Iterable[str]:
+    yield from sentences_of_share()
     accuracy, elsewhere = "in_context_accuracy", "reading_elsewhere"
     yield f"its free answers name it in {c(accuracy, step=0)} before and {c(accuracy)} after."
     yield f"it loses reading too, {c(accuracy, RANDOM)}, and"
