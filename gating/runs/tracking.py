@@ -106,6 +106,8 @@ class _MLflow:
 
         self._metric, own = Metric, (folder / "mlflow").resolve()
         held = mlflow.is_tracking_uri_set()
+        if not held and set("?%") & set(str(own)):  # they stand for something else in the address of a database
+            raise ValueError(f"its database must have a path without '?' and '%'; got {own}")
         if not held:
             own.mkdir(parents=True, exist_ok=True)
         client = self._client = mlflow.MlflowClient(None if held else f"sqlite:///{own / 'mlflow.db'}")
@@ -137,8 +139,9 @@ class _WandB:
         if wandb.setup().settings.mode not in ("offline", "disabled") and not wandb.login(prompt=False):
             raise PermissionError("nobody is logged in; `wandb login` does it")  # it would ask in the midst of the run
         folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(project=os.environ.get("WANDB_PROJECT", PROJECT), name=run, dir=str(folder),
-                               config=dict(settings), reinit="create_new")  # fmt: skip
+        usual = {"project": PROJECT, "name": run, "dir": str(folder)}
+        given = {key: os.environ.get(f"WANDB_{key.upper()}", value) for key, value in usual.items()}
+        self._run = wandb.init(**given, config=dict(settings), reinit="create_new")
         self._known: set[str] = set()
 
     def log(self, name: str, values: Mapping[str, float], step: int) -> None:

@@ -176,10 +176,8 @@ class Broken(Keeper):
 
 
 class Leaving(Keeper):
-    """Ends the thread that tells it, as a package does that asks somebody who goes."""
-
     def log(self, name, values, step):
-        raise SystemExit
+        raise SystemExit  # as a package does that asks somebody who goes
 
 
 class Slow(Keeper):
@@ -239,6 +237,8 @@ def test_weights_and_biases_is_told_by_its_own_terms(tmp_path, monkeypatch):
                             setup=lambda: SimpleNamespace(settings=SimpleNamespace(mode="online")))  # fmt: skip
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    monkeypatch.delenv("WANDB_NAME", raising=False)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "own"))
     with Tracking(["wandb"], tmp_path / "trackers", "compare run", {"n": 1}) as found:
         found.log("train/a", {"loss": 0.5}, 10)
         found.log("train/b", {"loss": 0.4}, 5)
@@ -246,7 +246,12 @@ def test_weights_and_biases_is_told_by_its_own_terms(tmp_path, monkeypatch):
         found.attach(tmp_path / "report.html")
     names = [name for name, _, _ in told]
     assert names == ["init", *2 * ["define_metric", "define_metric", "log"], "log", "save", "finish"]
-    assert {"project": "icl-gating", "name": "compare run", "config": {"n": 1}}.items() <= told[0][2].items()
+    assert {
+        "project": "icl-gating",
+        "name": "compare run",
+        "dir": str(tmp_path / "own"),
+        "config": {"n": 1},
+    }.items() <= told[0][2].items()
     assert told[2][1:] == (("train/a/*",), {"step_metric": "train/a/step"})
     assert told[-3][1] == ({"train/a/step": 20, "train/a/loss": 0.3},)
     assert told[-2][1] == (str(tmp_path / "report.html"),)
@@ -272,6 +277,15 @@ def test_nobody_is_asked_on_a_terminal_where_weights_and_biases_knows_no_one(tmp
     os.close(near)
     assert said.startswith("tracker 'wandb' is told no more (nobody is logged in; `wandb login` does it)")
     assert process.returncode == 0
+
+
+def test_mlflow_writes_nothing_outside_of_the_folder_whatever_that_is_called(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    said = []
+    with Tracking(["mlflow"], tmp_path / "what?" / "trackers", "run", {}, said.append):
+        pass
+    assert "without '?' and '%'" in said[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 class Server(BaseHTTPRequestHandler):
