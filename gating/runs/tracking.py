@@ -136,7 +136,7 @@ class _WandB:
     def __init__(self, folder: Path, run: str, settings: Mapping[str, Any]):
         import wandb
 
-        if wandb.setup().settings.mode not in ("offline", "disabled") and not wandb.login(prompt=False):
+        if wandb.setup().settings.mode not in ("offline", "dryrun", "disabled") and not wandb.login(prompt=False):
             raise PermissionError("nobody is logged in; `wandb login` does it")  # it would ask in the midst of the run
         folder.mkdir(parents=True, exist_ok=True)
         usual = {"project": PROJECT, "name": run, "dir": str(folder)}
