@@ -139,9 +139,10 @@ class _WandB:
         if wandb.setup().settings.mode not in ("offline", "dryrun", "disabled") and not wandb.login(prompt=False):
             raise PermissionError("nobody is logged in; `wandb login` does it")  # it would ask in the midst of the run
         folder.mkdir(parents=True, exist_ok=True)
-        usual = {"project": PROJECT, "name": run, "dir": str(folder)}
-        given = {key: os.environ.get(f"WANDB_{key.upper()}", value) for key, value in usual.items()}
-        self._run = wandb.init(**given, config=dict(settings), reinit="create_new")
+        asked = os.environ.get  # what is given to `init` wins over it
+        self._run = wandb.init(project=asked("WANDB_PROJECT", PROJECT), name=asked("WANDB_NAME", run),
+                               dir=asked("WANDB_DIR", str(folder)), config=dict(settings),
+                               reinit="create_new")  # fmt: skip
         self._known: set[str] = set()
 
     def log(self, name: str, values: Mapping[str, float], step: int) -> None:

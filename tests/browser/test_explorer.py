@@ -15,6 +15,7 @@ from reading import DESKTOP, PHONE, Reader
 
 from gating.cli import main
 from gating.explore.app import body, controls, script
+from gating.explore.parts import shown
 from gating.explore.setting import read_setting
 from gating.explore.static import static_page
 from tests.golden.settings import CASES, run
@@ -260,6 +261,14 @@ def test_an_answer_takes_no_later_move_back_and_what_was_copied_out_is_not_left_
         tab.goto(f"file://{file}{address}")
         assert tab.evaluate("sent[0].a") == first
     assert tab.evaluate(MOVES) == ["70", "70", True]
+    found = shown("map", read_setting({"x.count": "3", "y.count": "3"}))
+    tab.evaluate("(found) => answer({ turn: 9, side: 'a', part: 'map', found })", found)
+    tab.evaluate("document.querySelector('#map-a details').open = true")
+    with tab.expect_download() as caught:
+        tab.locator("#map-a").get_by_role("button", name="Save points as CSV").click()
+    table = pd.read_csv(caught.value.path())
+    here = table[table["of"] == "this setting"]
+    assert [set(here["x"]), set(here["value"])] == [{70}, {0.9}]  # where it is on the screen
     context.close()
 
 
