@@ -9,17 +9,19 @@ from importlib import resources
 from typing import Any
 
 import jinja2
+import psutil
 import yaml
 
-from gating.explore.laid import read_run, texts_of_run
+from gating.explore.laid import read_runs, texts_of_run
 from gating.explore.parts import words
 from gating.explore.pool import Pool
 from gating.explore.session import Session
 from gating.explore.setting import Setting, texts_of
 from gating.page.page import chart_script
 
-__all__ = ["body", "script", "server_of", "style"]
+__all__ = ["LOOPBACK", "body", "script", "server_of", "style"]
 
+LOOPBACK = ("localhost", "127.0.0.1")
 SCRIPT = "explorer.js"
 BRIDGE = """
 export function render({ model }) {
@@ -145,7 +147,7 @@ def server_of(paths: Sequence[str], address: str, port: int) -> tuple[Any, Calla
     import panel as pn
     from panel.custom import JSComponent
 
-    runs = {read_run(path).name: texts_of_run(read_run(path)) for path in paths}
+    runs = {run.name: texts_of_run(run) for run in read_runs(paths)}
     pool = Pool()
 
     class Line(JSComponent):
@@ -179,10 +181,25 @@ def server_of(paths: Sequence[str], address: str, port: int) -> tuple[Any, Calla
     server = pn.serve(
         {"/": opened}, port=port, address=address, start=False, show=False, location=False, verbose=False,
         threaded=False, extra_patterns=[(f"/{SCRIPT}", _script_handler(script().encode()))],
-        websocket_origin=[f"{host}:{port}" for host in dict.fromkeys(("localhost", "127.0.0.1", address))],
+        websocket_origin=[f"{host}:{port}" for host in _names(address)],
         title=words().title,
     )  # fmt: skip
     return server, pool.close
+
+
+def _names(address: str) -> list[str]:
+    """Under which names a browser may have found the page: where others see it, all that this machine has.
+
+    Example:
+        >>> _names("localhost")
+        ['localhost', '127.0.0.1']
+    """
+    found = ["localhost", "127.0.0.1", address]
+    if address not in LOOPBACK:
+        own = (each for held in psutil.net_if_addrs().values() for each in held)
+        found += [each.address for each in own if each.family == socket.AF_INET]
+        found += [socket.gethostname(), socket.getfqdn()]
+    return list(dict.fromkeys(found))
 
 
 def _free_port(address: str) -> int:
@@ -192,7 +209,8 @@ def _free_port(address: str) -> int:
 
 
 def _template(page: str, source: str) -> str:
-    """The page in the frame that Panel asks for."""
+    """The page in the frame that Panel asks for; names in it, such as those of folders, are no part of the template."""
+    page = page.replace("{%", '{% endraw %}{{ "{%" }}{% raw %}')
     return (
         "{% extends base %}\n"
         "{% block postamble %}"

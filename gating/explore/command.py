@@ -1,7 +1,7 @@
 """The command ``gating explore``: theory in a browser, with runs laid over it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +16,6 @@ from theory.settings import SpecError, settings
 
 __all__ = ["ExploreOptions", "explore"]
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
 
 @settings
 class ExploreOptions:
@@ -25,7 +23,7 @@ class ExploreOptions:
 
     Args:
         run: folders of finished runs whose gates and errors are laid over theory.
-        address: where it listens; other machines see it only where this is not the loopback.
+        address: where it listens, a name or an IPv4 address; other machines see it only where it is not the loopback.
         port: at which port; 0 takes one that is free.
         static: a file to write in place of serving: maps and curves of some settings, which need no server.
     """
@@ -34,6 +32,11 @@ class ExploreOptions:
     address: str = "localhost"
     port: Annotated[int, Field(ge=0, le=65535)] = 5006
     static: PathText | None = None
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the options, one sentence each."""
+        if ":" in self.address or not self.address:
+            yield f"`address` must be a name or an IPv4 address; got {self.address!r}"
 
 
 def explore(given: Sequence[str]) -> None:
@@ -50,6 +53,8 @@ def explore(given: Sequence[str]) -> None:
     first = next((place for place, token in enumerate(given) if token.startswith("--")), len(given))
     options, _ = read_flags(given[first:], ExploreOptions)
     runs = (*given[:first], *options.run)
+    if options.static and runs:
+        raise SpecError([f"`run` must be left out where `static` is given, whose file has no runs; got {list(runs)}"])
     if options.static:
         from gating.explore.static import static_page
 
@@ -61,7 +66,7 @@ def explore(given: Sequence[str]) -> None:
 
 def _serve(runs: Sequence[str], address: str, port: int) -> None:
     try:
-        from gating.explore.app import server_of
+        from gating.explore.app import LOOPBACK, server_of
 
         server, close = server_of(runs, address, port)
     except ModuleNotFoundError as missing:

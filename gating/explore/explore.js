@@ -25,7 +25,7 @@ function readAddress() {
     else if (key.startsWith("b.")) state.b && (state.b[key.slice(2)] = value);
     else state.a[key] = value;
   }
-  if (!location.search) Object.assign(state.a, held.first);
+  if (!location.href.includes("?")) Object.assign(state.a, held.first); // a lone "?" says that all is as usual
 }
 
 function writeAddress() {
@@ -255,6 +255,7 @@ function moved() {
   writeAddress();
   showDifferences();
   for (const side of SIDES) for (const part of Object.values(parts[side])) part.move();
+  for (const taken of page.querySelectorAll(".part pre")) taken.hidden = true; // it is of what was set before
   timer ??= setTimeout(ask, Math.max(0, 50 - (performance.now() - asked)));
 }
 
@@ -265,7 +266,7 @@ function ask() {
   state.turn += 1;
   page.body.dataset.asked = state.turn;
   clearTimeout(late);
-  late = setTimeout(() => tell(["No answer yet: is `gating explore` still running?"]), LATE);
+  late = setTimeout(() => tell(["No answer yet: is `gating explore` still running? If it is, load this page again."]), LATE);
   source({ turn: state.turn, a: state.a, b: state.b });
 }
 
@@ -280,7 +281,7 @@ function hear(message) {
   if (message.problems) {
     tell(Object.entries(message.problems).flatMap(([side, lines]) => lines.map((line) => (side === "b" ? `Second setting: ${line}` : line))));
     for (const side of SIDES) {
-      if (message.texts?.[side] && message.turn === state.turn) state[side] = message.texts[side];
+      if (message.texts?.[side] && message.turn === state.turn && timer === null) state[side] = message.texts[side];
     }
     showControls();
   }

@@ -25,7 +25,7 @@ from gating.studies.vocabulary import CONDITIONS, GATE, GROUPS
 from theory.distribution import ClassMixture
 from theory.settings import SpecError, build
 
-__all__ = ["Laid", "laid_over", "read_run", "texts_of_run"]
+__all__ = ["Laid", "laid_over", "read_run", "read_runs", "texts_of_run"]
 
 GATES = ("effective_gate", "mean_gate")
 CONFLICT, SILENT = "the context says otherwise", "the context does not tell"
@@ -80,6 +80,29 @@ def read_run(path: str) -> Laid:
     return Laid(Path(path).resolve().name, str(plain.get("study", "")), data, summarise(kept))
 
 
+def read_runs(paths: Sequence[str]) -> list[Laid]:
+    """Finished runs, each once; of folders of one name, with as much of the path before it as tells them apart.
+
+    Raises:
+        FolderError: as `read_run`.
+    """
+    places = dict[Sequence[str], str]()
+    for path in paths:
+        places.setdefault(Path(path).resolve().parts, path)
+    return [read_run(path)._replace(name=_short(parts, places)) for parts, path in places.items()]
+
+
+def _short(parts: Sequence[str], others: Iterable[Sequence[str]]) -> str:
+    """The end of a path that no other one has.
+
+    Example:
+        >>> _short(("/", "old", "compare"), [("/", "old", "compare"), ("/", "new", "compare")])
+        'old/compare'
+    """
+    ends = (parts[-length:] for length in range(1, len(parts)))
+    return "/".join(next((end for end in ends if sum(o[-len(end) :] == end for o in others) == 1), parts))
+
+
 def texts_of_run(run: Laid) -> dict[str, str]:
     """The data of a run as values of the explorer; none of a language model."""
     if run.distribution is None:
@@ -91,7 +114,7 @@ def texts_of_run(run: Laid) -> dict[str, str]:
 def laid_over(paths: tuple[str, ...], setting: Setting) -> str:
     """Figures of measured errors and gates, with the theory of the setting, as JSON."""
     try:
-        runs = [read_run(path) for path in paths]
+        runs = read_runs(paths)
         rows = [nearest(run.rows, setting) for run in runs]
         figures = [titled(each) for each in _errors(_over_n(rows, runs), setting)]
         figures += _gates_over_n(paths, tuple(tuple(_chosen(run.rows, setting).items()) for run in runs))
@@ -176,7 +199,7 @@ def _errors(rows: pd.DataFrame, setting: Setting) -> Iterator[Figure]:
 @lru_cache(maxsize=16)
 def _gates_over_n(paths: tuple[str, ...], chosen: tuple[tuple[tuple[str, Any], ...], ...]) -> list[dict[str, Any]]:
     """Gates over N, of the chosen data of each run."""
-    runs = [read_run(path) for path in paths]
+    runs = read_runs(paths)
     rows = _over_n([_of(run.rows, values) for run, values in zip(runs, chosen, strict=True)], runs)
     gates = rows[rows["measure"].isin(GATES)]
     if gates.empty:
@@ -198,7 +221,7 @@ def _theory(setting: Setting, sizes: tuple[int, ...]) -> pd.DataFrame:
 @lru_cache(maxsize=16)
 def _gates_over_steps(paths: tuple[str, ...]) -> list[dict[str, Any]]:
     """Gates over training steps: small models at the smallest and the largest N, and language models."""
-    runs = [read_run(path) for path in paths]
+    runs = read_runs(paths)
     parts = []
     for run in runs:
         rows = run.rows[run.rows["measure"].isin(GATES)]

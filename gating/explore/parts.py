@@ -82,13 +82,14 @@ def exported(part: str, form: str, setting: Setting) -> str:
         >>> exported("curves", "command", Setting(measure="log_loss")).split(" --")[2:4]
         ["measures '[log_loss]'", "contexts '[as_trained]'"]
     """
-    from gating.runs.calls import study_function
+    from gating.runs import engine
     from gating.runs.catalogue import find_study
+    from gating.runs.executor import Resources
 
     config = CONFIGS[part](setting)
     if form != "csv":
         return FORMS[form](config)
-    table = study_function(find_study(config.study))(as_plain(config), say=lambda line: None)
+    table = engine.run(find_study(config.study), config, None, Resources(say=lambda line: None))
     return str(table.dropna(axis=1, how="all").to_csv(index=False, lineterminator="\r\n"))
 
 

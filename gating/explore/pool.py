@@ -7,10 +7,12 @@ not begun.
 import asyncio
 import multiprocessing
 import resource
+import signal
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
@@ -63,27 +65,28 @@ class _Worker:
         return self._process.is_alive() and not self._line.closed
 
     def end(self) -> None:
-        """Ends the process."""
-        self._line.close()
+        """Ends the process, whatever it does; a thread that waits for it waits no more."""
         self._process.kill()
         self._process.join()
+        self._line.close()
 
 
 def _work(line: Connection, needs: str) -> None:
-    """Answers questions until the other side hangs up."""
+    """Answers questions until the other side hangs up, or ends this process; Ctrl-C is the other side's alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        _answers(line, needs)
+
+
+def _answers(line: Connection, needs: str) -> None:
     import_module(needs)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + WORKER_BYTES, resource.RLIM_INFINITY))
     line.send(True)
     while True:
-        try:
-            work, given = line.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
+        work, given = line.recv()
         try:
             found = work(*given)
-        except KeyboardInterrupt:
-            return
         except Exception as error:
             found = error
         line.send(found)
@@ -119,8 +122,20 @@ class Pool:
         self._size = 0
         self._asked: dict[Hashable, _Asked] = {}
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._workers: set[_Worker] = set()
         for _ in range(workers):
-            self._idle.put_nowait(_Worker(needs))
+            self._idle.put_nowait(self._begun())
+
+    def _begun(self) -> _Worker:
+        worker = _Worker(self._needs)
+        self._workers.add(worker)
+        return worker
+
+    def _anew(self, worker: _Worker) -> _Worker:
+        """Another process in the place of one."""
+        self._workers.discard(worker)
+        worker.end()
+        return self._begun()
 
     def knows(self, key: Hashable) -> bool:
         """Whether the answer is kept."""
@@ -140,28 +155,31 @@ class Pool:
             begun: list[bool] = []
             asked = _Asked(asyncio.ensure_future(self._compute(key, begun, work, given)), begun=begun)
             self._asked[key] = asked
-            asked.task.add_done_callback(lambda _: self._asked.pop(key, None))
+            asked.task.add_done_callback(partial(self._forget, key, asked))
         asked.waiting += 1
         try:
             return str(await asyncio.shield(asked.task))
         finally:
             asked.waiting -= 1
             if not asked.waiting and not asked.begun and not asked.task.done():
-                self._asked.pop(key, None)
+                self._forget(key, asked)
                 asked.task.cancel()
+
+    def _forget(self, key: Hashable, asked: _Asked, *_: Any) -> None:
+        """Drops a question; the same one may have been asked anew meanwhile."""
+        if self._asked.get(key) is asked:
+            del self._asked[key]
 
     async def _compute(self, key: Hashable, begun: list[bool], work: Callable[..., str], given: tuple[Any, ...]) -> str:
         worker = await self._idle.get()
         begun.append(True)
         try:
             if not worker.lives:
-                worker.end()
-                worker = _Worker(self._needs)
+                worker = self._anew(worker)
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(None, worker.answer, work, given, self.seconds)
         except TookTooLongError:
-            worker.end()
-            worker = _Worker(self._needs)
+            worker = self._anew(worker)
             raise
         finally:
             self._idle.put_nowait(worker)
@@ -176,6 +194,6 @@ class Pool:
             self._size -= len(oldest)
 
     def close(self) -> None:
-        """Ends the processes."""
-        while not self._idle.empty():
-            self._idle.get_nowait().end()
+        """Ends the processes, those that compute too."""
+        while self._workers:
+            self._workers.pop().end()

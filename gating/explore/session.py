@@ -92,9 +92,9 @@ class Session:
                 continue
             try:
                 found = await self._pool.ask(job.key, *self._work(job))
-            except TookTooLongError:
+            except Exception as error:
                 failed.add(place)
-                found = json.dumps({"refused": [words().said["too_long"].format(seconds=f"{self._pool.seconds:g}")]})
+                found = json.dumps({"refused": self._refused(error)})
             self._told[place] = job.key
             self._tell({"turn": turn, "side": job.side, "part": job.part, "found": found})
         self._tell({"turn": turn, "done": True})
@@ -130,10 +130,13 @@ class Session:
             setting = read_setting(_texts(message.get("setting")))
             text = await self._pool.ask(("export", part, form, setting), export, part, form, setting)
             self._tell({**reply, "text": text})
-        except TookTooLongError:
-            self._tell({**reply, "refused": [words().said["too_long"].format(seconds=f"{self._pool.seconds:g}")]})
-        except ValueError as error:
-            self._tell({**reply, "refused": refused(error)})
+        except Exception as error:
+            self._tell({**reply, "refused": self._refused(error)})
+
+    def _refused(self, error: Exception) -> list[str]:
+        if isinstance(error, TookTooLongError):
+            return [words().said["too_long"].format(seconds=f"{self._pool.seconds:g}")]
+        return refused(error)
 
     def end(self) -> None:
         """Drops what is still asked for."""

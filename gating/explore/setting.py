@@ -70,13 +70,15 @@ class Setting(PhasesConfig):
         spec = self.distribution
         largest: dict[str, Any] = {"n_high": spec.n_high, "n_low": spec.n_low, "context_length": spec.context_length}
         for name, axis in (("x", self.x), ("y", self.y)):
-            if max(len(axis.values or ()), 0 if axis.values else axis.count) > MOST_POINTS:
-                yield f"`{name}` must have at most {MOST_POINTS} points in the explorer; got {axis.count}"
+            points = len(axis.values) if axis.values else axis.count
+            if points > MOST_POINTS:
+                yield f"`{name}` must have at most {MOST_POINTS} points in the explorer; got {points}"
             ends = [end for end in axis.values or (axis.high,) if not isinstance(end, str)]
             if axis.field in largest and ends:
                 largest[axis.field] = max(largest[axis.field], *ends)
-        if largest["n_high"] + largest["n_low"] > MOST_CLASSES:
-            yield f"there must be at most {MOST_CLASSES} classes in the explorer; got up to {spec.n_classes}"
+        classes = largest["n_high"] + largest["n_low"]
+        if classes > MOST_CLASSES:
+            yield f"there must be at most {MOST_CLASSES} classes in the explorer; got up to {classes:g}"
         if largest["context_length"] > LONGEST_CONTEXT:
             longest = largest["context_length"]
             yield f"`distribution.context_length` must be at most {LONGEST_CONTEXT} in the explorer; got {longest}"

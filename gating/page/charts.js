@@ -224,7 +224,7 @@ class Chart {
   asCsv() {
     const names = { k: "of", x: "x", y: "value", l: "low", h: "high", n: "seeds", s: "step", t: "in words" };
     const kept = Object.keys(names).filter((name) => name in this.figure.points);
-    const rows = points(this.figure).filter((point) => point.m !== "frame");
+    const rows = this.points().filter((point) => point.m !== "frame");
     const head = ["row", "column", ...kept.map((name) => names[name])];
     const body = rows.map((point) => {
       const panel = this.figure.panels[point.p];

@@ -84,8 +84,6 @@ def _run(
     _require_memory(study, config, force)
     inputs = study.inputs(config, how.say)
     if out is None:
-        if how.trackers:
-            raise SpecError(["`tracker` must be left out where the run has no folder: choose one with `out`"])
         study.check(config, how)
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place) / "run")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gating.runs.tracking import TrackerName
 from theory.fields import PathText, Several, shown
-from theory.settings import settings
+from theory.settings import SpecError, settings
 
 if TYPE_CHECKING:
     from gating.runs.study import Study
@@ -57,6 +57,13 @@ class RunOptions:
             yield "`again` must be left out where `out` is none; got both"
 
     def folder(self, study: Study[Any]) -> str | None:
-        """Folder of a study's run that `out` asks for, or None."""
+        """Folder of a study's run that `out` asks for, or None.
+
+        Raises:
+            SpecError: trackers are to be told of a run that has none.
+        """
         usual = f"runs/{study.name()}" if study.in_folder else None
-        return {"auto": usual, "none": None}.get(self.out, self.out)
+        found = {"auto": usual, "none": None}.get(self.out, self.out)
+        if self.tracker and found is None:
+            raise SpecError(["`tracker` must be left out where the run has no folder: choose one with `out`"])
+        return found

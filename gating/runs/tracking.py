@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
+from hashlib import sha256
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
@@ -37,6 +39,7 @@ PATIENCE_SECONDS = 60.0
 """How long the end of a run waits for trackers that have not heard all yet."""
 
 MOST_PARAMETERS, MOST_METRICS = 100, 1000  # of a call of MLflow
+LONGEST_NAME = 250  # of a metric of MLflow
 
 
 def untold(name: str, values: Mapping[str, float], step: int) -> None:
@@ -97,11 +100,14 @@ class _MLflow:
     def __init__(self, folder: Path, run: str, settings: Mapping[str, Any]):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # results stand there
         import mlflow
         from mlflow.entities import Metric, Param
 
         self._metric, own = Metric, (folder / "mlflow").resolve()
         held = mlflow.is_tracking_uri_set()
+        if not held and set("?%") & set(str(own)):  # they stand for something else in the address of a database
+            raise ValueError(f"its database must have a path without '?' and '%'; got {own}")
         if not held:
             own.mkdir(parents=True, exist_ok=True)
         client = self._client = mlflow.MlflowClient(None if held else f"sqlite:///{own / 'mlflow.db'}")
@@ -130,9 +136,13 @@ class _WandB:
     def __init__(self, folder: Path, run: str, settings: Mapping[str, Any]):
         import wandb
 
+        if wandb.setup().settings.mode not in ("offline", "dryrun", "disabled") and not wandb.login(prompt=False):
+            raise PermissionError("nobody is logged in; `wandb login` does it")  # it would ask in the midst of the run
         folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(project=os.environ.get("WANDB_PROJECT", PROJECT), name=run, dir=str(folder),
-                               config=dict(settings), reinit="create_new")  # fmt: skip
+        asked = os.environ.get  # what is given to `init` wins over it
+        self._run = wandb.init(project=asked("WANDB_PROJECT", PROJECT), name=asked("WANDB_NAME", run),
+                               dir=asked("WANDB_DIR", str(folder)), config=dict(settings),
+                               reinit="create_new")  # fmt: skip
         self._known: set[str] = set()
 
     def log(self, name: str, values: Mapping[str, float], step: int) -> None:
@@ -166,13 +176,17 @@ class _Line(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        tracker = None
         try:
             tracker = self._make()
             for method, given in iter(self._left.get, None):
                 getattr(tracker, method)(*given)
-        except Exception as error:
+        except BaseException as error:  # what ends a thread without a word, too
             said = str(error).strip().split("\n")[0][:300] or type(error).__name__
             self._say(f"tracker '{self._tracker}' is told no more ({said}); the run goes on")
+            with suppress(BaseException):
+                if tracker:
+                    tracker.end(False)
 
     def tell(self, method: str, *given: Any) -> None:
         if self.is_alive():
@@ -217,8 +231,8 @@ class Tracking(AbstractContextManager["Tracking"]):
         self._lines = [_Line(name, lambda name=name: MAKERS[name](place, run, settings), say) for name in names]  # type: ignore[misc]
 
     def log(self, name: str, values: Mapping[str, float], step: int) -> None:
-        """Tells named numbers of a step of a piece of work; those that are not finite are left out."""
-        finite = {key: float(value) for key, value in values.items() if isfinite(value)}
+        """Tells named numbers of a step of a piece of work; what is no finite number is left out."""
+        finite = dict(_finite(values))
         for line in self._lines if finite else ():
             line.tell("log", name, finite, step)
 
@@ -230,9 +244,10 @@ class Tracking(AbstractContextManager["Tracking"]):
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for line in self._lines:
             line.end(well=kind is None)
+        until = time.monotonic() + PATIENCE_SECONDS
         with suppress(KeyboardInterrupt):
             for line in self._lines:
-                line.join(PATIENCE_SECONDS)
+                line.join(max(0.0, until - time.monotonic()))
         for line in self._lines:
             if line.is_alive():
                 self._say(f"{line.name} has not taken all that it was told within {PATIENCE_SECONDS:g} s")
@@ -272,6 +287,13 @@ def _texts(row: Mapping[Hashable, Any]) -> Iterator[str]:
             yield f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
+def _finite(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        with suppress(TypeError, ValueError, OverflowError):
+            if isfinite(value):
+                yield key, float(value)
+
+
 def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Settings by dotted name.
 
@@ -287,10 +309,12 @@ def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
 
 
 def _plain(name: str) -> str:
-    """A name with the letters that MLflow takes.
+    """A name with the letters that MLflow takes, and of a length that it takes.
 
     Example:
-        >>> _plain("tune/memory=1/loss")
-        'tune/memory:1/loss'
+        >>> _plain("tune/memory=1/loss"), _plain("results/model=runs//a/../loss")
+        ('tune/memory:1/loss', 'results/model:runs/:/a/:/loss')
     """
-    return re.sub(r"[^\w\-. :/]", ":", name)
+    name = re.sub(r"[^\w\-. :/]", ":", name)
+    name = "/".join(":" if part in ("", ".", "..") else part for part in name.split("/"))
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}:{sha256(name.encode()).hexdigest()[:8]}"

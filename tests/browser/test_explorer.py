@@ -14,7 +14,8 @@ import pytest
 from reading import DESKTOP, PHONE, Reader
 
 from gating.cli import main
-from gating.explore.app import controls
+from gating.explore.app import body, controls, script
+from gating.explore.parts import shown
 from gating.explore.setting import read_setting
 from gating.explore.static import static_page
 from tests.golden.settings import CASES, run
@@ -223,6 +224,52 @@ def test_runs_lie_over_theory_with_language_models_beside_and_a_step_is_chosen(b
         tab.locator(".take").first.click()
         reader.settled()
         assert "those of this setting" in reader.lines("runs")
+
+
+ALONE = """<!DOCTYPE html><html><body>{body}<script>
+  const sent = [];
+  let answer;
+  const send = (message) => sent.push(structuredClone(message));
+  globalThis.explorerLine = {{ send, hear: (heard) => (answer = heard) }};
+</script><script type="module">{script}</script></body></html>"""
+MOVES = """async () => {
+  const pause = (time) => new Promise((done) => setTimeout(done, time));
+  const box = document.getElementById("set-n_sequences");
+  const move = (value) => { box.value = value; box.dispatchEvent(new Event("change", { bubbles: true })); };
+  const taken = document.querySelector("#map-a pre");
+  await pause(200);
+  taken.hidden = false;
+  move("50");
+  while (sent.at(-1).a.n_sequences !== "50") await pause(1);
+  move("70"); // before the answer, and before it is asked
+  answer({ turn: sent.at(-1).turn, problems: {}, texts: { a: sent.at(-1).a } });
+  await pause(200);
+  return [sent.at(-1).a.n_sequences, box.value, taken.hidden];
+}"""
+
+
+def test_an_answer_takes_no_later_move_back_and_what_was_copied_out_is_not_left_beside_other_settings(
+    browser, tmp_path
+):
+    file = tmp_path / "alone.html"
+    runs = {"run": {"distribution.dim": "3"}}
+    file.write_text(ALONE.format(body=body(live=True, runs=runs), script=script()), encoding="utf-8")
+    context = browser.new_context()
+    tab = context.new_page()
+    for address, first in (("", {"distribution.dim": "3"}), ("?", {})):  # what was set to the usual stays so
+        tab.goto("about:blank")
+        tab.goto(f"file://{file}{address}")
+        assert tab.evaluate("sent[0].a") == first
+    assert tab.evaluate(MOVES) == ["70", "70", True]
+    found = shown("map", read_setting({"x.count": "3", "y.count": "3"}))
+    tab.evaluate("(found) => answer({ turn: 9, side: 'a', part: 'map', found })", found)
+    tab.evaluate("document.querySelector('#map-a details').open = true")
+    with tab.expect_download() as caught:
+        tab.locator("#map-a").get_by_role("button", name="Save points as CSV").click()
+    table = pd.read_csv(caught.value.path())
+    here = table[table["of"] == "this setting"]
+    assert [set(here["x"]), set(here["value"])] == [{70}, {0.9}]  # where it is on the screen
+    context.close()
 
 
 @pytest.mark.parametrize(("size", "mode"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desk", "phone"])

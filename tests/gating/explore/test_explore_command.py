@@ -4,11 +4,15 @@ import base64
 import gzip
 import json
 import re
+import socket
 import subprocess
 import sys
+from types import SimpleNamespace
+
+import jinja2
 
 from gating.cli import main
-from gating.explore.app import axes, body, controls
+from gating.explore.app import _names, _template, axes, body, controls
 from gating.explore.command import ExploreOptions
 from gating.explore.parts import shown
 from gating.explore.setting import Setting, read_setting, texts_of
@@ -36,6 +40,8 @@ def test_help_and_wrong_flags(capsys):
         (["--port", "99999"], "`port` must be an integer in 0 .. 65535; got 99999"),
         (["--prot", "1"], "unknown key `prot`; did you mean `port`?"),
         (["no/such/run"], "`no/such/run` must be the folder of a run"),
+        (["--address", "::1"], "`address` must be a name or an IPv4 address; got '::1'"),
+        (["runs/x", "--static", "no.html"], "`run` must be left out where `static` is given"),
     ):
         assert main(["explore", *arguments]) == 2
         assert sentence in capsys.readouterr().err
@@ -43,6 +49,13 @@ def test_help_and_wrong_flags(capsys):
 
 def test_it_listens_to_this_machine_alone():
     assert ExploreOptions().address == "localhost"
+    assert _names("localhost") == ["localhost", "127.0.0.1"]
+
+
+def test_where_other_machines_see_it_they_may_use_every_name_of_this_one(monkeypatch):
+    held = {"eth0": [SimpleNamespace(address="192.0.2.7", family=socket.AF_INET)]}
+    monkeypatch.setattr("psutil.net_if_addrs", lambda: held)
+    assert {"192.0.2.7", socket.gethostname(), "localhost"} <= set(_names("0.0.0.0"))
 
 
 def test_without_the_extra_it_says_what_to_install():
@@ -57,6 +70,16 @@ def test_no_text_of_a_run_is_markup():
     page = body(live=True, runs={"</script><b>x": {"distribution.dim": "</script>"}})
     assert "<b>x" not in page
     assert page.count("</script>") == 1
+
+
+def test_no_name_of_a_folder_is_a_part_of_the_template():
+    page = body(live=True, runs={"{% endraw %}{{ 7 * 7 }}{% raw %}": {"distribution.dim": "3"}})
+    frame = "{% block postamble %}{% endblock %}{% block contents %}{% endblock %}"
+    shown = jinja2.Environment(loader=jinja2.DictLoader({"base": frame, "page": _template(page, "x")})).get_template(
+        "page"
+    )
+    found = shown.render(base="base", embed=lambda root: "", roots=SimpleNamespace(line=None))
+    assert "Take the data of {% endraw %}{{ 7 * 7 }}{% raw %}</button>" in found
 
 
 def test_a_file_without_a_server_has_the_answers_of_its_grid():

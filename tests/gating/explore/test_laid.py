@@ -1,11 +1,13 @@
 """Runs laid over theory: what is measured is drawn with its interval, beside the theory of the setting."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from gating.explore.laid import laid_over, nearest, read_run, texts_of_run
+from gating.explore.laid import laid_over, nearest, read_run, read_runs, texts_of_run
 from gating.explore.setting import Setting, read_setting
 from gating.results.table import make_table
 from gating.runs.errors import FolderError
@@ -73,6 +75,16 @@ def test_gradient_flow_and_unlike_systems_of_two_runs_are_told_apart(folder):
     assert any(name.endswith("(compare 0)") and name.startswith("Transformer") for name in names)
     assert any(name.endswith("(crossover 0)") for name in names)
     assert any(name.startswith("Kinetics (gradient flow), N = ") for name in names)
+
+
+def test_runs_of_one_name_are_told_apart_and_one_that_is_given_twice_is_one(folder, tmp_path):
+    name = Path(folder("kinetics")).name
+    paths = [str(shutil.copytree(folder("kinetics"), tmp_path / place / name)) for place in ("old", "new")]
+    assert [run.name for run in read_runs([*paths, f"{paths[0]}/../{name}"])] == [f"old/{name}", f"new/{name}"]
+    found = json.loads(laid_over(tuple(paths), Setting()))
+    names = {each for figure in found["figures"] for each in points(figure)["k"]}
+    assert len(names) > 1
+    assert all((f"(old/{name})" in each) != (f"(new/{name})" in each) for each in names)
 
 
 def test_a_folder_without_gates_and_errors_is_refused(folder, tmp_path):

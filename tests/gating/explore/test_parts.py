@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -100,6 +102,12 @@ def test_command_yaml_and_python_give_the_numbers_of_the_csv_to_the_last_digit(p
     exec(exported(part, "python", setting), space)
     again = space["table"].dropna(axis=1, how="all").to_csv(index=False, lineterminator="\r\n")
     assert again == exported(part, "csv", setting)
+
+
+def test_a_table_is_made_without_what_would_not_fit_into_the_memory_of_a_process():
+    code = "import sys; from gating.explore.session import export; from gating.explore.setting import Setting\n"
+    code += "assert export('curves', 'csv', Setting()); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def same(rows, wanted):

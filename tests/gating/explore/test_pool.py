@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 
 import pytest
@@ -63,6 +64,58 @@ def test_one_pool_has_one_answer_for_all_and_outlives_what_goes_wrong(pool):
         assert await pool.ask("a", number, "a") == first
 
     run(pool, body)
+
+
+class Counting:
+    """A process that is always there, and counts what it is asked."""
+
+    lives = True
+
+    def __init__(self):
+        self.asked = 0
+
+    def answer(self, work, given, seconds):
+        self.asked += 1
+        time.sleep(0.1)
+        return "found"
+
+
+def test_a_question_that_is_dropped_and_asked_anew_is_computed_once():
+    async def body():
+        pool, worker = Pool(workers=0), Counting()
+        first = asyncio.ensure_future(pool.ask("a", number, "a"))
+        await asyncio.sleep(0)
+        first.cancel()
+        others = [asyncio.ensure_future(pool.ask("a", number, "a"))]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        others.append(asyncio.ensure_future(pool.ask("a", number, "a")))
+        await asyncio.sleep(0)
+        pool._idle.put_nowait(worker)
+        assert await asyncio.gather(*others) == ["found", "found"]
+        assert worker.asked == 1
+
+    asyncio.run(body())
+
+
+def test_at_the_end_nothing_is_waited_for(pool):
+    """Neither by who ends the server, nor by threads that ask processes, nor by processes that are told to go on."""
+    pool.seconds = 100
+
+    async def body(pool):
+        await pool.ask("warm", number, "w")
+        long = asyncio.ensure_future(pool.ask("long", sleep, 100))
+        await asyncio.sleep(0.3)
+        pids = [worker._process.pid for worker in pool._workers]
+        os.kill(pids[0], signal.SIGINT)  # as on a terminal
+        await asyncio.sleep(0.3)
+        assert not long.done()
+        long.cancel()
+        pool.close()
+
+    start = time.monotonic()
+    run(pool, body)
+    assert time.monotonic() - start < 60
 
 
 def test_what_nobody_waits_for_is_not_begun_and_what_is_kept_is_bounded(pool):

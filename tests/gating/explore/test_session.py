@@ -92,6 +92,22 @@ def test_a_slow_map_is_coarse_first_and_one_that_fails_is_not_tried_again():
     assert refused.startswith("This setting takes longer than 3 s")
 
 
+@pytest.mark.parametrize("error", [MemoryError(), KeyError("x"), ZeroDivisionError("division by zero")])
+def test_whatever_goes_wrong_is_said_and_the_other_parts_are_answered(error):
+    class Failing(Ready):
+        async def ask(self, key, work, *given):
+            if key[0] in ("map", "export"):
+                raise error
+            return await super().ask(key, work, *given)
+
+    export = {"export": "map", "form": "csv", "side": "a", "setting": {}}
+    heard = told(Failing(), {"turn": 1, "a": {}}, export)
+    assert json.loads(heard[1]["found"])["refused"]
+    assert [each["part"] for each in heard if "found" in each] == ["map", "curves", "kinetics"]
+    assert [each["turn"] for each in heard if each.get("done")] == [1]
+    assert heard[-1]["refused"]
+
+
 def test_an_export_is_sent_to_who_asks():
     heard = told(Ready(), {"export": "curves", "form": "yaml", "side": "b", "setting": {"beta": "3"}})
     assert [(each["export"], each["form"], each["side"]) for each in heard] == [("curves", "yaml", "b")]
