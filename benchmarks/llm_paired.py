@@ -25,6 +25,7 @@ import pandas as pd
 import yaml
 
 from gating.page.text_table import TextTable, ends_of
+from llm_finetune.abilities import Ability
 from llm_finetune.config import FinetuneConfig, Run
 from llm_finetune.crossed import crossed_interval
 from llm_finetune.effects import Tables, ability_tables
@@ -39,6 +40,9 @@ SHOWN = {
     "effective_gate": "effective gate",
     "copying": "someone else's fact copied",
 }
+TRAINED_ANSWERS = {"override": Ability(("contradicting",), "memorised"),
+                   "effective_gate": Ability(("contradicting",), "effective_gate")}  # fmt: skip
+"""Of contexts whose answer is another of those trained on, the only ones that `handover` asks about."""
 Rows = Iterator[dict[str, str | float]]
 
 
@@ -86,13 +90,14 @@ def count(share: float, prompts: int) -> int:
 
 
 def frequency_rows(configs: list[FinetuneConfig], samples: pd.DataFrame) -> Rows:
-    """Abilities of each group of subjects at each step, by exposure, and the difference that the exposure makes."""
-    runs = {run: None for config in configs for run in config.runs}
+    """Abilities of each group at each step under the first mixture, by exposure, and the difference that it makes."""
+    first = configs[0].runs[0].mixture
+    runs = [run for config in configs for run in config.runs if run.mixture == first]
     steps = [step for step in configs[-1].training.evaluations if step]
     for group, step in product(("high", "low"), steps):
         own = samples[samples["group"] == group]
         by = {exposure: [run for run in runs if run.exposure == exposure] for exposure in ("given", "equal")}
-        found = {exposure: abilities(own, asked, step) for exposure, asked in by.items()}
+        found = {exposure: abilities(own, asked, step, **TRAINED_ANSWERS) for exposure, asked in by.items()}
         for exposure, tables in found.items():
             for name in tables:
                 what = f"{group}, {exposure}, step {step}"
@@ -102,9 +107,9 @@ def frequency_rows(configs: list[FinetuneConfig], samples: pd.DataFrame) -> Rows
             yield {"what": f"{group}, given, step {step}", "less": "equal", "measure": name, **both}
 
 
-def abilities(samples: pd.DataFrame, runs: list[Run], step: int) -> dict[str, Tables]:
-    """Outcomes of what was measured."""
-    found = {name: ability_tables(samples, runs, step, name, "score") for name in SHOWN}
+def abilities(samples: pd.DataFrame, runs: list[Run], step: int, **others: Ability) -> dict[str, Tables]:
+    """Outcomes of what was measured; `others` are asked in place of those of their names."""
+    found = {name: ability_tables(samples, runs, step, others.get(name, name), "score") for name in SHOWN}
     return {name: tables for name, tables in found.items() if tables}
 
 

@@ -61,20 +61,23 @@ def effect_rows(config: FinetuneConfig, samples: pd.DataFrame) -> Iterator[Row]:
                 yield from _row({**row, "measure": f"{name}_less_random"}, _less(tables(runs), tables(controls)))
 
 
-def ability_tables(samples: pd.DataFrame, runs: Sequence[Run], step: int, ability: str, judge: Judge) -> Tables:
+def ability_tables(
+    samples: pd.DataFrame, runs: Sequence[Run], step: int, ability: str | Ability, judge: Judge
+) -> Tables:
     """Outcomes of an ability by seed and subject.
 
     Args:
         samples: as of `effect_rows`.
         runs: the run of each seed, of one mixture and exposure.
         step: after which training step.
-        ability: one of `llm_finetune.abilities.ABILITIES`.
+        ability: one of `llm_finetune.abilities.ABILITIES` by name, or another one.
         judge: ``said`` or ``score``.
 
     Returns:
         Arguments of `llm_finetune.crossed.crossed_interval`; nothing where the ability was not measured.
     """
-    return _tables([_values(samples, run, step) for run in runs], ABILITIES[ability], judge)
+    asked = ABILITIES[ability] if isinstance(ability, str) else ability
+    return _tables([_values(samples, run, step) for run in runs], asked, judge)
 
 
 def _values(samples: pd.DataFrame, run: Run, step: int) -> pd.DataFrame:

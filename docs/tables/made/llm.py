@@ -54,6 +54,12 @@ SHARE = {
     "reading_elsewhere": "reading of another relation",
     "override": "weights override the context",
 }
+FREQUENCY = {
+    "recall": "recall",
+    "override": "weights override the context",
+    "effective_gate": "effective gate",
+    "copying": "someone else's fact copied",
+}
 
 
 def paired(name: str, kinds: dict[str, str], *, compared: bool) -> str:
@@ -73,6 +79,8 @@ TABLES = {
     "score": lambda: by("score"),
     "share": lambda: paired("share", SHARE, compared=False),
     "share-differences": lambda: paired("share", SHARE, compared=True),
+    "frequency": lambda: paired("frequency", FREQUENCY, compared=False),
+    "frequency-differences": lambda: paired("frequency", FREQUENCY, compared=True),
 }
 
 
@@ -96,7 +104,19 @@ def sentences_of_share() -> Iterable[str]:
     yield f"keep more, {of_share(several[0], few)} and {of_share(many[0], several[1])}, three"
 
 
+def of_frequency(what: str, less: str = "none", measure: str = "override") -> str:
+    return said("frequency", what=what, less=less, measure=measure)
+
+
+def sentences_of_frequency() -> Iterable[str]:
+    often, seldom = (f"{group}, given, step 40" for group in ("high", "low"))
+    yield f"by {of_frequency(often, 'equal')} more of the contexts after 40 steps"
+    yield f"recalled less after 120 steps ({of_frequency('low, given, step 120', 'equal', 'recall')})"
+    yield f"overrides {of_frequency(often)} where facts were asked often, {of_frequency(seldom)} where seldom"
+
+
 def sentences() -> Iterable[str]:
+    yield from sentences_of_frequency()
     yield from sentences_of_share()
     accuracy, elsewhere = "in_context_accuracy", "reading_elsewhere"
     yield f"its free answers name it in {c(accuracy, step=0)} before and {c(accuracy)} after."
