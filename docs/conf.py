@@ -30,7 +30,10 @@ exclude_patterns = [
     "gallery/sg_execution_times.rst",
 ]
 nitpicky = True
-suppress_warnings = ["config.cache"]  # settings of the gallery hold functions
+suppress_warnings = [
+    "config.cache",  # settings of the gallery hold functions
+    "sphinx_gallery.space_in_filename",  # of folders above the project; links are looked through afterwards
+]
 
 # pages in Markdown, which read well on GitHub as they are
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
