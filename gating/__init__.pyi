@@ -90,6 +90,17 @@ from gating.tasks.sequences import Sequences as Sequences
 from gating.tasks.urns import Urns as Urns
 from gating.training.trainer import Trainer as Trainer
 
+# images of characters
+from gating.images.characters import (
+    CharacterImages as CharacterImages,
+    packaged_letters as packaged_letters,
+    printed_kanji as printed_kanji,
+    read_images as read_images,
+)
+from gating.images.features import Components as Components
+from gating.images.one_shot import one_shot as one_shot
+from gating.images.sampler import ImageMixtureSampler as ImageMixtureSampler
+
 # a study of one's own
 from gating.page.figures import Axis as Axis, Figure as Figure, Layer as Layer, Page as Page, Panel as Panel
 from gating.page.names import System as System
