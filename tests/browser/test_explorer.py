@@ -272,7 +272,10 @@ def test_an_answer_takes_no_later_move_back_and_what_was_copied_out_is_not_left_
     context.close()
 
 
-@pytest.mark.parametrize(("size", "mode"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desk", "phone"])
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [pytest.param(DESKTOP, "light", id="desk"), pytest.param(PHONE, "dark", id="phone", marks=pytest.mark.long)],
+)
 def test_nothing_keeps_a_reader_out(browser, server, axe, size, mode):
     """Two settings beside each other: nothing is cut, everything is reached by the keyboard, axe-core finds nothing."""
     with exploring(browser, f"{server}?{SMALL}&b=1", size, mode, origin=server) as reader:

@@ -84,6 +84,7 @@ def simulated_gap(
     return np.concatenate(gaps)
 
 
+@pytest.mark.long
 def test_5_4_simulation_contradicts_no_certificate_at_200_random_points() -> None:
     generator = np.random.default_rng(54)
     seen = {ICL: 0, IWL: 0}

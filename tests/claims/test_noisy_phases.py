@@ -38,6 +38,7 @@ def test_2_14_who_is_nearest_bounds_the_error_of_copying(spec: ClassMixture, tem
         np.testing.assert_allclose(upper, lower, rtol=0.05)
 
 
+@pytest.mark.long
 def test_2_15_simulation_contradicts_no_certificate_at_300_random_points() -> None:
     """Of either phase, centres drawn uniformly; every class as rare as it is, and d, noise and L at random."""
     found = contradictions(300, np.random.default_rng(15))

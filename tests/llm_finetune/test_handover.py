@@ -296,6 +296,7 @@ def test_a_memory_only_run_may_stand_alone_and_counts_whatever_its_seeds(tmp_pat
     np.testing.assert_allclose(points.misses["every"].mean(axis=0), [miss(n) for n in points.where["asked"]], atol=0.02)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of libraries that load models
 def test_runs_of_the_commands_are_read(tmp_path):
     """A tiny Transformer and a tiny language model, from training to the page."""

@@ -147,6 +147,7 @@ def test_each_relation_and_language_of_a_suite_has_rows(finished):
     assert {"cities.zh", "colours.en", "frequency"} <= {line["collection"] for line in lines}
 
 
+@pytest.mark.long
 def test_a_finished_run_is_read_and_a_changed_model_is_refused(finished, models, tmp_path, capsys):
     config, out, table = finished
     said: list[str] = []

@@ -95,7 +95,7 @@ def test_a_question_that_is_dropped_and_asked_anew_is_computed_once():
         assert await asyncio.gather(*others) == ["found", "found"]
         assert worker.asked == 1
 
-    asyncio.run(body())
+    apart(body())
 
 
 def test_at_the_end_nothing_is_waited_for(pool):

@@ -143,6 +143,7 @@ def test_a_damaged_table_is_not_drawn(run, tmp_path, capsys):
         (folder / TABLE).write_bytes(whole)
 
 
+@pytest.mark.long
 def test_a_notebook_shows_a_chart(tmp_path, monkeypatch):
     """A cell that ends in a chart has it as Vega-Lite, which Jupyter draws without a network."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))

@@ -199,7 +199,7 @@ def test_a_worker_that_is_killed_is_replaced(cluster, here, threads, capfd):
     [
         pytest.param(signal.SIGKILL, "ray", marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, "threads", marks=pytest.mark.long),
-        (signal.SIGINT, "ray"),
+        pytest.param(signal.SIGINT, "ray", marks=pytest.mark.long),
     ],
 )
 def test_the_same_command_goes_on_after_the_driver_has_ended(cluster, here, threads, monkeypatch, capfd, sent, then):

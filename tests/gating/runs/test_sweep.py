@@ -204,6 +204,7 @@ def test_a_dry_run_writes_nothing(place, capsys):
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.long
 def test_the_command_gives_the_table_of_the_function_and_its_file_goes_on_with_the_run(place, capsys):
     assert cli.main([*COMMAND, OVER, f"--over={'beta=[2.0, 0.5]'}", "--out", "run"]) == 0
     table = read_results("run")
