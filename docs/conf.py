@@ -54,7 +54,9 @@ html_static_path = ["site/static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-pygments_style = "friendly"
+pygments_style = "a11y-high-contrast-light"  # of furo's own requirements
+pygments_dark_style = "a11y-high-contrast-dark"
+html_show_copyright = False
 
 # mathematics: rendered by the reader's browser, from files of the site
 mathjax3_config = {"options": {"enableMenu": False}}
