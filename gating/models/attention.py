@@ -4,15 +4,19 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
-from gating.models.layers import Linear, affine, n_replicas, rows_of
+from gating.models.layers import Linear, affine, n_replicas, one_hot, rows_of
+from gating.models.recording import is_recorded
 from theory.validation import require_instances, require_integer, require_sizes
 
 __all__ = ["Attention", "Rotary", "causal_attention", "require_heads"]
 
 LARGEST_WIDTH = 2**13
 """Of the stream; the maps to queries, keys and values are the largest table of attention."""
+
+SHORT = 16
+"""Tokens below which a recorded step has sums in place of matrix products, which would be too small."""
 
 ROWS_AT_ONCE = 64
 """Queries whose scores are computed together, from the keys up to the last of them."""
@@ -119,7 +123,7 @@ class Attention(nn.Module):
         q, k, v = affine(table, self.query_key_value.weight, self._bias(0)).chunk(3, dim=-1)
         places = tokens * length + torch.arange(length, device=tokens.device)
         q, k = (self._heads(rows_of(self._everywhere(x, length), places), start=None) for x in (q, k))
-        shown = one_hot(tokens, table.shape[-2]).to(table.dtype).flatten(0, 1).unsqueeze(1)
+        shown = one_hot(tokens, table.shape[-2], table.dtype).flatten(0, 1).unsqueeze(1)
         mass = causal_attention(q, k, shown).transpose(1, 2).flatten(2).unflatten(0, tokens.shape[:2])
         mapped = v.unflatten(-1, (self.heads, -1)).transpose(1, 2) @ self.out.weight.unflatten(1, (self.heads, -1))
         return affine(mass, mapped.flatten(1, 2), self.out.bias)
@@ -146,17 +150,32 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
     The values' width may differ from that of queries and keys. On a CPU, 16 to 512 tokens are computed by plain
     products, 64 queries at a time and no key after the last of them: the fused kernel's time or less, down to 0.7 of it
-    at 512 tokens, and 0.1 to 0.7 of it with matrix products below the highest precision (benchmarks/matmul.py).
+    at 512 tokens, and 0.1 to 0.7 of it with matrix products below the highest precision (benchmarks/matmul.py). Where a
+    step is recorded as a graph, fewer tokens are sums that the graph's compiler fuses.
     """
     length, seen = q.shape[-2], k.shape[-2]
-    if q.is_cuda or not 16 <= seen <= 512:
+    if seen < SHORT and is_recorded():
+        return _short_attention(q, k, v)
+    if q.is_cuda or not SHORT <= seen <= 512:
         return scaled_dot_product_attention(q, k, v, is_causal=length > 1)
     q, mixed = q * q.shape[-1] ** -0.5, []
     for first in range(0, length, ROWS_AT_ONCE):
         queries = q[..., first : first + ROWS_AT_ONCE, :]
         n = queries.shape[-2]
         last = seen - length + first + n
-        hidden = torch.full((n, last), -torch.inf, dtype=q.dtype, device=q.device).triu(1 + last - n)
-        scores = queries @ k[..., :last, :].transpose(-2, -1) + hidden
+        scores = queries @ k[..., :last, :].transpose(-2, -1) + _hidden(n, last, q)
         mixed.append(torch.softmax(scores, dim=-1) @ v[..., :last, :])
     return torch.cat(mixed, dim=-2)
+
+
+def _short_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The same without matrix products, in single precision or better."""
+    q, k, v = (part.float() if part.dtype == torch.bfloat16 else part for part in (q, k, v))
+    scores = ((q * q.shape[-1] ** -0.5).unsqueeze(-2) * k.unsqueeze(-3)).sum(-1)
+    weights = torch.softmax(scores + _hidden(scores.shape[-2], scores.shape[-1], q), dim=-1)
+    return (weights.unsqueeze(-1) * v.unsqueeze(-3)).sum(-2)
+
+
+def _hidden(n: int, last: int, like: Tensor) -> Tensor:
+    """What is added to the scores of the last n of so many positions: minus infinity for the keys behind each."""
+    return torch.full((n, last), -torch.inf, dtype=like.dtype, device=like.device).triu(1 + last - n)

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
+from gating.models.activation import gelu
 from gating.models.attention import Attention, Rotary, require_heads
 from gating.models.layers import LayerNorm, Linear, n_replicas, rows_of
+from gating.models.recording import is_recorded
 from theory.validation import require_instances, require_integer, require_positive, require_scalar
 
 __all__ = ["Block", "require_shape", "through"]
 
 LARGEST_DEPTH, LARGEST_HIDDEN = 2**10, 2**20
 HIDDEN_AT_ONCE = 2**19
-"""Numbers of the hidden layer that are computed together."""
+"""Numbers of the hidden layer that are computed together, where no compiler plans its memory."""
 
 
 def require_shape(width: int, depth: int, heads: int, mlp_factor: float) -> int:
@@ -75,7 +76,8 @@ class Block(nn.Module):
     def _perceive(self, x: Tensor) -> Tensor:
         """Adds the perceptron; on a CPU so many rows at once as keep the hidden layer in a core's cache."""
         rows = x.flatten(1, -2)
-        most = rows.shape[1] if x.is_cuda else max(1, HIDDEN_AT_ONCE // self.up.weight[..., 0, :].numel())
+        whole = x.is_cuda or is_recorded()
+        most = rows.shape[1] if whole else max(1, HIDDEN_AT_ONCE // self.up.weight[..., 0, :].numel())
         parts = [part + self.down(gelu(self.up(self.norm_mlp(part)))) for part in rows.split(most, dim=1)]
         return torch.cat(parts, dim=1).view(x.shape)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
 from gating.models.attention import Rotary
 from gating.models.blocks import Block, require_shape, through
-from gating.models.layers import LayerNorm, Linear
+from gating.models.layers import LayerNorm, Linear, ReadOut, one_hot
 from gating.tasks.sequences import Sequences
 from theory.validation import require_integer, require_sizes
 
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
             for _ in range(depth)
         )
         self.norm = LayerNorm(width, len(rngs))
-        self.read_out = Linear(width, n_out, rngs, bias=False, std=INITIAL_STD)
+        self.read_out = ReadOut(width, n_out, rngs, bias=False, std=INITIAL_STD)
 
     def answers(self, x: Tensor, *, last_only: bool = False) -> Tensor:
         """From embedded tokens, (R, B, T, width) -> (R, B, T, n_out), or (R, B, 1, n_out) when `last_only`."""
@@ -144,6 +144,6 @@ class ItemDecoder(Decoder):
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the query's labels, (R, B, 2)."""
-        shown = pad(one_hot(sequences.context_y, 2).to(sequences.x.dtype), (0, 0, 0, 1))
+        shown = pad(one_hot(sequences.context_y, 2, sequences.x.dtype), (0, 0, 0, 1))
         tokens = torch.cat([sequences.x, shown], dim=-1)
         return self.answers(self.embed(tokens), last_only=True).squeeze(-2).log_softmax(-1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from theory.fields import shown
 from theory.validation import require_instances, require_integers, require_nonnegative, require_scalar, require_sizes
 
-__all__ = ["LayerNorm", "Linear", "affine", "generators", "n_replicas", "rows_of"]
+__all__ = ["LayerNorm", "Linear", "ReadOut", "affine", "generators", "n_replicas", "one_hot", "rows_of"]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -71,6 +71,17 @@ class Linear(nn.Module):
         return affine(x, self.weight, self.bias)
 
 
+class ReadOut(Linear):
+    """Linear maps to few answers, computed in the parameters' precision whatever that of other products is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, ..., n_in) -> (R, ..., n_out)."""
+        with torch.autocast(x.device.type, enabled=False):
+            rows = x.to(self.weight.dtype).flatten(1, -2)
+            out = torch.bmm(self.weight.mT, rows.mT).mT  # four times as fast as the usual order for nine columns
+            return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
+
+
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight + bias`` for each replica: (R, ..., n_in), (R, n_in, n_out), (R, 1, n_out) -> (R, ..., n_out)."""
     rows = x.flatten(1, -2)
@@ -82,6 +93,18 @@ def rows_of(table: Tensor, rows: Tensor) -> Tensor:
     """Rows of each replica's table: (R, V, n), integers (R, ...) in 0 .. V - 1 -> (R, ..., n)."""
     first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=rows.device)
     return nn.functional.embedding(rows + first.view(-1, *[1] * (rows.dim() - 1)), table.flatten(0, 1))
+
+
+def one_hot(values: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """1 at the place of each value and 0 elsewhere: integers (...) in 0 .. n - 1 -> (..., n).
+
+    Unlike torch's own, it looks at no value, so that a step can be recorded as a graph.
+
+    Example:
+        >>> one_hot(torch.tensor([2, 0]), 3, torch.float32).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    return (values.unsqueeze(-1) == torch.arange(n, device=values.device)).to(dtype)
 
 
 class LayerNorm(nn.Module):

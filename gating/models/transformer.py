@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from gating.models.blocks import Block, require_shape, through
-from gating.models.layers import LayerNorm, Linear
+from gating.models.layers import LayerNorm, Linear, ReadOut, one_hot
 from gating.tasks.sequences import Sequences
 from theory.fields import shown
 from theory.validation import require_integer, require_sizes
@@ -70,7 +69,7 @@ class Transformer(nn.Module):
         self.embed_label = Linear(n_labels, width, rngs, bias=False)
         self.blocks = nn.ModuleList([Block(width, heads, mlp_factor, rngs) for _ in range(depth)])
         self.norm = LayerNorm(width, len(rngs))
-        self.read_out = Linear(width, n_labels, rngs)
+        self.read_out = ReadOut(width, n_labels, rngs)
         self.register_buffer("positions", sinusoidal_positions(context_length + 1, width), persistent=False)
 
     def forward(self, sequences: Sequences) -> Tensor:
@@ -81,7 +80,7 @@ class Transformer(nn.Module):
     def _tokens(self, sequences: Sequences) -> Tensor:
         """x_1, y_1, ..., x with positions, shape (R, B, 2 L + 1, width)."""
         inputs = sequences.x + self.positions
-        shown = one_hot(sequences.context_y, self.n_labels).to(inputs.dtype)
+        shown = one_hot(sequences.context_y, self.n_labels, inputs.dtype)
         labels = self.embed_label(shown) + self.positions[:-1]
         pairs = torch.stack([inputs[:, :, :-1], labels], dim=-2).flatten(-3, -2)
         return torch.cat([pairs, inputs[:, :, -1:]], dim=-2)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from gating.models.layers import one_hot
 from gating.tasks.sequences import Sequences
 from theory.validation import require_positive, require_probability, require_scalar, require_sizes
 
@@ -49,6 +50,5 @@ class SoftmaxSimilarity(nn.Module):
         """Log-probabilities of the labels, (R, B, ...) -> (R, B, C)."""
         distance = (sequences.query.unsqueeze(-2) - sequences.context_x).square().sum(-1)
         weight = (-distance * (-self.log_temperature).exp()).softmax(-1)
-        labels = torch.arange(self.n_labels, device=weight.device)
-        shown = (sequences.context_y.unsqueeze(-1) == labels).to(weight.dtype)
+        shown = one_hot(sequences.context_y, self.n_labels, weight.dtype)
         return (weight.unsqueeze(-1) * shown).sum(-2).clamp_min(self.clip).log()

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from gating.tasks.sequences import Sequences
+from gating.training.gradients import Gradients
 from gating.training.optimizer import Descent
 from gating.training.schedule import TrainSettings
 from theory.validation import require_instances, require_integer
 
 __all__ = ["BatchSource", "Loss", "ReplicaGroup", "target_log_loss"]
+
+DRAWN_AT_ONCE = 128
+"""Batches that are drawn together, over all replicas of a group."""
 
 Loss = Callable[[Tensor, Sequences], Tensor]
 """From a model's answers to a batch, and the batch, to one loss per replica, (R,)."""
@@ -64,8 +68,9 @@ class ReplicaGroup:
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.trained:
             raise ValueError(f"`model` must have parameters that are trained; got {model!r}")
-        self.descent = Descent(self.trained, settings, replicas=True)
+        self.descent = Descent(self.trained, settings, replicas=True, flat=True)
         self.step = 0
+        self._gradients = Gradients(model, self.descent, settings, loss)
 
     def advance(self, last: int, stop: threading.Event, tick: Callable[[int], Any] | None = None) -> Tensor:
         """Trains up to step `last`, or to the one at which `stop` is set; tells `tick` of the replica-steps taken.
@@ -74,26 +79,18 @@ class ReplicaGroup:
             Losses of the steps taken, shape (steps, R).
         """
         losses: list[Tensor] = []
-        per_draw, size = max(1, 16 // self.n_replicas), self.settings.batch_size
+        per_draw, size = max(1, DRAWN_AT_ONCE // self.n_replicas), self.settings.batch_size
         while self.step < last and not stop.is_set():
             count = min(per_draw, last - self.step)
             block = self.source.batches(self.step, count, size)
             for batch in zip(*(field.split(size, dim=1) for field in block), strict=True):
-                losses.append(self._update(Sequences(*batch)))
+                gradients, loss = self._gradients(Sequences(*(field.contiguous() for field in batch)))
+                self.descent.step(self.step, gradients)
+                losses.append(loss)
                 self.step += 1
             if tick:
                 tick(count * self.n_replicas)
         return torch.stack(losses) if losses else torch.zeros(0, self.n_replicas)
-
-    def _update(self, batch: Sequences) -> Tensor:
-        loss = self.loss(self.model(batch), batch)
-        leaves = list(self.trained.values())
-        for leaf, gradient in zip(leaves, torch.autograd.grad(loss.sum(), leaves), strict=True):
-            leaf.grad = gradient
-        if self.settings.max_grad_norm is not None:
-            self.descent.clip()
-        self.descent.step(self.step)
-        return loss.detach()
 
     def state(self) -> dict[str, Tensor]:
         """Parameters and what the optimizer keeps of them, by prefixed name."""

@@ -1,6 +1,6 @@
 """Steps of gradient descent on one model or on an ensemble, as the settings say, and what is saved between them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +44,13 @@ class Descent:
         replicas: whether parameters have a leading replica dimension: each replica is then clipped by its own norm, and
             ``matrices`` are what one replica has as such. Its vectors may have shape (1, n), as those of our layers.
         fused: whether one kernel takes the whole step; else torch's ``foreach``, which rounds otherwise, takes it.
+        flat: whether the parameters that decay alike are laid side by side in one tensor, of which each becomes a view:
+            a step is then few calls, whatever their number. `step` is given the gradients of these tensors.
 
     Attributes:
         optimizer: torch's optimizer. Its groups are what decays, and what does not.
+        leaves: what it steps on: the parameters, or the flat tensors.
+        places: where each parameter lies: the number of its leaf, and its first element there.
 
     Raises:
         ValueError: naming the argument that is of another class, or `trained` where it is empty.
@@ -61,23 +65,58 @@ class Descent:
     """
 
     def __init__(
-        self, trained: Mapping[str, nn.Parameter], settings: DescentSettings, *, replicas: bool, fused: bool = True
+        self,
+        trained: Mapping[str, nn.Parameter],
+        settings: DescentSettings,
+        *,
+        replicas: bool,
+        fused: bool = True,
+        flat: bool = False,
     ):
         require_instances(trained=(trained, Mapping), settings=(settings, DescentSettings))
-        require_instances(replicas=(replicas, bool), fused=(fused, bool))
+        require_instances(replicas=(replicas, bool), fused=(fused, bool), flat=(flat, bool))
         if not trained:
             raise ValueError("`trained` must hold one or more parameters; got none")
         if strange := [name for name, parameter in trained.items() if not isinstance(parameter, nn.Parameter)]:
             raise ValueError(f"`trained` must hold parameters by their names; got {trained[strange[0]]!r}")
         self.trained, self.settings, self._replicas = dict(trained), settings, replicas
         chosen = settings.optimizer
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in trained.items():
-            groups.setdefault(chosen.weight_decay if self._decays(name) else 0.0, []).append(parameter)
+        self.leaves: list[nn.Parameter] = []
+        self.places: dict[str, tuple[int, int]] = {}
+        groups: dict[float, list[str]] = {}
+        for name in trained:
+            groups.setdefault(chosen.weight_decay if self._decays(name) else 0.0, []).append(name)
+        told = [
+            {"params": self._flattened(names) if flat else self._alone(names), "weight_decay": decay}
+            for decay, names in groups.items()
+        ]
         self.optimizer: torch.optim.Optimizer = CLASSES[chosen.name](
-            [{"params": parameters, "weight_decay": decay} for decay, parameters in groups.items()],
-            lr=settings.learning_rate, fused=fused, foreach=not fused, **chosen.own,
-        )  # fmt: skip
+            told, lr=settings.learning_rate, fused=fused, foreach=not fused, **chosen.own
+        )
+
+    def _alone(self, names: list[str]) -> list[nn.Parameter]:
+        """Each parameter as a leaf of its own."""
+        for name in names:
+            self.places[name] = (len(self.leaves), 0)
+            self.leaves.append(self.trained[name])
+        return self.leaves[-len(names) :]
+
+    def _flattened(self, names: list[str]) -> list[nn.Parameter]:
+        """One leaf of these parameters side by side, of which each becomes a view."""
+        members = [self.trained[name] for name in names]
+        leaf, first = nn.Parameter(torch.cat([member.detach().flatten() for member in members])), 0
+        for name, member in zip(names, members, strict=True):
+            self.places[name] = (len(self.leaves), first)
+            member.data = leaf.detach()[first : first + member.numel()].view(member.shape)
+            first += member.numel()
+        self.leaves.append(leaf)
+        return [leaf]
+
+    def piece(self, name: str, leaves: Sequence[Tensor] | Mapping[int, Tensor]) -> Tensor:
+        """The part of a parameter, in its shape, of tensors that lie as the leaves do."""
+        leaf, first = self.places[name]
+        shape = self.trained[name].shape
+        return leaves[leaf].flatten()[first : first + shape.numel()].view(shape)
 
     def _decays(self, name: str) -> bool:
         chosen, shape = self.settings.optimizer, self.trained[name].shape
@@ -97,13 +136,19 @@ class Descent:
             parameter.grad = gradient
         return norm
 
-    def step(self, step: int) -> None:
-        """Takes the step that follows `step` others, and forgets the gradients."""
+    def step(self, step: int, gradients: Sequence[Tensor] | None = None) -> None:
+        """Takes the step that follows `step` others, and forgets the gradients.
+
+        Args:
+            step: how many there were.
+            gradients: of the leaves; those that the parameters hold when None.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate(step)
-        for parameter in self.trained.values():
-            if parameter.grad is not None:  # fused optimizers on the CPU read memory as if gradients were dense
-                parameter.grad = parameter.grad.contiguous()
+        for number, leaf in enumerate(self.leaves):
+            gradient = leaf.grad if gradients is None else gradients[number]
+            if gradient is not None:  # fused optimizers on the CPU read memory as if gradients were dense
+                leaf.grad = gradient.contiguous()
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -112,12 +157,17 @@ class Descent:
 
         Of replicas each has a leading replica dimension; the number of steps, which they share, is not among them.
         """
-        return {
-            f"{kind}.{name}": torch.atleast_1d(value)
-            for name, parameter in self.trained.items()
-            for kind, value in self.optimizer.state.get(parameter, {}).items()
-            if isinstance(value, Tensor) and not (self._replicas and kind == "step")
-        }
+        kept: dict[str, Tensor] = {}
+        for name, (leaf, _) in self.places.items():
+            for kind, value in self.optimizer.state.get(self.leaves[leaf], {}).items():
+                if not isinstance(value, Tensor) or (self._replicas and kind == "step"):
+                    continue
+                kept[f"{kind}.{name}"] = torch.atleast_1d(value) if kind == "step" else self._held(name, kind)
+        return kept
+
+    def _held(self, name: str, kind: str) -> Tensor:
+        leaf, _ = self.places[name]
+        return self.piece(name, {leaf: self.optimizer.state[self.leaves[leaf]][kind]})
 
     def restore(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Takes up a `state` that was left after a number of steps.
@@ -133,8 +183,12 @@ class Descent:
             raise ValueError(f"`tensors` must be what {chosen.name} keeps, {sorted(wanted)}; got {sorted(kinds)}")
         for key, value in tensors.items():
             kind, _, name = key.partition(".")
-            parameter = self.trained[name]
-            held = value.reshape(() if kind == "step" else parameter.shape)
-            self.optimizer.state[parameter][kind] = held.to(parameter.device, copy=True)
+            leaf = self.leaves[self.places[name][0]]
+            state = self.optimizer.state[leaf]
+            if kind == "step":
+                state["step"] = value.reshape(()).to(leaf.device, copy=True)
+            else:
+                state.setdefault(kind, torch.zeros_like(leaf))
+                self._held(name, kind).copy_(value.reshape(self.trained[name].shape))
             if counts and self._replicas:
-                self.optimizer.state[parameter]["step"] = torch.tensor(float(step), device=parameter.device)
+                state["step"] = torch.tensor(float(step), device=leaf.device)

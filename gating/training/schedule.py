@@ -11,7 +11,7 @@ from theory.validation import require_integer
 __all__ = ["TrainSettings", "square_root_schedule"]
 
 
-MatmulPrecision = Literal["highest", "high", "medium"]
+MatmulPrecision = Literal["highest", "high", "medium", "bfloat16"]
 MOST_CHECKPOINTS = 2**20
 
 
@@ -22,12 +22,18 @@ class TrainSettings(DescentSettings):
     Args:
         checkpoints: how many checkpoints to keep, spaced evenly in the square root of the step, in
             1 .. 2^20.
-        matmul_precision: of float32 matrix products, as torch names it. Less than ``highest`` lets a processor that
-            has shorter formats use them inside a product; one that has none may still take a faster kernel.
+        matmul_precision: of matrix products. ``highest``, ``high`` and ``medium`` are torch's names: less than
+            ``highest`` lets a processor that has shorter formats use them inside a product; one that has none may still
+            take a faster kernel. ``bfloat16`` rounds what goes into a product and what comes out, on any processor;
+            parameters, the stream, norms, softmax, read-out, loss and the optimizer stay as they are.
+        compiled: whether the gradient is compiled, once for each group, by ``torch.compile``'s compiler; it needs a C++
+            compiler, and the first steps take some 10 s longer. Rounding differs from that of the default; a run that
+            is killed and resumed ends with the same bits.
     """
 
     checkpoints: Annotated[int, Field(ge=1, le=MOST_CHECKPOINTS)] = 12
     matmul_precision: MatmulPrecision = "highest"
+    compiled: bool = False
 
     @property
     def checkpoint_steps(self) -> list[int]:

@@ -33,7 +33,8 @@ OPTIMIZER: Settings = {
 
 TRAINING: Settings = {
     "steps": 60, "batch_size": 8, "learning_rate": 0.01, "checkpoints": 3, "save_every": 25, "warm_up": 0,
-    "annealing": "none", "max_grad_norm": None, "matmul_precision": "highest", "optimizer": OPTIMIZER,
+    "annealing": "none", "max_grad_norm": None, "matmul_precision": "highest", "compiled": False,
+    "optimizer": OPTIMIZER,
 }  # fmt: skip
 
 SEEDS: Settings = {"seed": 0, "init_seed": 0, "evaluation_seed": 0}

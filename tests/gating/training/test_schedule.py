@@ -32,7 +32,7 @@ def test_an_impossible_schedule_is_refused(arguments, name):
 
 BAD_SETTINGS = [
     *[("checkpoints", value, "an integer in 1 .. 2^20") for value in (0, 2**20 + 1)],
-    ("matmul_precision", "low", "one of ('highest', 'high', 'medium')"),
+    ("matmul_precision", "low", "one of ('highest', 'high', 'medium', 'bfloat16')"),
 ]
 
 

@@ -1,0 +1,96 @@
+"""Gradients of a group of replicas, step by step, or compiled once for all steps."""
+
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gating.models.recording import recording
+from gating.tasks.sequences import Sequences
+from gating.training.optimizer import Descent, clip_norms
+from gating.training.schedule import TrainSettings
+from theory.settings import SpecError
+
+__all__ = ["Gradients", "require_compiler"]
+
+Step = Callable[..., tuple[Tensor, ...]]
+
+_compiling = threading.Lock()
+"""Torch's compiler keeps its state for the process."""
+
+
+def require_compiler(**settings: TrainSettings) -> None:
+    """Looks for the C++ compiler that compiled training needs, where one of these settings asks for it.
+
+    Raises:
+        SpecError: there is none, naming those that do.
+    """
+    asking = [name for name, told in settings.items() if told.compiled]
+    if not asking:
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        allowed = "must be false where no C++ compiler runs (g++, clang++, or what CXX names)"
+        raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking]) from error
+
+
+class Gradients:
+    """Losses of the replicas in a batch, and the gradient of their sum, each replica's clipped by its own norm.
+
+    Args:
+        model: R models.
+        descent: their optimizer, on flat leaves.
+        settings: precision of products, clipping, and whether to compile.
+        loss: what is minimised.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        descent: Descent,
+        settings: TrainSettings,
+        loss: Callable[[Tensor, Sequences], Tensor],
+    ):
+        self._model, self._descent, self._settings, self._loss = model, descent, settings, loss
+        self._compiled: Step | None = None
+
+    def __call__(self, batch: Sequences) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Gradients of the optimizer's leaves, and losses (R,)."""
+        inputs = [*(leaf.detach() for leaf in self._descent.leaves), *batch]
+        if self._settings.compiled and self._compiled is None:
+            require_compiler(training=self._settings)
+            self._compiled = _compiled(self._step, inputs)
+        *gradients, losses = (self._compiled or self._step)(*inputs)
+        return tuple(gradients), losses
+
+    def _step(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        descent = self._descent
+        n, names = len(descent.leaves), list(descent.places)
+        leaves, batch = inputs[:n], Sequences(*inputs[n:])
+        parameters = {name: descent.piece(name, leaves).detach().requires_grad_() for name in names}
+        short = self._settings.matmul_precision == "bfloat16"
+        with torch.autocast(batch.y.device.type, torch.bfloat16, enabled=short, cache_enabled=False):
+            losses = self._loss(functional_call(self._model, parameters, (batch,)), batch)
+        gradients = list(torch.autograd.grad(losses.sum(), list(parameters.values())))
+        if self._settings.max_grad_norm is not None:
+            gradients, _ = clip_norms(gradients, self._settings.max_grad_norm)
+        sides: list[list[Tensor]] = [[] for _ in leaves]
+        for name, gradient in zip(names, gradients, strict=True):
+            sides[descent.places[name][0]].append(gradient.flatten())
+        return (*(torch.cat(side) for side in sides), losses.detach())
+
+
+def _compiled(step: Step, inputs: list[Tensor]) -> Step:
+    """The step as one graph, compiled for inputs of these shapes."""
+    from torch._inductor import compile as compile_graph
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    with _compiling, recording():
+        found: Step = compile_graph(make_fx(step)(*inputs), [*inputs])
+    return found
