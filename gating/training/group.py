@@ -15,7 +15,7 @@ from theory.validation import require_instances, require_integer
 
 __all__ = ["BatchSource", "Loss", "ReplicaGroup", "target_log_loss"]
 
-DRAWN_AT_ONCE = 128
+DRAWN_AT_ONCE = 64
 """Batches that are drawn together, over all replicas of a group."""
 
 Loss = Callable[[Tensor, Sequences], Tensor]
@@ -81,15 +81,17 @@ class ReplicaGroup:
         losses: list[Tensor] = []
         per_draw, size = max(1, DRAWN_AT_ONCE // self.n_replicas), self.settings.batch_size
         while self.step < last and not stop.is_set():
-            count = min(per_draw, last - self.step)
-            block = self.source.batches(self.step, count, size)
+            first = self.step
+            block = self.source.batches(first, min(per_draw, last - first), size)
             for batch in zip(*(field.split(size, dim=1) for field in block), strict=True):
+                if stop.is_set():
+                    break
                 gradients, loss = self._gradients(Sequences(*(field.contiguous() for field in batch)))
                 self.descent.step(self.step, gradients)
                 losses.append(loss)
                 self.step += 1
             if tick:
-                tick(count * self.n_replicas)
+                tick((self.step - first) * self.n_replicas)
         return torch.stack(losses) if losses else torch.zeros(0, self.n_replicas)
 
     def state(self) -> dict[str, Tensor]:

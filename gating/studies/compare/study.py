@@ -21,6 +21,7 @@ from gating.studies.compare.measure import ROWS, keep_rows, measured_in
 from gating.studies.compare.page import compare_page, compare_text
 from gating.studies.replicas import TIMED_REPLICAS, Replica, seconds_per_step
 from gating.studies.vocabulary import refusals
+from gating.training.gradients import require_compiler
 
 __all__ = ["Compare"]
 
@@ -32,6 +33,7 @@ class Compare(Study[CompareConfig]):
 
     def check(self, config: CompareConfig, resources: Resources) -> None:
         """Asks theory first, so that data which it refuses is not trained on."""
+        require_compiler(transformer_training=config.transformer_training, stylized_training=config.stylized_training)
         with refusals():
             theory_rows(config)
             predicted_rows(config)

@@ -19,6 +19,7 @@ from gating.studies.predict.measure import ROWS, ensemble, keep_measures, theory
 from gating.studies.predict.page import predict_page, predict_text
 from gating.studies.replicas import Replica, seconds_per_step
 from gating.studies.stylized import stylized_parameters
+from gating.training.gradients import require_compiler
 
 __all__ = ["Predict"]
 
@@ -33,6 +34,7 @@ class Predict(Study[PredictConfig]):
 
     def check(self, config: PredictConfig, resources: Resources) -> None:
         """Asks theory first, so that nothing is trained where it refuses."""
+        require_compiler(training=config.training)
         theory_rows(config)
 
     def ensembles(self, config: PredictConfig) -> Iterator[Ensemble[Replica]]:

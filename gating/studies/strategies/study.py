@@ -22,6 +22,7 @@ from gating.studies.strategies.fit import FIT, keep_fit, measured_in
 from gating.studies.strategies.outputs import keep_outputs
 from gating.studies.strategies.page import strategies_page, strategies_text
 from gating.studies.strategies.transitions import times_over_seeds
+from gating.training.gradients import require_compiler
 
 __all__ = ["Strategies"]
 
@@ -34,6 +35,10 @@ class Strategies(Study[StrategiesConfig]):
     """
 
     config = StrategiesConfig
+
+    def check(self, config: StrategiesConfig, resources: Resources) -> None:
+        """Looks for what compiled training needs."""
+        require_compiler(training=config.training)
 
     def ensembles(self, config: StrategiesConfig) -> Iterator[Ensemble[StrategyReplica]]:
         """The Transformers."""

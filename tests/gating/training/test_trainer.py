@@ -263,7 +263,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
 
 def test_an_error_of_a_group_stops_the_run_and_reaches_the_caller(tmp_path):
     def fail(first_step, n_steps, batch):
-        if first_step > 25:
+        if first_step + n_steps > 26:
             raise RuntimeError("no batch")
 
     with pytest.raises(RuntimeError, match=r"^no batch$"):
