@@ -1,6 +1,7 @@
 """Gradients of a group of replicas, step by step, or compiled once for all steps."""
 
 import threading
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -30,8 +31,10 @@ def require_compiler(**settings: TrainSettings) -> None:
     asking = [name for name, told in settings.items() if told.compiled]
     if not asking:
         return
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
+    with _compiling, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
 
     try:
         get_cpp_compiler()
@@ -88,9 +91,10 @@ class Gradients:
 
 def _compiled(step: Step, inputs: list[Tensor]) -> Step:
     """The step as one graph, compiled for inputs of these shapes."""
-    from torch._inductor import compile as compile_graph
-    from torch.fx.experimental.proxy_tensor import make_fx
+    with _compiling, recording(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
+        from torch._inductor import compile as compile_graph
+        from torch.fx.experimental.proxy_tensor import make_fx
 
-    with _compiling, recording():
         found: Step = compile_graph(make_fx(step)(*inputs), [*inputs])
     return found

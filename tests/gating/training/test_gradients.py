@@ -1,0 +1,249 @@
+"""Gradients of a group: what compilation and rounded products change, and what they leave."""
+
+import threading
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+import torch
+from small_run import BUILDERS, source, trainer
+
+from gating.cli import main
+from gating.models.activation import gelu, with_slope
+from gating.models.attention import causal_attention
+from gating.models.decoder import ItemDecoder, RegressionDecoder, UrnDecoder
+from gating.models.layers import ReadOut, generators
+from gating.models.recording import recording
+from gating.runs.ensemble import Ensemble
+from gating.runs.errors import Interrupted
+from gating.runs.executor import Resources, run_parts
+from gating.runs.folder import RunFolder
+from gating.studies.strategies.families import every_draw_log_loss, squared_error
+from gating.tasks.item_labels import ItemLabels
+from gating.tasks.linear_regression import LinearRegression
+from gating.tasks.urns import Urns
+from gating.training.gradients import Gradients, require_compiler
+from gating.training.group import ReplicaGroup, target_log_loss
+from gating.training.optimizer import Descent
+from gating.training.schedule import TrainSettings
+from gating.training.trainer import Trainer
+from theory.settings import SpecError
+
+FAST = {"matmul_precision": "bfloat16", "compiled": True}
+SHAPE = {"depth": 1, "width": 16, "mlp_factor": 2.0}
+
+
+def _urns(seeds):
+    return UrnDecoder(3, 24, rngs=generators(seeds), **SHAPE), Urns([4, 9], seeds, dim=3, length=24)
+
+
+def _pairs(seeds):
+    return RegressionDecoder(3, 6, rngs=generators(seeds), **SHAPE), LinearRegression([4, 9], seeds, dim=3, length=6)
+
+
+def _items(seeds):
+    return ItemDecoder(3, 20, rngs=generators(seeds), **SHAPE), ItemLabels([4, 9], seeds, dim=3, length=20)
+
+
+def _of(name):
+    return lambda seeds: (BUILDERS[name](seeds), source(seeds))
+
+
+SYSTEMS = {
+    "transformer": (_of("transformer"), target_log_loss),
+    "stylized": (_of("stylized"), target_log_loss),
+    "urns": (_urns, every_draw_log_loss),
+    "regression": (_pairs, squared_error),
+    "items": (_items, target_log_loss),
+}
+
+
+def _gradients(system, **settings):
+    """Gradients by parameter and losses of a first batch."""
+    make, loss = SYSTEMS[system]
+    model, batches = make([3, 4])
+    told = TrainSettings(steps=1, max_grad_norm=0.05, **settings)
+    descent = Descent(dict(model.named_parameters()), told, replicas=True, flat=True)
+    flat, losses = Gradients(model, descent, told, loss)(batches.batches(0, 1, 16))
+    return {name: descent.piece(name, flat) for name in descent.places}, losses
+
+
+MODES = [({"compiled": True}, 2e-5), ({"matmul_precision": "bfloat16"}, 0.06), (FAST, 0.06)]
+QUICK = {("stylized", True), *((system, None) for system in SYSTEMS)}
+"""What takes no compiler, and one that takes it for a few seconds."""
+
+
+@pytest.mark.parametrize(
+    ("system", "settings", "within"),
+    [
+        pytest.param(system, *mode, marks=[] if (system, mode[0].get("compiled")) in QUICK else pytest.mark.long)
+        for system in SYSTEMS
+        for mode in MODES
+    ],
+)
+def test_every_mode_gives_the_same_gradients_within_its_rounding(system, settings, within):
+    plain, losses = _gradients(system)
+    fast, found = _gradients(system, **settings)
+    assert found.tolist() == pytest.approx(losses.tolist(), rel=within / 3)
+    whole = torch.stack([value.flatten(1).norm(dim=1) for value in plain.values()]).norm(dim=0)
+    for name, value in plain.items():
+        apart = (fast[name] - value).flatten(1).norm(dim=1) / whole
+        assert apart.max() <= within, name
+        assert found.dtype == fast[name].dtype == torch.float32
+    bits_differ = any(not torch.equal(fast[name], plain[name]) for name in plain)
+    assert bits_differ or "matmul_precision" not in settings
+
+
+@pytest.mark.long
+def test_a_mode_is_no_other_model(tmp_path):
+    """Over 300 steps the losses stay those of the default."""
+    ends = []
+    for number, settings in enumerate([{}, {"compiled": True}, FAST]):
+        group = trainer(tmp_path / str(number), steps=300, batch_size=16, **settings)
+        group.start()
+        ends.append(group.advance(300)[-50:].mean(0))
+    assert ends[0].mean() < 1.0
+    assert (ends[1] - ends[0]).abs().max() < 0.02
+    assert (ends[2] - ends[0]).abs().max() < 0.1
+
+
+def _contents(path):
+    return {p.name: p.read_bytes() for p in path.rglob("*") if p.suffix in {".safetensors", ".parquet"}}
+
+
+@pytest.mark.parametrize("settings", [{"matmul_precision": "bfloat16"}, FAST])
+def test_stopping_and_going_on_changes_no_bit_in_any_mode(tmp_path, settings):
+    told = {"model": "stylized", "steps": 40, "save_every": 10, "max_grad_norm": 1.0, **settings}
+    trainer(tmp_path / "straight", **told).run()
+    stop = threading.Event()
+
+    class Stopping:
+        def __init__(self, seeds):
+            self.source = source(seeds)
+
+        def batches(self, first_step, *size):
+            if first_step >= 15:
+                stop.set()
+            return self.source.batches(first_step, *size)
+
+    with pytest.raises(Interrupted):
+        trainer(tmp_path / "stopped", source=Stopping, **told).run(stop=stop)
+    trainer(tmp_path / "stopped", **told).run()
+    assert _contents(tmp_path / "straight") == _contents(tmp_path / "stopped") != {}
+
+
+class Seeded(NamedTuple):
+    seed: int
+
+
+def _frozen(replicas):
+    model = BUILDERS["stylized"]([replica.seed for replica in replicas])
+    model.g.requires_grad_(False)
+    return model
+
+
+def _trainer(place, resources, replicas):
+    told = TrainSettings(steps=8, batch_size=8, checkpoints=1, compiled=True)
+    return Trainer(place, replicas, _frozen, lambda mine: source([replica.seed for replica in mine]), told)
+
+
+def test_groups_compile_beside_each_other_and_what_is_frozen_stays(tmp_path):
+    """Both threads compile at once; a group's compiled step holds its own frozen values, not another's."""
+    ensemble = Ensemble("e", [Seeded(seed) for seed in range(4)], _trainer, {}, per_group=1)
+    folders = []
+    for workers in (1, 2):
+        folder = RunFolder(tmp_path / str(workers))
+        with folder.locked():
+            folder.begin("study", {})
+            run_parts(list(ensemble.parts("cpu")), folder, Resources(workers=workers, say=lambda line: None))
+        folders.append(_contents(folder.path))
+    assert folders[0] == folders[1] != {}
+
+
+@pytest.mark.parametrize("decays", ["all", "matrices"])
+def test_parameters_side_by_side_are_the_same_as_alone(decays):
+    told = TrainSettings(steps=9, optimizer={"name": "adamw", "weight_decay": 0.1, "decays": decays})
+    models = [BUILDERS["transformer"]([0, 1]) for _ in range(2)]
+    descents = [
+        Descent(dict(model.named_parameters()), told, replicas=True, flat=flat)
+        for model, flat in zip(models, (False, True), strict=True)
+    ]
+    assert len(descents[1].leaves) == (1 if decays == "all" else 2)
+    for step in range(3):
+        rng = torch.Generator().manual_seed(step)
+        gradients = {name: torch.randn(p.shape, generator=rng) for name, p in models[0].named_parameters()}
+        for name, parameter in models[0].named_parameters():
+            parameter.grad = gradients[name]
+        descents[0].step(step)
+        sides = [[] for _ in descents[1].leaves]
+        for name, (leaf, _) in descents[1].places.items():
+            sides[leaf].append(gradients[name].flatten())
+        descents[1].step(step, [torch.cat(side) for side in sides])
+    for (name, one), two in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        assert torch.allclose(one, two, rtol=0, atol=1e-7), name
+    kept = [descent.state() for descent in descents]
+    assert kept[0].keys() == kept[1].keys()
+    again = Descent(dict(BUILDERS["transformer"]([0, 1]).named_parameters()), told, replicas=True, flat=True)
+    again.restore(3, kept[1])
+    assert all(torch.equal(value, kept[1][key]) for key, value in again.state().items())
+
+
+def test_the_formula_of_gelu_is_exact_to_single_precision():
+    x = torch.linspace(-12, 12, 100_001, requires_grad=True)
+    value, slope = with_slope(x.detach())
+    wide = x.detach().double().requires_grad_()
+    exact = torch.nn.functional.gelu(wide)
+    (wanted,) = torch.autograd.grad(exact.sum(), wide)
+    assert (value - exact).abs().max() < 1.2e-6
+    assert (slope - wanted).abs().max() < 5e-7
+    with recording():
+        (found,) = torch.autograd.grad(gelu(x).sum(), x)
+    assert torch.equal(found, slope)
+
+
+@pytest.mark.parametrize(("asked", "seen"), [(1, 1), (1, 5), (5, 5), (15, 15)])
+def test_short_attention_is_attention(asked, seen):
+    rng = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(6, 2, n, 4, generator=rng, dtype=torch.float64) for n in (asked, seen, seen))
+    plain = causal_attention(q, k, v)
+    with recording():
+        assert torch.allclose(causal_attention(q, k, v), plain, atol=1e-12)
+
+
+def test_answers_are_read_out_in_full_precision():
+    layer, x = ReadOut(8, 3, generators([0, 1])), torch.randn(2, 5, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), layer.forward(x))
+        assert layer(x).dtype == torch.float32
+    assert torch.allclose(layer(x), x @ layer.weight + layer.bias, atol=1e-6)
+
+
+def test_without_a_compiler_the_setting_is_named_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    require_compiler(training=TrainSettings(steps=1))
+    require_compiler(training=TrainSettings(steps=1, compiled=True))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    said = r"^`training.compiled` must be false where no C\+\+ compiler runs \(.*\); got true$"
+    with pytest.raises(SpecError, match=said):
+        require_compiler(training=TrainSettings(steps=1, compiled=True))
+    for study, setting in (("compare", "stylized_training"), ("strategies", "training"), ("predict", "training")):
+        assert main([study, "--out", str(tmp_path / "run"), f"--{setting}.compiled", "true"]) == 2
+        assert f"`{setting}.compiled` must be false" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_group_stops_between_two_batches_of_one_draw():
+    stop, steps = threading.Event(), []
+    group = ReplicaGroup(1, BUILDERS["stylized"]([0]), source([0]), TrainSettings(steps=200))
+    loss = group._gradients._loss
+
+    def counted(*given):
+        steps.append(group.step)
+        if len(steps) == 3:
+            stop.set()
+        return loss(*given)
+
+    group._gradients._loss = counted
+    told = []
+    assert group.advance(200, stop, told.append).shape == (3, 1)
+    assert all(b == a + 1 for a, b in pairwise(steps))
+    assert told == [3]
