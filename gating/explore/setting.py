@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from gating.settings import read_flags
-from gating.settings.text import as_plain, flow
+from gating.settings.text import as_plain, flat, flow
 from gating.studies.bounds.config import BoundsConfig
 from gating.studies.kinetics.config import LONGEST, KineticsConfig
 from gating.studies.phases.config import PhasesConfig
@@ -194,12 +194,8 @@ def texts_of(setting: Setting) -> dict[str, str]:
         >>> texts["distribution.p_high"], texts["x.values"], read_setting(texts) == Setting()
         ('0.9', 'null', True)
     """
-    return dict(_flat(as_plain(setting)))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif name != "study":
-            yield prefix + name, value if isinstance(value, str) else flow(value)
+    return {
+        name: value if isinstance(value, str) else flow(value)
+        for name, value in flat(as_plain(setting))
+        if name.rpartition(".")[2] != "study"
+    }

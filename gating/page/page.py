@@ -23,6 +23,7 @@ from gating.page.multiples import figures_of
 from gating.page.names import in_order, system_of
 from gating.results.query import last_step, seeds_phrase
 from gating.results.table import summarise
+from gating.settings.text import flat
 
 __all__ = ["CITATION", "PAGE", "chart_data", "chart_script", "svg", "write_page"]
 
@@ -87,8 +88,8 @@ def write_page(
         missing=missing_systems(page.systems, table),
         seeds=sorted(int(seed) for seed in table["seed"].dropna().unique()),
         interval=f"{seeds_phrase(summary)} {page.intervals}".strip(),
-        settings=list(_flat(settings)),
-        environment=list(_flat(environment)),
+        settings=list(_told(settings)),
+        environment=list(_told(environment)),
         command=command,
         made=f"Made by {made.rstrip(',')}." if made else "",
         citation=CITATION,
@@ -135,12 +136,8 @@ def _coded(column: list[Any]) -> Any:
     return {"of": list(distinct), "at": [distinct[value] for value in column]}
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _told(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Nested settings as dotted names and text, in their order."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, (list, tuple)):
-            yield f"{prefix}{name}", ", ".join(str(item) for item in value)
-        else:
-            yield f"{prefix}{name}", "not set" if value is None else str(value)
+    for name, value in flat(settings):
+        listed = ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+        yield name, "not set" if value is None else listed

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from gating.runs.executor import Part, Resources
 from gating.runs.store import Place
-from gating.runs.tracking import flat
+from gating.settings.text import flat
 
 __all__ = ["REPLICAS", "Ensemble", "Training"]
 

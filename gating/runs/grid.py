@@ -13,7 +13,7 @@ from gating.results.columns import Column, Kind, declare
 from gating.runs.catalogue import find_study
 from gating.runs.study import Study
 from gating.settings import near
-from gating.settings.text import as_plain
+from gating.settings.text import as_plain, flat
 from gating.settings.yaml_files import parse_value
 from theory.fields import parted, section_of
 from theory.settings import SpecError, build, field_types, settings
@@ -23,17 +23,9 @@ __all__ = ["Point", "SweepConfig", "declare_over", "over_of", "point_at", "point
 MOST_SETTINGS = 10_000
 
 
-def _flat(over: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted name, also where a file nests them."""
-    found: dict[str, Any] = {}
-    for name, values in over.items():
-        found |= _flat(values, f"{prefix}{name}.") if isinstance(values, Mapping) else {f"{prefix}{name}": values}
-    return found
-
-
 def _in_order(over: Mapping[str, Any]) -> dict[str, Any]:
     """Values by dotted name, in one order: runs of the same settings number their combinations alike."""
-    return dict(sorted(_flat(over).items()))
+    return dict(sorted(flat(over)))
 
 
 @settings

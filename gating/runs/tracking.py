@@ -20,12 +20,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from gating.settings.text import flat
 from theory.settings import SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "Log", "TrackerName", "Tracking", "flat", "measured", "require_trackers", "untold"]
+__all__ = ["FOLDER", "Log", "TrackerName", "Tracking", "measured", "require_trackers", "untold"]
 
 TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 Log = Callable[[str, Mapping[str, float], int], None]
@@ -292,20 +293,6 @@ def _finite(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         with suppress(TypeError, ValueError, OverflowError):
             if isfinite(value):
                 yield key, float(value)
-
-
-def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by dotted name.
-
-    Example:
-        >>> dict(flat({"n": 1, "x": {"low": 2}}))
-        {'n': 1, 'x.low': 2}
-    """
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value
 
 
 def _plain(name: str) -> str:

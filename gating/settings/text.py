@@ -15,13 +15,27 @@ from gating.settings.yaml_files import SettingsDumper
 from theory.fields import allowed, section_of
 from theory.settings import field_types
 
-__all__ = ["as_plain", "call_of", "command_of", "flow", "help_text", "print_config", "settings_differences"]
+__all__ = ["as_plain", "call_of", "command_of", "flat", "flow", "help_text", "print_config", "settings_differences"]
 
 WIDTH = 100
 _FILES = {
     "--config FILE": "YAML file of settings; of several the later wins, and flags win over files",
     "--print_config": "print the settings that the other flags and files give, as a file for --config",
 }
+
+
+def flat(settings: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted names and values, in their order.
+
+    Example:
+        >>> dict(flat({"n": 1, "x": {"low": 2}}))
+        {'n': 1, 'x.low': 2}
+    """
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{within}{name}.")
+        else:
+            yield within + name, value
 
 
 def as_plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Finished runs as rows of one table: gates and what decides them, by how often training asked."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -10,6 +10,7 @@ from gating.results.parquet import read_table
 from gating.results.query import last_step, select
 from gating.results.table import key_names, make_table
 from gating.runs.folder import TABLE, RunFolder
+from gating.settings.text import flat
 from llm_finetune.handover.config import CLASSES, COPIED, LLM, READ
 from llm_finetune.mixtures import Mixture
 from theory.distribution import ClassMixture
@@ -47,16 +48,8 @@ class Source(NamedTuple):
     @property
     def fixed(self) -> dict[str, str]:
         """Settings and inputs in which runs that belong together are the same, by name."""
-        settings = {name: value for name, value in _flat(self.identity["config"]) if name not in FREE[self.study]}
+        settings = {name: value for name, value in flat(self.identity["config"]) if name not in FREE[self.study]}
         return {name: json.dumps(value) for name, value in (settings | self.identity.get("inputs", {})).items()}
-
-
-def _flat(settings: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{within}{name}.")
-        else:
-            yield within + name, value
 
 
 def read_source(folder: str) -> Source:

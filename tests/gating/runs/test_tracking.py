@@ -10,7 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import pytest
 
@@ -18,7 +18,10 @@ import gating
 from gating.cli import main
 from gating.results.parquet import read_table
 from gating.runs import tracking
+from gating.runs.ensemble import Ensemble
 from gating.runs.errors import Interrupted
+from gating.runs.executor import Resources
+from gating.runs.store import Place, opened
 from gating.runs.tracking import Tracking, measured, require_trackers
 from theory.settings import SpecError
 
@@ -154,6 +157,40 @@ def test_an_interrupted_run_is_said_to_have_ended_so(keeper, tmp_path, monkeypat
         gating.compare(**SMALL, out=tmp_path / "run", workers=1, tracker="tensorboard", say=quiet)
     (name, _losses, _step), end = keeper["compare run"].told
     assert (name, end) == ("train/in_weight/0", False)
+
+
+def test_mlflow_says_of_a_run_that_did_not_finish_that_it_was_killed(tmp_path, monkeypatch):
+    import mlflow
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("gating.training.group.ReplicaGroup.advance", _stopped)
+    with pytest.raises(Interrupted):
+        gating.compare(**SMALL, out=tmp_path / "run", workers=1, tracker="mlflow", say=quiet)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'run' / 'trackers' / 'mlflow' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("icl-gating").experiment_id])
+    assert run.info.status == "KILLED"
+
+
+def _stopped(*given):
+    raise KeyboardInterrupt
+
+
+def test_the_loss_of_each_model_is_told_under_its_name(tmp_path):
+    class Replica(NamedTuple):
+        n: int
+
+    class Done:
+        left = 0
+
+        def run(self, label, stop, log):
+            log([0.25, 0.5, 0.75], 10)
+
+    heard = []
+    resources = Resources(say=quiet, log=lambda name, values, step: heard.append((name, values, step)))
+    with opened(tmp_path, {}) as place:
+        for part in Ensemble("e", [Replica(n) for n in (3, 1, 2)], lambda *given: Done(), {}).parts("cpu"):
+            part.work(Place(place.folder, part.name), resources)
+    assert heard == [("train/e/0", {"train_loss/n=3": 0.25, "train_loss/n=1": 0.5, "train_loss/n=2": 0.75}, 10)]
 
 
 @pytest.mark.ray
