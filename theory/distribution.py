@@ -18,10 +18,11 @@ from theory.fields import Count, NonNegative, Positive, Probability, Whole, one_
 from theory.settings import settings
 from theory.validation import Floats
 
-__all__ = ["GROUPS", "LABEL_NOISE_KINDS", "ClassMixture"]
+__all__ = ["GROUPS", "LABEL_NOISE_KINDS", "RELEVANCE", "ClassMixture"]
 
 LABEL_NOISE_KINDS = ("uniform", "shift")
 GROUPS = ("high", "low", "all")
+RELEVANCE = ("context", "token")
 
 
 MAX_CLASSES = 2**20
@@ -36,7 +37,9 @@ class ClassMixture:
     class (uniform on the unit sphere of R^d) plus :math:`N(0, \sigma^2 I)`; its label is drawn from
     :math:`P_c`: the class itself with probability :math:`1-\nu`, else a noisy label. With probability ``p_relevant``
     the context is drawn i.i.d. from :math:`q` given that it shows the query class (at least once, or exactly
-    ``n_relevant`` times), otherwise given that it does not.
+    ``n_relevant`` times), otherwise given that it does not. Where ``relevance`` is that of a ``token``, each token of
+    the context repeats the query class with probability ``p_relevant`` on its own; else it is drawn from :math:`q`, and
+    drawn once more where it repeats the class by accident. For L = 1 the two differ by :math:`(1 - p) q_c^2` alone.
 
     Args:
         n_high: number of frequent classes, integer >= 0. They are classes ``0 .. n_high - 1``.
@@ -45,9 +48,11 @@ class ClassMixture:
             ``zipf`` or ``query_frequencies`` is given.
         zipf: exponent s >= 0 of ``q_c`` proportional to ``(c + 1) ** -s``, or None.
         query_frequencies: explicit ``q``, ``n_high + n_low`` positive numbers that sum to 1, or None.
-        p_relevant: probability of a relevant context, in [0, 1].
+        p_relevant: probability of a relevant context, or token, in [0, 1].
+        relevance: what is relevant with probability ``p_relevant``: the ``context`` or each ``token`` of it.
         context_length: L, number of (input, label) pairs before the query, integer >= 1.
-        n_relevant: exact number R of relevant pairs in a relevant context, in 1 .. L; None for "at least one".
+        n_relevant: exact number R of relevant pairs in a relevant context, in 1 .. L; None for "at least one", and
+            where ``relevance`` is that of a token.
         dim: dimension d of the inputs, integer >= 1.
         input_noise: standard deviation sigma >= 0 of the noise on each input coordinate.
         label_noise: probability nu that a label is noisy, in [0, 1).
@@ -66,7 +71,8 @@ class ClassMixture:
         ...
         theory.settings.SpecError: `p_high` must be in (0, 1); got 1.5
 
-    Source: Chan et al. (2025), section 4.1 and appendix on synthetic data.
+    Source: Chan et al. (2025), section 4.1 and appendix on synthetic data; the two kinds of ``relevance`` are those of
+    two branches of its public code.
     """
 
     n_high: Whole = 5
@@ -81,6 +87,7 @@ class ClassMixture:
     input_noise: NonNegative = 0.2
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_noise_kind: Annotated[str, one_of(LABEL_NOISE_KINDS)] = "uniform"
+    relevance: Annotated[str, one_of(RELEVANCE)] = "context"
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""
@@ -90,6 +97,8 @@ class ClassMixture:
             yield f"`n_high` + `n_low` must be at most 2^20; got {self.n_classes}"
         if self.n_relevant is not None and self.n_relevant > self.context_length:
             yield f"`n_relevant` must be at most `context_length` = {self.context_length}; got {self.n_relevant}"
+        if self.n_relevant is not None and self.relevance == "token":
+            yield f"`n_relevant` must be None where `relevance` is 'token'; got {self.n_relevant}"
         q = self.query_frequencies
         if q is not None and self.zipf is not None:
             yield "`zipf` must be None when `query_frequencies` is given; got both"
@@ -187,10 +196,32 @@ class ClassMixture:
         return shifted
 
     @cached_property
+    def relevant_shares(self) -> Floats:
+        """Probability that the context of a query of each class is relevant, shape (K,).
+
+        Example:
+            >>> spec = ClassMixture(n_high=1, n_low=1, p_high=0.5, context_length=2, p_relevant=0.2, relevance="token")
+            >>> spec.relevant_shares.round(4).tolist()
+            [0.64, 0.64]
+        """
+        shares = np.full(self.n_classes, float(self.p_relevant))
+        if self.relevance == "token":
+            with np.errstate(divide="ignore"):
+                shares = -np.expm1(self.context_length * np.log1p(-self._repeated(self.group("all"))))
+        shares.flags.writeable = False
+        return shares
+
+    def _repeated(self, classes: NDArray[np.int64]) -> Floats:
+        """Probability that a token repeats the query class, before contexts are told apart."""
+        q = self.frequencies[classes]
+        return q if self.relevance == "context" else self.p_relevant + (1 - self.p_relevant) * q**2
+
+    @cached_property
     def n_relevant_pmf(self) -> Floats:
         """Law of the number of relevant tokens in a relevant context, shape (K, L + 1).
 
-        Row c is Bin(L, q_c) given at least one, or a point mass at ``n_relevant``.
+        Row c is Bin(L, r_c) given at least one, or a point mass at ``n_relevant``. A token repeats the class with
+        probability r_c = q_c, or p + (1 - p) q_c^2 where ``relevance`` is that of a token.
         """
         pmf = self.relevant_counts(self.group("all"))
         pmf.flags.writeable = False
@@ -209,8 +240,8 @@ class ClassMixture:
             pmf[:, self.n_relevant] = 1.0
         else:
             r = np.arange(1, length + 1)
-            q = self.frequencies[classes, None]
+            repeated = self._repeated(classes)[:, None]
             log_choose = special.gammaln(length + 1) - special.gammaln(r + 1) - special.gammaln(length - r + 1)
-            log_pmf = log_choose + r * np.log(q) + special.xlog1py(length - r, -q)
+            log_pmf = log_choose + r * np.log(repeated) + special.xlog1py(length - r, -repeated)
             pmf[:, 1:] = np.exp(log_pmf - special.logsumexp(log_pmf, axis=1, keepdims=True))
         return pmf

@@ -196,8 +196,9 @@ def mean_by_class(spec: ClassMixture, context: str, risk: Callable[[ContextLaw, 
         law = context_law(spec, int(label))
         pmf = np.eye(1, length + 1)[0] if context == "irrelevant" else spec.relevant_counts(np.array([label]))[0]
         if context == "as_trained":
-            pmf = spec.p_relevant * pmf
-            pmf[0] = 1 - spec.p_relevant
+            share = spec.relevant_shares[label]
+            pmf = share * pmf
+            pmf[0] = 1 - share
         kept = np.flatnonzero(pmf > _NEGLIGIBLE)
         values.append(sum(pmf[r] * np.asarray(risk(law, int(r), length - int(r))) for r in kept))
     return np.stack(values, axis=-1)[..., place]

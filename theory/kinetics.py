@@ -125,7 +125,7 @@ class _Model(NamedTuple):
     Attributes:
         q: frequency of one class of each kind, (G,).
         members: classes of each kind, (G,).
-        p: probability of a relevant context.
+        p: probability of a relevant context, (G,).
         counts: law of the number of relevant tokens, (G, L + 1).
         odds: logarithm of r / (L - r), (L + 1,).
         labels: C.
@@ -136,7 +136,7 @@ class _Model(NamedTuple):
 
     q: Floats
     members: Floats
-    p: float
+    p: Floats
     counts: Floats
     odds: Floats
     labels: int
@@ -220,7 +220,7 @@ def class_mixture_kinetics(
     r = np.arange(length + 1)
     with np.errstate(divide="ignore"):
         odds = np.log(r) - np.log(length - r)
-    model = _Model(q, members.astype(np.float64), spec.p_relevant, counts, odds, spec.n_classes,
+    model = _Model(q, members.astype(np.float64), spec.relevant_shares[first], counts, odds, spec.n_classes,
                    0 * confused if by_heart else confused, (rates[0], rates[1], rates[2]), shared_gate)  # fmt: skip
     times = np.append(0.0, np.geomspace(end / 1e8, end, POINTS))
     start = np.zeros(len(q) + (1 if shared_gate else len(q)) + 2)
@@ -287,7 +287,7 @@ def _slopes(model: _Model, state: Floats) -> Floats:
     g, missed = _channel(soft, model.confused, others), (1 - read) / others
     gain = read - missed  # of attention
     h = missed + attention * gain
-    relevant = model.p * model.counts / ((alpha * g)[:, None] + (1 - alpha)[:, None] * h)
+    relevant = model.p[:, None] * model.counts / ((alpha * g)[:, None] + (1 - alpha)[:, None] * h)
     irrelevant = (1 - model.p) / np.maximum(alpha * g + (1 - alpha) * missed, np.finfo(float).tiny)
     whole = relevant.sum(1)
     steep = (1 - model.confused * model.labels / others) * soft * (1 - soft)

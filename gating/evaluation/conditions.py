@@ -87,13 +87,14 @@ def conditions(spec: ClassMixture) -> Iterator[Condition]:
         [[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]]
     """
     require_instances(spec=(spec, ClassMixture))
-    shares = {"relevant": (1.0, 0.0), "irrelevant": (0.0, 1.0), "as_trained": (spec.p_relevant, 1 - spec.p_relevant)}
+    p = spec.relevant_shares
+    shares = {"relevant": np.ones_like(p), "irrelevant": np.zeros_like(p), "as_trained": p}
     for context in CONTEXTS:
         for group in GROUPS:
             classes = spec.group(group)
             if len(classes) == 0:
                 continue
             weights = np.zeros((spec.n_classes, 2))
-            q = spec.frequencies[classes]
-            weights[classes] = np.outer(q / q.sum(), shares[context])
+            q, share = spec.frequencies[classes], shares[context][classes]
+            weights[classes] = (q / q.sum())[:, None] * np.column_stack([share, 1 - share])
             yield Condition(context, group, torch.from_numpy(weights))

@@ -111,7 +111,7 @@ class ClassMixtureSampler:
         self._cdf[:, -1] = 1.0
         self._n_relevant_cdf = stack([s.n_relevant_pmf for s in specs]).cumsum(-1)
         self._n_relevant_cdf[..., -1] = 1.0
-        self._p_relevant = stack([[s.p_relevant] for s in specs])
+        self._relevant_shares = stack([s.relevant_shares for s in specs])
         self._label_noise = stack([[[s.label_noise]] for s in specs])
         self._shift_noise = stack([[[s.label_noise_kind == "shift"]] for s in specs], torch.bool)
         self._input_noise = stack([[[[s.input_noise]]] for s in specs], self.dtype)
@@ -189,7 +189,7 @@ class ClassMixtureSampler:
         length, n_labels = self.context_length, self.n_classes
         u = counter.uniforms(keys, 0, _CONTEXT + 3 * length + 1)
         if relevant is None:
-            relevant = u[..., _RELEVANT] < self._p_relevant
+            relevant = u[..., _RELEVANT] < self._relevant_shares.gather(1, query)
         places, others, noise = u[..., _CONTEXT:].split([length, length, length + 1], dim=-1)
         is_copy = self._relevant_places(query, relevant, u[..., _N_RELEVANT], places)
         context = torch.where(is_copy, query.unsqueeze(-1), self._other_classes(query, others))

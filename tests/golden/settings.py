@@ -22,7 +22,7 @@ Settings = dict[str, Any]
 DATA: Settings = {
     "n_high": 2, "n_low": 2, "p_high": 0.8, "zipf": None, "query_frequencies": None, "p_relevant": 0.9,
     "context_length": 1, "n_relevant": None, "dim": 16, "input_noise": 0.2, "label_noise": 0.0,
-    "label_noise_kind": "uniform",
+    "label_noise_kind": "uniform", "relevance": "context",
 }  # fmt: skip
 """The small class mixture; cases change fields of it."""
 

@@ -205,3 +205,30 @@ def test_many_classes_that_are_alike_take_the_memory_of_one():
     assert risk.shape == (100_000,)
     np.testing.assert_allclose(risk[[0, -1]], exact_linear_loss(few, temperature=0.1)[[0, -1]], rtol=1e-3)
     np.testing.assert_array_equal(spec.relevant_counts(np.array([0, 99_999]))[:, 0], 0)
+
+
+@pytest.mark.parametrize("p_relevant", [0.0, 0.3, 1.0])
+def test_tokens_that_are_relevant_each_on_its_own_follow_the_procedure(p_relevant):
+    """Drawn as the public code does: a relevant token repeats the class, another is drawn, and once more on a match."""
+    spec = ClassMixture(n_high=2, n_low=2, p_high=0.7, context_length=3, p_relevant=p_relevant, relevance="token")
+    rng, rows, k = np.random.default_rng(5), 200_000, 4
+    query = rng.choice(k, rows, p=spec.frequencies)[:, None]
+    drawn, again = rng.choice(k, (2, rows, 3), p=spec.frequencies)
+    other = np.where(drawn == query, again, drawn)
+    count = (np.where(rng.random((rows, 3)) < p_relevant, query, other) == query).sum(1)
+    for label in range(k):
+        mine = count[query[:, 0] == label]
+        wanted = spec.relevant_shares[label] * spec.n_relevant_pmf[label]
+        wanted[0] = 1 - spec.relevant_shares[label]
+        found = np.bincount(mine, minlength=4) / len(mine)
+        assert np.abs(found - wanted).max() < 5 * 0.5 / len(mine) ** 0.5
+    assert spec.n_relevant_pmf.sum(1) == pytest.approx(1)
+
+
+def test_the_two_kinds_of_relevance_nearly_agree_for_one_token():
+    whole, each = (ClassMixture(relevance=kind) for kind in ("context", "token"))
+    assert each.relevant_shares == pytest.approx(0.9 + 0.1 * each.frequencies**2)
+    assert (whole.relevant_shares == 0.9).all()
+    assert (whole.n_relevant_pmf == each.n_relevant_pmf).all()
+    with pytest.raises(SpecError, match=r"^`n_relevant` must be None where `relevance` is 'token'; got 1$"):
+        ClassMixture(n_relevant=1, relevance="token")

@@ -42,7 +42,7 @@ def theory_rows(config: PredictConfig) -> tuple[Row, ...]:
 
 def _theory_rows(config: PredictConfig) -> Iterator[Row]:
     spec = config.distribution
-    handover = float(handover_error(spec.p_relevant))
+    handover = float(handover_error(spec.group_mean(spec.relevant_shares, "all")))
     levels = [config.level, *([handover] if not spec.label_noise and 0 < handover < config.level else [])]
     for group in config.groups:
         place = {"study": "predict", "distribution": "ibd", "context": "irrelevant", "group": group, "kind": "exact",

@@ -37,6 +37,7 @@ def _random_setting(rng: np.random.Generator) -> ClassMixture:
     n_high, n_low = (int(n) for n in rng.choice([0, 2, 3, 5, 6], 2))
     n_low = max(n_low, 2) if n_high == 0 else n_low
     length = int(rng.integers(1, 9))
+    relevance = "token" if rng.random() < 0.3 else "context"
     frequencies = [
         {"p_high": rng.uniform(0.2, 0.95)},
         {"zipf": rng.uniform(0, 2)},
@@ -48,7 +49,8 @@ def _random_setting(rng: np.random.Generator) -> ClassMixture:
         **frequencies[rng.integers(3)],
         p_relevant=rng.choice([0.0, 1.0, *rng.uniform(0, 1, 6)]),
         context_length=length,
-        n_relevant=None if rng.random() < 0.6 else int(rng.integers(1, length + 1)),
+        n_relevant=None if relevance == "token" or rng.random() < 0.6 else int(rng.integers(1, length + 1)),
+        relevance=relevance,
         dim=1,
         label_noise=rng.choice([0.0, *rng.uniform(0, 0.95, 4)]),
         label_noise_kind=str(rng.choice(["uniform", "shift"])),
@@ -137,9 +139,9 @@ def _laws(spec: ClassMixture, source: str, seed: int):
         **_context_laws(spec, query, context),
     }
     if source == "training":
-        kinds = np.array([[1 - spec.p_relevant, spec.p_relevant]])
+        kinds = np.column_stack([1 - spec.relevant_shares, spec.relevant_shares])
         laws["query_class"] = (_table(0 * query, query, 1, k), spec.frequencies[None])
-        laws["relevance"] = (_table(query, relevant * 1, k, 2), kinds.repeat(k, axis=0))
+        laws["relevance"] = (_table(query, relevant * 1, k, 2), kinds)
     return laws
 
 
