@@ -1,5 +1,7 @@
 """Gradients of a group of replicas, step by step, or compiled once for all steps."""
 
+import os
+import shutil
 import threading
 import warnings
 from collections.abc import Callable
@@ -22,14 +24,24 @@ _compiling = threading.Lock()
 """Torch's compiler keeps its state for the process."""
 
 
-def require_compiler(**settings: TrainSettings) -> None:
-    """Looks for the C++ compiler that compiled training needs, where one of these settings asks for it.
+def require_compiler(device: torch.device | str = "cpu", /, **settings: TrainSettings) -> None:
+    """Looks for what compiled training needs, where one of these settings asks for it.
+
+    Args:
+        device: where models train: on a CPU a C++ compiler is needed, on a GPU the package triton, which comes with
+            torch for CUDA, a GPU that it computes on, and a C compiler, which it calls.
+        settings: by their names.
 
     Raises:
-        SpecError: there is none, naming those that do.
+        SpecError: it is not there, naming the settings that ask for it.
     """
     asking = [name for name, told in settings.items() if told.compiled]
     if not asking:
+        return
+    if torch.device(device).type == "cuda":
+        if not _has_triton():
+            allowed = "must be false on a GPU where Triton does not run (its package, and gcc, clang or what CC names)"
+            raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking])
         return
     with _compiling, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
@@ -41,6 +53,16 @@ def require_compiler(**settings: TrainSettings) -> None:
     except InvalidCxxCompiler as error:
         allowed = "must be false where no C++ compiler runs (g++, clang++, or what CXX names)"
         raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking]) from error
+
+
+def _has_triton() -> bool:
+    """Whether Triton is installed, knows the GPU, and has the C compiler that makes what starts its kernels."""
+    with _compiling, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
+        from torch.utils._triton import has_triton
+
+        found = has_triton()
+    return bool(found) and any(map(shutil.which, (os.environ.get("CC") or "gcc", "clang")))
 
 
 class Gradients:
@@ -67,7 +89,7 @@ class Gradients:
         """Gradients of the optimizer's leaves, and losses (R,)."""
         inputs = [*(leaf.detach() for leaf in self._descent.leaves), *batch]
         if self._settings.compiled and self._compiled is None:
-            require_compiler(training=self._settings)
+            require_compiler(batch.y.device, training=self._settings)
             self._compiled = _compiled(self._step, inputs)
         *gradients, losses = (self._compiled or self._step)(*inputs)
         return tuple(gradients), losses
@@ -93,6 +115,7 @@ def _compiled(step: Step, inputs: list[Tensor]) -> Step:
     """The step as one graph, compiled for inputs of these shapes."""
     with _compiling, recording(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
+        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")  # the settings say in which precision
         from torch._inductor import compile as compile_graph
         from torch.fx.experimental.proxy_tensor import make_fx
 

@@ -27,8 +27,8 @@ class TrainSettings(DescentSettings):
             take a faster kernel. ``bfloat16`` rounds what goes into a product and what comes out, on any processor;
             parameters, the stream, norms, softmax, read-out, loss and the optimizer stay as they are.
         compiled: whether the gradient is compiled, once for each group, by ``torch.compile``'s compiler; it needs a C++
-            compiler, and the first steps take some 10 s longer. Rounding differs from that of the default; a run that
-            is killed and resumed ends with the same bits.
+            compiler (on a GPU, Triton and a C compiler), and the first steps take some 10 s longer. Rounding differs
+            from that of the default; on a CPU a run that is killed and resumed ends with the same bits.
     """
 
     checkpoints: Annotated[int, Field(ge=1, le=MOST_CHECKPOINTS)] = 12

@@ -1,7 +1,7 @@
 """Trains replicas that advance together, from one save to the next.
 
-They train on one core, so their arithmetic does not depend on what else the machine does: a run that is killed and
-resumed ends with the same bits as one that was not.
+On a CPU they train on one core, so their arithmetic does not depend on what else the machine does: a run that is killed
+and resumed ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ctypes
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Generic, TypeVar
 
@@ -147,7 +147,8 @@ class Trainer(Generic[Replica]):
             self.start()
         assert self._group is not None
         precision = self.settings.matmul_precision
-        with _one_core(), matmul_precision("highest" if precision == "bfloat16" else precision):
+        alone = _one_core() if self._device.type == "cpu" else nullcontext()
+        with alone, matmul_precision("highest" if precision == "bfloat16" else precision):
             return self._group.advance(last, stop or threading.Event(), bar.update if bar else None).cpu()
 
     def _check(self, losses: Tensor, first_step: int) -> None:

@@ -33,7 +33,8 @@ class Compare(Study[CompareConfig]):
 
     def check(self, config: CompareConfig, resources: Resources) -> None:
         """Asks theory first, so that data which it refuses is not trained on."""
-        require_compiler(transformer_training=config.transformer_training, stylized_training=config.stylized_training)
+        told = {"transformer_training": config.transformer_training, "stylized_training": config.stylized_training}
+        require_compiler(resources.device, **told)
         with refusals():
             theory_rows(config)
             predicted_rows(config)

@@ -34,7 +34,7 @@ class Predict(Study[PredictConfig]):
 
     def check(self, config: PredictConfig, resources: Resources) -> None:
         """Asks theory first, so that nothing is trained where it refuses."""
-        require_compiler(training=config.training)
+        require_compiler(resources.device, training=config.training)
         theory_rows(config)
 
     def ensembles(self, config: PredictConfig) -> Iterator[Ensemble[Replica]]:

@@ -38,7 +38,7 @@ class Strategies(Study[StrategiesConfig]):
 
     def check(self, config: StrategiesConfig, resources: Resources) -> None:
         """Looks for what compiled training needs."""
-        require_compiler(training=config.training)
+        require_compiler(resources.device, training=config.training)
 
     def ensembles(self, config: StrategiesConfig) -> Iterator[Ensemble[StrategyReplica]]:
         """The Transformers."""
