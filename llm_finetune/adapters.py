@@ -52,7 +52,7 @@ def adapted(
         target_modules=_found(model, targets) if targets else "all-linear",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
     )
-    with torch.random.fork_rng(), _peft_asks_by_an_old_name():
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []), _peft_asks_by_an_old_name():
         torch.manual_seed(seed)
         return get_peft_model(model, lora)
 

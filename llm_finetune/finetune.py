@@ -202,7 +202,7 @@ class _Run:
         batch, rank = list(self.source(step)), self.accelerator.process_index
         self.model.train()
         total = torch.zeros((), device=self.device)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):  # of no other process's GPU
             torch.manual_seed(combined_seed(self.seed, step, rank))  # dropout
             for k in range(parts):
                 part = slice(rank + k * n, None, n * parts)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from gating.evaluation.conditions import conditions, draw_test_set
@@ -36,6 +37,7 @@ def measure(
     cover_classes: bool = False,
     evaluation_seed: int = 0,
     evaluation_per_cell: int = 200,
+    device: torch.device | str = "cpu",
 ) -> pd.DataFrame:
     """Errors, log losses and effective gates of a model in every condition, as rows of the result table.
 
@@ -54,6 +56,7 @@ def measure(
             :class:`gating.tasks.class_mixture.ClassMixtureSampler`.
         evaluation_seed: seed of the test sequences.
         evaluation_per_cell: test sequences for each (query class, context kind), >= 1.
+        device: where sequences are drawn and predictors are asked, which is where the model is.
 
     Returns:
         Rows of each seed: ``error``, ``log_loss``, both as expected over the label distribution, ``effective_gate`` and
@@ -73,7 +76,8 @@ def measure(
     """
     require_instances(spec=(spec, ClassMixture), system=(system, str))
     require_integer("n", n, least=1, **({} if g else {"most": MOST_COUNTED}))
-    sampler = ClassMixtureSampler([spec] * len(seeds), [n] * len(seeds), seeds, cover_classes=cover_classes)
+    alike = [spec] * len(seeds), [n] * len(seeds)
+    sampler = ClassMixtureSampler(*alike, seeds, cover_classes=cover_classes, device=device)
     test_set = draw_test_set(sampler, seed=evaluation_seed, evaluation_per_cell=evaluation_per_cell)
     by_condition = list(conditions(spec))
     log_p = answers(model, test_set)
@@ -82,7 +86,7 @@ def measure(
         raise ValueError(f"`model` must answer with shape {wanted}; got {tuple(log_p['ibd'].shape)}")
     in_weight = answers(g or TabularInWeight.fit(sampler), test_set)
     copying = SoftmaxSimilarity(spec.n_classes, 1, temperature=COPYING_TEMPERATURE)
-    in_context = answers(h or copying, test_set)
+    in_context = answers(h or copying.to(sampler.device), test_set)
     three = [_normalised(given) for given in (log_p, in_weight, in_context)]
     gates = gate_rows("effective_gate", three[0], three[1], three[2], test_set, by_condition)
     rows = chain(loss_rows(log_p, test_set, by_condition), gates)

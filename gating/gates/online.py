@@ -100,7 +100,7 @@ class Learners(nn.Module):
         visited = self.shape[:-1]
         if not isinstance(cells, Tensor) or cells.dtype != torch.int64 or cells.shape != visited:
             raise ValueError(f"`cells` must be an int64 tensor of shape {tuple(visited)}; got {shown(cells)}")
-        flat = cells.reshape(-1)
+        flat = cells.reshape(-1).to(self.offsets.device)
         if ((flat < 0) | (flat >= self.shape[-1])).any():
             raise ValueError(f"`cells` must be in 0 .. {self.shape[-1] - 1}; got {cells!r}")
         return self.offsets + flat, visited

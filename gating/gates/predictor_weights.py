@@ -117,7 +117,8 @@ class PredictorWeights(Learners):
     @torch.no_grad()
     def bound(self) -> Tensor:
         """Upper bound on :meth:`regret` after the rounds played, in the learners' shape; see the class."""
-        prior = self.log_prior.expand_as(self.losses)[torch.arange(len(self.losses)), self.losses.argmin(dim=-1)]
+        rows = torch.arange(len(self.losses), device=self.losses.device)
+        prior = self.log_prior.expand_as(self.losses)[rows, self.losses.argmin(dim=-1)]
         nats = torch.from_numpy(bayes_mixture_bound(prior.cpu().numpy())).to(self.rounds)
         if self.rate is not None:
             nats = nats / self.rate + self.rate / 8 * self.squared_ranges

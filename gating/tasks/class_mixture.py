@@ -84,14 +84,17 @@ class ClassMixtureSampler:
         self.centres = self._draw_centres(seeds)
         self._tabulate()
 
-    def _check_index(self, index: Tensor) -> None:
+    def _checked(self, index: Tensor) -> Tensor:
+        """The same rows, where tensors live."""
         if not holds_numbers(index, integers=True) or index.dim() != 2 or len(index) != self.n_replicas:
             raise ValueError(f"`index` must be integers of shape ({self.n_replicas}, B); got {shown(index)}")
+        index = index.to(self.device)
         outside = ((index < 0) | (index >= self._sizes)).nonzero()
         if len(outside):
             replica, place = outside[0].tolist()
             n, row = self.n_sequences[replica], index[replica, place].item()
             raise ValueError(f"`index` must be in 0 .. {n - 1} for replica {replica}; got {row}")
+        return index
 
     def _draw_centres(self, seeds: list[int]) -> Tensor:
         """Uniform on the unit sphere, shape (R, K, d)."""
@@ -126,8 +129,7 @@ class ClassMixtureSampler:
         Raises:
             ValueError: for a row that a training set does not have.
         """
-        self._check_index(index)
-        return self._rows(index)
+        return self._rows(self._checked(index))
 
     def _rows(self, index: Tensor) -> Sequences:
         keys = counter.row_keys(self._training_keys, index)
@@ -139,7 +141,7 @@ class ClassMixtureSampler:
 
     def training_labels(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Classes and labels, each (R, B, L + 1), of rows named as in `training_rows`, without their inputs."""
-        self._check_index(index)
+        index = self._checked(index)
         keys = counter.row_keys(self._training_keys, index)
         return self._labels(keys, self._training_queries(keys, index))
 

@@ -62,13 +62,16 @@ def _trainer(
     )
 
 
-def checkpoints(config: StrategiesConfig, place: Place, replica: StrategyReplica) -> list[Decoder]:
-    """One replica as it was at each checkpoint, on the CPU.
+def checkpoints(
+    config: StrategiesConfig, place: Place, replica: StrategyReplica, device: torch.device | str = "cpu"
+) -> list[Decoder]:
+    """One replica as it was at each checkpoint.
 
     Args:
         config: settings of the study.
         place: a place of the run, whatever its part.
         replica: which replica.
+        device: where the models are put.
 
     Raises:
         Damaged: a checkpoint is missing, or not as it was written.
@@ -77,5 +80,5 @@ def checkpoints(config: StrategiesConfig, place: Place, replica: StrategyReplica
     for step in config.training.checkpoint_steps:
         model = build(config, [replica])
         model.load_state_dict(trained.load(step, [replica]))
-        found.append(model.requires_grad_(False))
+        found.append(model.requires_grad_(False).to(device))
     return found

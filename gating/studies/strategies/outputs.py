@@ -20,8 +20,8 @@ from gating.tasks.sequences import Sequences
 __all__ = ["Answers", "RunOutputs", "keep_outputs", "kept_outputs", "measure_run", "median_of_means"]
 
 OUTPUTS = "outputs"
-AT_ONCE = 64
-"""Sequences that a Transformer answers at once, which fit a core's cache."""
+AT_ONCE = {"cpu": 64, "cuda": 1024}
+"""Sequences that a Transformer answers at once: so many as fit a core's cache, or keep a GPU busy."""
 
 
 class Answers(NamedTuple):
@@ -74,31 +74,32 @@ def median_of_means(values: Tensor, groups: int, *, seed: int) -> float:
         >>> median_of_means(torch.tensor([1.0, 2.0, 3.0, 1e9]), 4, seed=0)
         2.5
     """
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(values)))
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(values))).to(values.device)
     size = len(values) // groups
     return values[order[: size * groups]].double().view(groups, size).mean(1).quantile(0.5).item()
 
 
-def measure_run(config: StrategiesConfig, place: Place, index: int) -> RunOutputs:
+def measure_run(config: StrategiesConfig, place: Place, index: int, device: torch.device | str = "cpu") -> RunOutputs:
     """Answers of one model at its checkpoints, and losses and lengths of its M and G.
 
     Args:
         config: settings of the study.
         place: a place of the run, whatever its part.
         index: which replica.
+        device: where answers are computed, and where they are left.
     """
     family, replica = FAMILIES[config.task], config.replicas[index]
-    sampler = sampler_of(config, [replica])
-    (m, tables), g = family.memorizer(sampler, 0), family.generalizer(sampler)
+    sampler = sampler_of(config, [replica], device)
+    (m, _), g = family.memorizer(sampler, 0), family.generalizer(sampler)
     seed = combined_seed(config.evaluation_seed, replica.seed)
-    models = checkpoints(config, place, replica)
+    models = checkpoints(config, place, replica, device)
 
     def answers_to(sequences: Sequences) -> Answers:
         """Rows are positions drawn without replacement; all kinds of sequences of one run have the same ones."""
         alone = _single(sequences)
         answer_m, answer_g = (_as_rows(predictor(alone), family.distance) for predictor in (m, g))
         order = np.random.default_rng(seed).permutation(len(answer_m))
-        rows = torch.from_numpy(np.sort(order[: config.evaluation_rows]))
+        rows = torch.from_numpy(np.sort(order[: config.evaluation_rows])).to(device)
         found, losses, errors = [], [], []
         for model in models:
             answer = _answer(model, sequences)
@@ -117,6 +118,7 @@ def measure_run(config: StrategiesConfig, place: Place, index: int) -> RunOutput
     many = _single(sampler.fresh(combined_seed(seed, len(family.kinds)), config.loss_sequences))
     lost = (family.losses(sampler, predictor(many), many).mean(-1) for predictor in (m, g))
     losses = [median_of_means(of_each, config.loss_groups, seed=seed) for of_each in lost]
+    _, tables = family.memorizer(sampler_of(config, [replica]), 0)  # of the CPU: lengths do not depend on the device
     stored = [table.float().numpy() if table.is_floating_point() else table.numpy() for table in tables]
     lengths = (
         strategy_complexity(reference_text(config.task, "memorizing"), stored),
@@ -127,9 +129,10 @@ def measure_run(config: StrategiesConfig, place: Place, index: int) -> RunOutput
 
 def _answer(model: Decoder, sequences: Sequences) -> Tensor:
     """Answers of a single model to sequences of leading shape (1, B), in blocks."""
-    blocks = range(0, sequences.y.shape[1], AT_ONCE)
+    size = AT_ONCE.get(sequences.y.device.type, 64)
+    blocks = range(0, sequences.y.shape[1], size)
     with torch.no_grad():
-        return torch.cat([model(Sequences(*(part[:, k : k + AT_ONCE] for part in sequences)))[0] for k in blocks])
+        return torch.cat([model(Sequences(*(part[:, k : k + size] for part in sequences)))[0] for k in blocks])
 
 
 def _single(sequences: Sequences) -> Sequences:
@@ -144,7 +147,7 @@ def _as_rows(answers: Tensor, distance: str) -> Tensor:
 
 def keep_outputs(config: StrategiesConfig, index: int, place: Place, resources: Resources) -> None:
     """Keeps the outputs of one model."""
-    run = measure_run(config, place, index)
+    run = measure_run(config, place, index, resources.device)
     tensors = {f"{kind}.{name}": part for kind, answers in run.answers.items()
                for name, part in answers._asdict().items()}  # fmt: skip
     place.save_tensors(OUTPUTS, {**tensors, "numbers": torch.tensor(run[1:], dtype=torch.float64)})
