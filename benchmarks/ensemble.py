@@ -1,46 +1,57 @@
-"""Replica-steps per second of the paper's Transformer, beside a plain PyTorch loop and the matrix-product ceiling.
+"""Speed of training small models, alone and 32 at a time, beside a jitted step of JAX, a plain loop and the ceiling.
 
-    python benchmarks/ensemble.py            # about two minutes, on an otherwise idle machine
+    pip install jax
+    python -m benchmarks.ensemble [--shorter 1.0]     # about four minutes, on an otherwise idle machine
 
-Everything is measured in one process, in turns, and the medians over the turns are printed as a Markdown table.
-`train` is the ensemble with data generation; `data` is generation alone; `ceiling` is the time of the batched matrix
-products of one step (forward, and two backward for each) with nothing between them, in the same groups of replicas;
-`plain` is one `torch.nn` model trained by the usual loop with the same data. The ceiling leaves out the products inside
-attention, and counts an input gradient of the label map that training does not need; both are small.
+The paper's Transformer and the gated model are trained on one thread as a run trains them: an ensemble of 32 is two
+groups of 16, one after the other. Drawing the data is part of our time and of the plain loop's, not of the jitted
+step's (see jitted_step.py). All systems take turns, window by window, and ratios are taken within each round.
+
+`ceiling` is the time of the batched matrix products of one step (forward, and two backward for each) with nothing
+between them, in the same groups of replicas, in whichever library is fastest at the precision: torch with either name
+of float32 precision (on a processor without short formats the second only chooses another library), or XLA. It leaves
+out the products inside attention, and counts an input gradient of the label map that training does not need; both are
+small.
 """
 
-import statistics
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gating.models.layers import generators
-from gating.models.transformer import Transformer, sinusoidal_positions
-from gating.runs.ensemble import Ensemble
-from gating.runs.executor import Resources
+from benchmarks.jitted_step import (
+    BATCH,
+    SPEC,
+    differences,
+    gated,
+    jax_on_one_thread,
+    jitted_steps,
+    ours,
+    sampler,
+    transformer,
+)
+from benchmarks.windows import Rates, Steps, System, alternating, table
+from gating.models.transformer import sinusoidal_positions
+from gating.runs.precision import matmul_precision
 from gating.runs.resources import free_cores
-from gating.runs.store import Place, opened
-from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
 from gating.training.schedule import TrainSettings
-from gating.training.trainer import Trainer
-from theory.distribution import ClassMixture
 
-SPEC = ClassMixture()
-BATCH, WIDTH, HIDDEN, TOKENS = 32, 64, 256, 3
-SIZES = (1, 8, 32, 128)
-TURNS = 5
-SECONDS = 0.5
-
-
-def sampler(seeds: list[int]) -> ClassMixtureSampler:
-    return ClassMixtureSampler([SPEC] * len(seeds), [2**16] * len(seeds), seeds)
+WIDTH, HIDDEN, TOKENS = 64, 256, 3
+SIZES = (1, 32)
+IN_GROUPS = {1: (1,), 32: (16, 16)}
+PLAIN = TrainSettings(steps=1, batch_size=BATCH)
+MODES = {
+    "float32": PLAIN,
+    "float32, compiled": replace(PLAIN, compiled=True),
+    "bfloat16, compiled": replace(PLAIN, matmul_precision="bfloat16", compiled=True),
+}
+CEILING_SECONDS = 0.4
 
 
 class PlainBlock(nn.Module):
@@ -75,7 +86,8 @@ class PlainTransformer(nn.Module):
         return self.read_out(self.norm(self.blocks(tokens))[:, -1])
 
 
-def plain_loop() -> Callable[[int], None]:
+def plain_loop() -> Steps:
+    """The usual loop over one model."""
     model = PlainTransformer()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
     source = sampler([0])
@@ -98,130 +110,129 @@ def plain_loop() -> Callable[[int], None]:
     return steps
 
 
-def on_threads(count: int, job: Callable[[int], None]) -> Callable[[int], None]:
-    """The job with `count` threads inside each operation."""
-
-    def steps(n: int) -> None:
-        torch.set_num_threads(count)
-        job(n)
-        torch.set_num_threads(1)
-
-    return steps
-
-
-def training(place: Place, size: int, workers: int) -> Callable[[int], None]:
-    """Groups of an ensemble, as parts of a run train them."""
-
-    def trainer(place: Place, resources: Resources, seeds: Sequence[int]) -> Trainer[int]:
-        made = Trainer(
-            place,
-            seeds,
-            lambda mine: Transformer(SPEC.dim, SPEC.n_classes, SPEC.context_length, rngs=generators(list(mine))),
-            lambda mine: sampler(list(mine)),
-            TrainSettings(steps=1),
-        )
-        made.start()
-        return made
-
-    groups = [trainer(place, Resources(), group) for group in Ensemble("", range(size), trainer, {}).groups("cpu")]
-    state = {"step": 0}
-
-    def steps(count: int) -> None:
-        state["step"] += count
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(lambda group: group.advance(state["step"]), groups))
-
-    return steps
-
-
-def in_groups(size: int, workers: int, work: Callable[[int], Callable[[], object]]) -> Callable[[int], None]:
-    """Repeats `work(group size)` on worker threads, one group after the other on each."""
-    jobs = [work(len(group)) for group in Ensemble("", range(size), print, {}).groups("cpu")]  # type: ignore[arg-type]
-
-    def steps(count: int) -> None:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(lambda job: [job() for _ in range(count)], jobs))
-
-    return steps
-
-
-def products(size: int) -> Callable[[], object]:
-    """Matrix products of one step of `size` replicas."""
-    shapes = [(BATCH, SPEC.n_classes, WIDTH)]
+def shapes() -> list[tuple[int, int, int]]:
+    """Rows, width and answers of the matrix products of one step, forward."""
+    found = [(BATCH, SPEC.n_classes, WIDTH)]
     for tokens in (TOKENS, 1):  # the last block answers for the query alone
-        shapes += [
+        found += [
             (BATCH * TOKENS, WIDTH, 3 * WIDTH),
             (BATCH * tokens, WIDTH, WIDTH),
             (BATCH * tokens, WIDTH, HIDDEN),
             (BATCH * tokens, HIDDEN, WIDTH),
         ]
-    shapes.append((BATCH, WIDTH, SPEC.n_classes))
-    data = [(torch.randn(size, a, b), torch.randn(size, b, c), torch.randn(size, a, c)) for a, b, c in shapes]
-
-    def run() -> None:
-        for x, weight, gradient in data:
-            torch.bmm(x, weight)
-            torch.bmm(gradient, weight.mT)
-            torch.bmm(x.mT, gradient)
-
-    return run
+    return [*found, (BATCH, WIDTH, SPEC.n_classes)]
 
 
-def generation(size: int) -> Callable[[], object]:
-    source = sampler(list(range(size)))
-    per_draw = max(1, 16 // size)
-    calls = {"n": 0}
-
-    def run() -> None:
-        if calls["n"] % per_draw == 0:
-            source.batches(calls["n"], per_draw, BATCH)
-        calls["n"] += 1
-
-    return run
+def operands(size: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Inputs, weights and gradients of each product, of so many replicas."""
+    return [(torch.randn(size, a, b), torch.randn(size, b, c), torch.randn(size, a, c)) for a, b, c in shapes()]
 
 
-def rate(steps: Callable[[int], None], size: int, count: int) -> float:
-    start = time.perf_counter()
-    steps(count)
-    return size * count / (time.perf_counter() - start)
+def torch_products(size: int, dtype: torch.dtype, precision: str) -> Steps:
+    """Matrix products of a step in torch, group by group."""
+    groups = [[tuple(x.to(dtype) for x in three) for three in operands(n)] for n in IN_GROUPS[size]]
+
+    def steps(count: int) -> None:
+        with matmul_precision(precision):
+            for _ in range(count):
+                for group in groups:
+                    for x, weight, gradient in group:
+                        torch.bmm(x, weight)
+                        torch.bmm(gradient, weight.mT)
+                        torch.bmm(x.mT, gradient)
+
+    return steps
+
+
+def jax_products(size: int, dtype: str) -> Steps:
+    """The same in one compiled program of JAX, group by group."""
+    jax = jax_on_one_thread()
+    jnp = jax.numpy
+    groups = [[[jnp.array(x.numpy(), dtype) for x in three] for three in operands(n)] for n in IN_GROUPS[size]]
+
+    @jax.jit
+    def products(group: list[list[Any]]) -> list[Any]:
+        found = []
+        for x, weight, gradient in group:
+            found.append(jnp.einsum("rij,rjk->rik", x, weight))
+            found.append(jnp.einsum("rik,rjk->rij", gradient, weight))
+            found.append(jnp.einsum("rij,rik->rjk", x, gradient))
+        return found
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            for group in groups:
+                found = products(group)
+        jax.block_until_ready(found)
+
+    return steps
+
+
+def ceilings(size: int) -> dict[str, System]:
+    """What may be the fastest, named by the precision first."""
+    jobs = {
+        "float32: torch": torch_products(size, torch.float32, "highest"),
+        "float32: torch, medium": torch_products(size, torch.float32, "medium"),
+        "float32: XLA": jax_products(size, "float32"),
+        "bfloat16: torch": torch_products(size, torch.bfloat16, "highest"),
+        "bfloat16: XLA": jax_products(size, "bfloat16"),
+    }
+    return {f"{size}, {name}": System(job, size, CEILING_SECONDS) for name, job in jobs.items()}
+
+
+def systems() -> dict[str, System]:
+    """All that is timed, by its name."""
+    found = {name: System(steps) for name, steps in jitted_steps().items()}
+    found["Transformer, plain loop"] = System(plain_loop())
+    for size in SIZES:
+        for mode, settings in MODES.items():
+            groups = ours(transformer, size, settings)
+            found[f"Transformer, {mode}, {size}"] = System(groups, size)
+            if size > 1:
+                found[f"Transformer, {mode}, {size} on two threads"] = System(partial(groups, threads=2), size)
+            if not mode.startswith("bfloat16"):
+                found[f"gated, {mode}, {size}"] = System(ours(gated, size, settings), size)
+        found |= ceilings(size)
+    return found
+
+
+def rows(kind: str, names: list[str], rates: Rates) -> Iterator[list[str]]:
+    """Rows of a model's table: speeds beside the fastest jitted step, and the Transformer's beside the plain loop."""
+    mine = [name for name in names if name.startswith(kind)]
+    jitted = rates.fastest(name for name in mine if "jitted" in name)
+    for name in mine:
+        row = [name, rates.rate(name), *rates.ratios(name, jitted)]
+        yield row + (rates.ratios(name, "Transformer, plain loop") if kind == "Transformer" else [])
+
+
+def shares(names: list[str], rates: Rates) -> Iterator[list[str]]:
+    """Rows of the Transformers' shares of the ceiling, of those on one thread."""
+    for name in names:
+        if name.startswith("Transformer") and not name.endswith("threads"):
+            size = "32" if name.endswith(", 32") else "1"
+            precision = "bfloat16" if "bfloat16" in name else "float32"
+            best = rates.fastest(other for other in names if other.startswith(f"{size}, {precision}: "))
+            yield [name, rates.rate(best), best.partition(": ")[2], *rates.ratios(name, best, ".0%")]
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as root, opened(Path(root) / "run", {}) as place:
-        measure(place)
-
-
-def measure(place: Place) -> None:
-    """Measures and prints; ensembles take turns without saving anything in the place."""
+    """Times the systems and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shorter", type=float, default=1.0, help="share of the windows' length, for a quick look")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    threads = [1, 2]
-    print(f"free cores: {free_cores()}; torch {torch.__version__}; batch {BATCH}, Adam; median of {TURNS} turns\n")
-    jobs: dict[tuple[str, int, int], Callable[[int], None]] = {
-        ("plain", 1, workers): on_threads(workers, plain_loop()) for workers in threads
-    }
-    for size in SIZES:
-        for workers in threads:
-            jobs["train", size, workers] = training(place, size, workers)
-            jobs["ceiling", size, workers] = in_groups(size, workers, products)
-            jobs["data", size, workers] = in_groups(size, workers, generation)
-    counts = {key: max(8, round(SECONDS * rate(job, key[1], 8) / key[1])) for key, job in jobs.items()}
-    rates: dict[tuple[str, int, int], list[float]] = {key: [] for key in jobs}
-    for _ in range(TURNS):
-        for key, job in jobs.items():
-            rates[key].append(rate(job, key[1], counts[key]))
-    median = {key: statistics.median(values) for key, values in rates.items()}
-    plain = median["plain", 1, 1]
-    print(f"plain loop, one model: {plain:,.0f} steps/s on one thread, {median['plain', 1, 2]:,.0f} on two")
-    print("ratios are to the plain loop on one thread; ensembles of 1 and 8 are one group, which one thread trains\n")
-    print("| replicas | threads | train (replica-steps/s) | ceiling | train / ceiling | train / plain | data alone |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for (what, size, workers), train in median.items():
-        if what == "train":
-            ceiling, data = median["ceiling", size, workers], median["data", size, workers]
-            print(
-                f"| {size} | {workers} | {train:,.0f} | {ceiling:,.0f} | {train / ceiling:.0%} | {train / plain:.2f} |"
-                f" {data:,.0f} |"
-            )
+    print(f"Free cores: {free_cores()}; torch {torch.__version__}, JAX {jax_on_one_thread().__version__};")
+    print(f"batch {BATCH}, Adam, one thread; medians (range), ratios by the clock and by the processor's time.")
+    print(differences(jitted_steps()), flush=True)
+    timed = systems()
+    rates, names = alternating(timed, options.shorter), list(timed)
+    head = ["system", "model-steps/s", "/ jitted", "by processor"]
+    print(f"\n{table([*head, '/ plain loop', 'by processor'], rows('Transformer', names, rates))}")
+    print(f"\n{table(head, rows('gated', names, rates))}")
+    beside = ["ceiling, model-steps/s", "reached by", "share", "by processor"]
+    print(f"\n{table(['system', *beside], shares(names, rates))}")
+    products = [name for name in names if name[0].isdigit()]
+    print(f"\n{table(['matrix products', 'model-steps/s'], ([name, rates.rate(name)] for name in products))}")
 
 
 if __name__ == "__main__":

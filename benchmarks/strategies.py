@@ -1,154 +1,254 @@
-"""Steps per second of balls-and-urns Transformers, beside the same model of `transformers` in a plain loop.
+"""Training speed of the three task families' Transformers, beside the published loops on GPT-NeoX of `transformers`.
 
-    python benchmarks/strategies.py [--turns 7] [--steps 32] [--draws 128] [--batch 64]
+    python -m benchmarks.strategies [--shorter 1.0]     # about four minutes, on an otherwise idle machine
 
-The model has the paper's shape (51,008 parameters with 8 colours) and all start from the same weights. `one` is the
-trainer with a single model, `ensemble` with one for each of 11 task diversities, and `plain` is GPT-NeoX with AdamW
-(fused, as the trainer's Adam is), clipping and the same batches, with either attention that `transformers` offers on a
-CPU. Data generation is part of all. Everything runs on one thread, in turns, in one process; each float32 precision of
-matrix products is set for both sides alike. Prints medians, with the range in brackets, as Markdown tables; ratios are
-to the faster plain loop, by the clock and by the processor's time, which does not grow when the machine is shared.
+Shapes are the paper's: urns of 8 colours and 128 draws, batch 64, one block; linear regression of 8 features and 16
+pairs, batch 128, 8 blocks; item labels of 8 features, 127 context pairs and a query, batch 64, one block. All blocks
+have width 64 and one head. `ours` is the trainer with a single model, in three settings; of the urns also an ensemble
+with one model for each of 11 task diversities, of which each step is counted as 11.
+
+`published` is the usual loop: GPT-NeoX, the loss of one batch, gradients clipped to norm 1, AdamW (fused, as the
+trainer's Adam is), on the same batches. Urns are read as tokens by its own embedding and answered by its own read-out.
+Pairs (x, y) of a regression are read as tokens (0, x) and (y, 0) by a linear layer in place of the embedding
+(`inputs_embeds`) and answered by another, with the squared error at every x. Items and labels are 2 L + 1 = 255
+separate tokens, (x, 0) and (0, one-hot label), read and answered likewise, with the log loss at the last token; ours
+reads an item and its label as one token, and `published, paired` is the loop with these 128 tokens, by which one sees
+what of the ratio is due to the tokens. Where the function is the same, all start from the same weights, and the largest
+difference of the first losses is printed. Published loops have either attention that `transformers` offers on a CPU and
+either precision of float32 products, and the fastest of them is what ours is compared with.
+
+Drawing the data is part of all. Everything runs on one thread, in alternating windows of one process; medians (range),
+and ratios by the clock and by the processor's time, which does not grow when the machine is shared.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy, pad
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss, one_hot, pad
 from transformers import AutoModelForCausalLM, logging
 
-from gating.models.decoder import UrnDecoder
+from benchmarks.windows import Groups, Steps, System, alternating, table
+from gating.models.decoder import Decoder, UrnDecoder
 from gating.models.gpt_neox import save_gpt_neox
 from gating.models.layers import generators
+from gating.runs.precision import matmul_precision
 from gating.runs.store import opened
-from gating.studies.strategies.families import every_draw_log_loss
-from gating.tasks.urns import Urns
-from gating.training.schedule import MatmulPrecision, TrainSettings
+from gating.studies.strategies.families import FAMILIES
+from gating.training.schedule import TrainSettings
 from gating.training.trainer import Trainer
 
-COLOURS, RATE, CLIP = 8, 5e-4, 1.0
-ALONE = [64]
+DIM, TASKS, CLIP = 8, 64, 1.0
 DIVERSITIES = [2**k for k in range(1, 12)]
-PRECISIONS: tuple[MatmulPrecision, ...] = ("highest", "medium")
+SETTINGS = TrainSettings(steps=1, learning_rate=5e-4, max_grad_norm=CLIP)
+MODES = {
+    "float32": SETTINGS,
+    "medium": replace(SETTINGS, matmul_precision="medium"),
+    "bfloat16, compiled": replace(SETTINGS, matmul_precision="bfloat16", compiled=True),
+}
 DRAWN_AT_ONCE = 16
-"""Steps whose batches are drawn together, as the trainer does for a group of one."""
+"""Steps whose batches the published loops draw together."""
 
-Steps = Callable[[int], list[float]]
-"""Takes so many steps and returns the losses of the first model."""
-
-
-def decoder(draws: int) -> UrnDecoder:
-    return UrnDecoder(COLOURS, draws, rngs=generators([0]))
+Reader = Callable[[Tensor, Tensor], Tensor]
+"""From inputs and labels of a batch to the tokens of a published loop."""
 
 
-def trained(diversities: list[int], draws: int, batch: int, precision: MatmulPrecision) -> Steps:
-    settings = TrainSettings(
-        steps=1, batch_size=batch, learning_rate=RATE, max_grad_norm=CLIP, matmul_precision=precision
-    )
-    with TemporaryDirectory() as folder, opened(folder, {}) as place:  # nothing is saved
-        groups = [
-            Trainer(
-                place,
-                [diversity],
-                lambda mine: decoder(draws),
-                lambda mine: Urns(mine, [0], dim=COLOURS, length=draws),
-                settings,
-                loss=every_draw_log_loss,
+@dataclass(frozen=True)
+class Setting:
+    """A family at the paper's size, and how the published loops read it, by their names."""
+
+    family: str
+    length: int
+    batch: int
+    depth: int
+    readers: dict[str, Reader]
+    same: str
+    """The reader with which the published loop computes the function of ours."""
+
+    def decoder(self) -> Decoder:
+        """Our model."""
+        return FAMILIES[self.family].decoder(DIM, self.length, depth=self.depth, rngs=generators([0]))
+
+    def source(self, diversities: list[int]) -> Any:
+        """Training batches, of a replica for each task diversity."""
+        return FAMILIES[self.family].sampler(diversities, [0] * len(diversities), dim=DIM, length=self.length)
+
+    def ours(self, diversities: list[int], settings: TrainSettings) -> Groups:
+        """A model for each task diversity, each a group of its own."""
+        told, loss = replace(settings, batch_size=self.batch), FAMILIES[self.family].objective
+        with TemporaryDirectory() as folder, opened(folder, {}) as place:
+            return Groups(
+                [
+                    Trainer(place, [d], lambda mine: self.decoder(), lambda mine: self.source([*mine]), told, loss=loss)
+                    for d in diversities
+                ]
             )
-            for diversity in diversities
-        ]
-        for group in groups:
-            group.start()
-    done = 0
+
+
+def draws(x: Tensor, y: Tensor) -> Tensor:
+    """A start token and the draws but the last: (B, T), integers."""
+    return pad(y[:, :-1], (1, 0), value=DIM)
+
+
+def interleaved(x: Tensor, y: Tensor) -> Tensor:
+    """(0, x_1), (y_1, 0), ..., (0, x_T): (B, 2 T - 1, 1 + m)."""
+    return torch.stack([pad(x, (1, 0)), pad(y.unsqueeze(-1), (0, DIM))], dim=2).flatten(1, 2)[:, :-1]
+
+
+def separate(x: Tensor, y: Tensor) -> Tensor:
+    """(x_1, 0), (0, one-hot y_1), ..., (x, 0): (B, 2 L + 1, m + 2)."""
+    return torch.stack([pad(x, (0, 2)), pad(one_hot(y, 2).float(), (DIM, 0))], dim=2).flatten(1, 2)[:, :-1]
+
+
+def paired(x: Tensor, y: Tensor) -> Tensor:
+    """(x_1, one-hot y_1), ..., (x, 0): (B, L + 1, m + 2)."""
+    return torch.cat([x, pad(one_hot(y[:, :-1], 2).float(), (0, 0, 0, 1))], dim=-1)
+
+
+SEPARATE: dict[str, Reader] = {"published": separate, "published, paired": paired}
+SIZES = (
+    Setting("urns", 128, 64, 1, {"published": draws}, "published"),
+    Setting("linear_regression", 16, 128, 8, {"published": interleaved}, "published"),
+    Setting("item_labels", 128, 64, 1, SEPARATE, "published, paired"),
+)
+
+
+class Published(nn.Module):
+    """GPT-NeoX with our weights, between linear layers where its tokens are not integers.
+
+    Args:
+        decoder: our model.
+        length: longest sequence of tokens.
+        attention: the name of `transformers`.
+    """
+
+    model: Any
+    embed: nn.Linear
+    read_out: nn.Linear
+
+    def __init__(self, decoder: Decoder, length: int, attention: str):
+        super().__init__()
+        self.own = isinstance(decoder, UrnDecoder)
+        trunk = decoder
+        if not isinstance(trunk, UrnDecoder):
+            trunk = UrnDecoder(2, length, depth=len(decoder.blocks), rngs=generators([0]))
+        trunk.blocks.load_state_dict(decoder.blocks.state_dict())
+        trunk.norm.load_state_dict(decoder.norm.state_dict())
+        with TemporaryDirectory() as folder:
+            save_gpt_neox(trunk, 0, Path(folder) / "model")
+            model = AutoModelForCausalLM.from_pretrained(Path(folder) / "model", attn_implementation=attention)
+        self.model = model if self.own else model.gpt_neox
+        if not self.own:
+            self.embed, self.read_out = linear(decoder.embed.weight[0]), linear(decoder.read_out.weight[0])
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Answers at every token, (B, T, n)."""
+        if self.own:
+            logits: Tensor = self.model(input_ids=tokens, use_cache=False).logits
+            return logits[..., :DIM]
+        stream = self.model(inputs_embeds=self.embed(tokens), use_cache=False).last_hidden_state
+        answers: Tensor = self.read_out(stream)
+        return answers
+
+
+def linear(weight: Tensor) -> nn.Linear:
+    """A layer of torch from our weights, (n_in, n_out)."""
+    layer = nn.Linear(weight.shape[0], weight.shape[1], bias=False)
+    layer.weight.data.copy_(weight.detach().T)
+    return layer
+
+
+def loss_of(family: str, answers: Tensor, y: Tensor) -> Tensor:
+    """What the published loops minimise."""
+    if family == "urns":
+        return cross_entropy(answers.flatten(0, 1), y.flatten())
+    if family == "linear_regression":
+        return mse_loss(answers[:, ::2, 0], y)
+    return cross_entropy(answers[:, -1], y[:, -1])
+
+
+def published(setting: Setting, reader: Reader, attention: str, precision: str) -> Steps:
+    """A published loop; its steps return their losses."""
+    source, done, batch = setting.source([TASKS]), 0, setting.batch
+    model = Published(setting.decoder(), 2 * setting.length - 1, attention).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=SETTINGS.learning_rate, weight_decay=0.0, fused=True)
 
     def steps(count: int) -> list[float]:
         nonlocal done
-        done += count
-        return next(group.advance(done)[:, 0].tolist() for group in groups)
-
-    return steps
-
-
-def plain(attention: str, draws: int, batch: int, precision: MatmulPrecision) -> Steps:
-    with TemporaryDirectory() as folder:
-        save_gpt_neox(decoder(draws), 0, Path(folder) / "model")
-        model = AutoModelForCausalLM.from_pretrained(Path(folder) / "model", attn_implementation=attention).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0, fused=True)
-    source, done = Urns(ALONE, [0], dim=COLOURS, length=draws), 0
-
-    def steps(count: int) -> list[float]:
-        nonlocal done
-        torch.set_float32_matmul_precision(precision)
         losses = []
-        for first in range(done, done + count, DRAWN_AT_ONCE):
-            drawn = source.batches(first, min(DRAWN_AT_ONCE, done + count - first), batch)
-            for y in drawn.y[0].split(batch):
-                tokens = pad(y[:, :-1], (1, 0), value=COLOURS)
-                logits = model(input_ids=tokens, use_cache=False).logits[..., :COLOURS]
-                loss = cross_entropy(logits.flatten(0, 1), y.flatten())
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-                optimizer.step()
-                losses.append(loss.item())
+        with matmul_precision(precision):
+            for first in range(done, done + count, DRAWN_AT_ONCE):
+                drawn = source.batches(first, min(DRAWN_AT_ONCE, done + count - first), batch)
+                for x, y in zip(drawn.x[0].split(batch), drawn.y[0].split(batch), strict=True):
+                    loss = loss_of(setting.family, model(reader(x, y)), y)
+                    optimizer.zero_grad()
+                    loss.backward()
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+                    optimizer.step()
+                    losses.append(loss.item())
         done += count
-        torch.set_float32_matmul_precision("highest")
         return losses
 
     return steps
 
 
-def measure(jobs: dict[str, Steps], count: int, turns: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and processor seconds of `count` steps of each job, turn by turn."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
-    for _ in range(turns):
-        for name, steps in jobs.items():
-            start, start_cpu = time.perf_counter(), time.process_time()
-            steps(count)
-            found[name].append((time.perf_counter() - start, time.process_time() - start_cpu))
+def systems(setting: Setting) -> dict[str, System]:
+    """All that is timed of a family, by its name."""
+    found = {
+        f"{name}, {attention}, {precision}": System(published(setting, reader, attention, precision))
+        for name, reader in setting.readers.items()
+        for attention in ("sdpa", "eager")
+        for precision in ("highest", "medium")
+    }
+    found |= {f"ours, {mode}": System(setting.ours([TASKS], settings)) for mode, settings in MODES.items()}
+    if setting.family == "urns":
+        found["ours, medium, ensemble of 11"] = System(setting.ours(DIVERSITIES, MODES["medium"]), len(DIVERSITIES))
     return found
 
 
+def report(setting: Setting, shorter: float) -> Iterator[str]:
+    """What is printed of a family."""
+    timed = systems(setting)
+    parameters = sum(parameter.numel() for parameter in setting.decoder().parameters())
+    yield f"\n{setting.family}: {parameters:,} parameters, batch {setting.batch}, length {setting.length}."
+    same = [name for name in timed if is_of(name, setting.same) and name.endswith("highest")]
+    losses = torch.tensor([timed[name].steps(3) for name in (*same, "ours, float32")])
+    apart = float((losses - losses[-1]).abs().max())
+    yield f"First losses of `{setting.same}` differ from those of `ours, float32` by at most {apart:.0e}.\n"
+    rates = alternating(timed, shorter)
+    best = {reader: rates.fastest(name for name in timed if is_of(name, reader)) for reader in setting.readers}
+    head = [
+        "system",
+        "model-steps/s",
+        *(text for reader in setting.readers for text in (f"/ {reader}", "by processor")),
+    ]
+    beside = {name: [text for to in best.values() for text in rates.ratios(name, to)] for name in timed}
+    yield table(head, ([name, rates.rate(name), *beside[name]] for name in timed))
+
+
+def is_of(name: str, reader: str) -> bool:
+    """Whether a system is a published loop with this reader."""
+    return name.startswith((f"{reader}, sdpa", f"{reader}, eager"))
+
+
 def main() -> None:
-    """Runs the measurements and prints the tables."""
+    """Times the systems of each family and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("turns", 7), ("steps", 32), ("draws", 128), ("batch", 64)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--shorter", type=float, default=1.0, help="share of the windows' length, for a quick look")
+    parser.add_argument("--families", nargs="+", default=[setting.family for setting in SIZES], metavar="FAMILY")
     options = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable_progress_bar()
-    size = sum(parameter.numel() for parameter in decoder(options.draws).parameters())
-    print(f"{size:,} parameters, batch {options.batch}, {options.draws} draws, one thread, torch {torch.__version__};")
-    print(f"medians of {options.turns} turns of {options.steps} steps (range in brackets).")
-    for precision in PRECISIONS:
-        shape = (options.draws, options.batch, precision)
-        jobs = {f"plain, {kind}": plain(kind, *shape) for kind in ("sdpa", "eager")}
-        jobs |= {"one": trained(ALONE, *shape), "ensemble": trained(DIVERSITIES, *shape)}
-        first = {name: steps(4) for name, steps in jobs.items() if name != "ensemble"}  # also warms up
-        jobs["ensemble"](1)
-        apart = max(abs(a - b) for name in first for a, b in zip(first[name], first["one"], strict=True))
-        print(f"\nMatrix products: {precision}. Losses of the first steps differ by at most {apart:.0e}.\n")
-        print_table(measure(jobs, options.steps, options.turns), options.steps)
-
-
-def print_table(found: dict[str, list[tuple[float, float]]], steps: int) -> None:
-    """Replica-steps per second of each system, and its ratios to the faster plain loop."""
-    rates = {}
-    for name, pairs in found.items():
-        taken = steps * (len(DIVERSITIES) if name == "ensemble" else 1)
-        rates[name] = [[taken / seconds for seconds in kind] for kind in zip(*pairs, strict=True)]
-    medians = {name: [statistics.median(values) for values in kinds] for name, kinds in rates.items()}
-    best = [max(medians[name][kind] for name in rates if name.startswith("plain")) for kind in (0, 1)]
-    print("| system | replica-steps/s | by processor time | speed / plain | by processor time |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for name, kinds in rates.items():
-        cells = [f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})" for values in kinds]
-        cells += [f"{value / reference:.2f}" for value, reference in zip(medians[name], best, strict=True)]
-        print("|", " | ".join([name, *cells]), "|")
+    print(f"One thread, torch {torch.__version__}; medians (range).")
+    for setting in SIZES:
+        if setting.family in options.families:
+            for line in report(setting, options.shorter):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":
