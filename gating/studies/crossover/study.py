@@ -20,6 +20,7 @@ from gating.studies.crossover.measure import SEEDS_AT_ONCE, counted_sizes, theor
 from gating.studies.crossover.page import crossover_page, crossover_text
 from gating.studies.replicas import Replica, seconds_per_step
 from gating.studies.stylized import stylized_parameters
+from gating.training.gradients import require_compiler
 
 __all__ = ["Crossover"]
 
@@ -34,6 +35,7 @@ class Crossover(Study[CrossoverConfig]):
 
     def check(self, config: CrossoverConfig, resources: Resources) -> None:
         """Asks theory first, so that nothing is trained where it refuses."""
+        require_compiler(resources.device, transformer_training=config.transformer_training)
         theory_rows(config)
 
     def ensembles(self, config: CrossoverConfig) -> Iterator[Ensemble[Replica]]:

@@ -225,7 +225,8 @@ def test_without_a_compiler_the_setting_is_named_before_anything_is_written(tmp_
     said = r"^`training.compiled` must be false where no C\+\+ compiler runs \(.*\); got true$"
     with pytest.raises(SpecError, match=said):
         require_compiler(training=TrainSettings(steps=1, compiled=True))
-    for study, setting in (("compare", "stylized_training"), ("strategies", "training"), ("predict", "training")):
+    for study, setting in (("compare", "stylized_training"), ("strategies", "training"), ("predict", "training"),
+                           ("crossover", "transformer_training")):  # fmt: skip
         assert main([study, "--out", str(tmp_path / "run"), f"--{setting}.compiled", "true"]) == 2
         assert f"`{setting}.compiled` must be false" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
