@@ -1,10 +1,14 @@
 """Gradients of a group of replicas, step by step, or compiled once for all steps."""
 
+import atexit
 import os
 import shutil
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
@@ -111,9 +115,31 @@ class Gradients:
         return (*(torch.cat(side) for side in sides), losses.detach())
 
 
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Keeps what is compiled in a folder of this process: one that is killed leaves half-written files, which the
+    compiler would take for whole."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(name)
+    os.environ[name] = _folder()
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+@cache
+def _folder() -> str:
+    made = TemporaryDirectory(prefix="gating-compiled-", ignore_cleanup_errors=True)
+    atexit.register(made.cleanup)
+    return made.name
+
+
 def _compiled(step: Step, inputs: list[Tensor]) -> Step:
     """The step as one graph, compiled for inputs of these shapes."""
-    with _compiling, recording(), warnings.catch_warnings():
+    with _compiling, _own_cache(), recording(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
         warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")  # the settings say in which precision
         from torch._inductor import compile as compile_graph

@@ -150,7 +150,8 @@ class Descent:
             if gradient is not None:  # fused optimizers on the CPU read memory as if gradients were dense
                 leaf.grad = gradient.contiguous()
         self.optimizer.step()
-        self.optimizer.zero_grad()
+        for leaf in self.leaves:
+            leaf.grad = None
 
     def state(self) -> dict[str, Tensor]:
         """What the optimizer keeps of the parameters, by ``kind.name``, such as ``exp_avg.weight``.

@@ -1,7 +1,11 @@
 """Gradients of a group: what compilation and rounded products change, and what they leave."""
 
+import os
+import subprocess
+import sys
 import threading
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -158,6 +162,26 @@ def test_groups_compile_beside_each_other_and_what_is_frozen_stays(tmp_path):
             run_parts(list(ensemble.parts("cpu")), folder, Resources(workers=workers, say=lambda line: None))
         folders.append(_contents(folder.path))
     assert folders[0] == folders[1] != {}
+
+
+@pytest.mark.long
+def test_what_is_compiled_lies_in_a_folder_of_the_process_which_goes_with_it(tmp_path):
+    """A compiler that is killed leaves half-written files: none is found by the next process."""
+    program = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_gradients import SYSTEMS, _gradients\n"
+        "from gating.training import gradients\n"
+        "_gradients('stylized', compiled=True)\n"
+        "print(gradients._folder(), os.environ.get('TORCHINDUCTOR_CACHE_DIR'), len(os.listdir(gradients._folder())))"
+    )
+    given = {**os.environ, "TMPDIR": str(tmp_path)}
+    given.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    said = subprocess.run(command, env=given, capture_output=True, text=True, check=True, timeout=300).stdout.split()
+    assert Path(said[0]).parent == tmp_path
+    assert said[1] != said[0]
+    assert int(said[2]) > 1
+    assert not any(tmp_path.glob("gating-compiled-*"))
 
 
 @pytest.mark.parametrize("decays", ["all", "matrices"])
