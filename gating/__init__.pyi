@@ -5,6 +5,7 @@ from gating.runs.calls import (
     bounds as bounds,
     compare as compare,
     crossover as crossover,
+    images as images,
     kinetics as kinetics,
     phases as phases,
     predict as predict,
@@ -29,6 +30,7 @@ from gating.evaluation.measure import measure as measure
 from gating.studies.bounds.config import BoundsConfig as BoundsConfig
 from gating.studies.compare.config import CompareConfig as CompareConfig
 from gating.studies.crossover.config import CrossoverConfig as CrossoverConfig
+from gating.studies.images.config import ImagesConfig as ImagesConfig
 from gating.studies.kinetics.config import KineticsConfig as KineticsConfig
 from gating.studies.phases.config import PhasesConfig as PhasesConfig
 from gating.studies.predict.config import PredictConfig as PredictConfig

@@ -4,8 +4,9 @@ Sequences are drawn for every cell (query class, context kind) in equal number, 
 cells: exact in the class frequencies, and precise for rare classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,8 @@ class Condition:
     Attributes:
         context: one of `theory.context_law.CONTEXTS`.
         group: one of `theory.distribution.GROUPS`.
-        weights: weight of each cell (class, [relevant, irrelevant]), shape (K, 2); sums to 1.
+        weights: weight of each cell (class, [relevant, irrelevant]), shape (K, 2); sums to 1. K counts the classes that
+            are asked for.
     """
 
     context: str
@@ -53,34 +55,52 @@ class Condition:
     weights: Tensor
 
 
-def draw_test_set(sampler: ClassMixtureSampler, *, seed: int, evaluation_per_cell: int) -> TestSet:
+def draw_test_set(
+    sampler: ClassMixtureSampler,
+    *,
+    seed: int,
+    evaluation_per_cell: int,
+    classes: Sequence[int] | None = None,
+    prefix: str = "",
+    **how: Any,
+) -> TestSet:
     """Draws `evaluation_per_cell` sequences for every query class with a relevant and with an irrelevant context.
 
     Args:
         sampler: mixtures of the R replicas.
         seed: evaluation seed.
         evaluation_per_cell: sequences in each cell, >= 1.
+        classes: query classes; all by default.
+        prefix: stands before ``ibd`` and ``oobd``.
+        how: what else `fresh` of the sampler is told.
 
     Raises:
         ValueError: when `evaluation_per_cell` is below 1, or a frequency group has a single class.
     """
     require_instances(sampler=(sampler, ClassMixtureSampler))
-    k = sampler.n_classes
-    require_sizes(evaluation_per_cell=evaluation_per_cell, sampler=2 * k)
-    query = torch.arange(k).repeat_interleave(2 * evaluation_per_cell)
-    relevant = torch.tensor([True, False]).repeat_interleave(evaluation_per_cell).repeat(k)
-    in_base = sampler.fresh(seed, query, relevant)
+    asked = torch.arange(sampler.n_classes) if classes is None else torch.tensor(classes)
+    require_sizes(evaluation_per_cell=evaluation_per_cell, sampler=2 * len(asked))
+    query = asked.repeat_interleave(2 * evaluation_per_cell)
+    relevant = torch.tensor([True, False]).repeat_interleave(evaluation_per_cell).repeat(len(asked))
+    in_base = sampler.fresh(seed, query, relevant, **how)
     laws = np.stack([spec.label_matrix for spec in sampler.distributions])
     moved = np.stack([p[:, np.argsort(s.shifted_labels)] for p, s in zip(laws, sampler.distributions, strict=True)])
     return TestSet(
-        {"ibd": in_base, "oobd": sampler.out_of_base(in_base)},
-        {name: torch.from_numpy(law).to(sampler.device)[:, query] for name, law in (("ibd", laws), ("oobd", moved))},
+        {f"{prefix}ibd": in_base, f"{prefix}oobd": sampler.out_of_base(in_base)},
+        {
+            f"{prefix}{name}": torch.from_numpy(law[:, query]).to(sampler.device)
+            for name, law in (("ibd", laws), ("oobd", moved))
+        },
         evaluation_per_cell,
     )
 
 
-def conditions(spec: ClassMixture) -> Iterator[Condition]:
+def conditions(spec: ClassMixture, classes: Sequence[int] | None = None) -> Iterator[Condition]:
     """Every context kind for every group that has a class; ``as_trained`` mixes both kinds with `p_relevant`.
+
+    Args:
+        spec: the data.
+        classes: query classes of the test set; all by default.
 
     Example:
         >>> [c.weights.sum(0).numpy().round(9).tolist() for c in conditions(ClassMixture()) if c.group == "all"]
@@ -89,12 +109,12 @@ def conditions(spec: ClassMixture) -> Iterator[Condition]:
     require_instances(spec=(spec, ClassMixture))
     p = spec.relevant_shares
     shares = {"relevant": np.ones_like(p), "irrelevant": np.zeros_like(p), "as_trained": p}
+    asked = spec.group("all") if classes is None else np.array(classes)
     for context in CONTEXTS:
         for group in GROUPS:
-            classes = spec.group(group)
-            if len(classes) == 0:
+            inside = np.isin(asked, spec.group(group))
+            if not inside.any():
                 continue
-            weights = np.zeros((spec.n_classes, 2))
-            q, share = spec.frequencies[classes], shares[context][classes]
-            weights[classes] = (q / q.sum())[:, None] * np.column_stack([share, 1 - share])
+            q, share = spec.frequencies[asked] * inside, shares[context][asked]
+            weights = (q / q.sum())[:, None] * np.column_stack([share, 1 - share])
             yield Condition(context, group, torch.from_numpy(weights))

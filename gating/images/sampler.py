@@ -11,6 +11,7 @@ from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
 from theory.distribution import ClassMixture
 from theory.fields import shown
+from theory.validation import require_integer
 
 __all__ = ["ImageMixtureSampler"]
 
@@ -27,6 +28,7 @@ class ImageMixtureSampler(ClassMixtureSampler):
             the `n_classes` and `dim` of each distribution.
         others: exemplars that are not trained on, which `fresh` draws by name, shape (K', T', d): such as those of
             held-out typefaces, or of new classes that stand for the known ones, in turns where K' < K.
+        rivals: in a relevant context, tokens that are all of one other class; the others are drawn one by one.
 
     Raises:
         ValueError: naming the argument, the allowed set and the value.
@@ -39,7 +41,8 @@ class ImageMixtureSampler(ClassMixtureSampler):
         >>> bool((rows.x[0, 0, -1] == exemplars[rows.query_class[0, 0]]).all(-1).any())
         True
 
-    Source: Chan et al. (2025), the Omniglot experiment; one exemplar a class, T = 1, is their ``single``.
+    Source: Chan et al. (2025), the Omniglot experiment; one exemplar a class, T = 1, is their ``single``. Rivals:
+    S. Chan et al. (2022), whose bursty sequences of 8 pairs show two classes three times each.
     """
 
     def __init__(
@@ -50,9 +53,10 @@ class ImageMixtureSampler(ClassMixtureSampler):
         data_seeds: Sequence[int],
         *,
         others: Mapping[str, Tensor] | None = None,
+        rivals: int = 0,
         **how: Any,
     ):
-        self._given = _require("exemplars", exemplars)
+        self._given, self.rivals = _require("exemplars", exemplars), require_integer("rivals", rivals)
         super().__init__(distributions, n_sequences, data_seeds, **how)
         if len(exemplars) != self.n_classes:
             raise ValueError(f"`exemplars` must be of {self.n_classes} classes; got {len(exemplars)}")
@@ -66,6 +70,17 @@ class ImageMixtureSampler(ClassMixtureSampler):
     def _draw_centres(self, seeds: list[int]) -> Tensor:
         """Means of the exemplars of each class, shape (R, K, d)."""
         return self._given.mean(1).to(self.device, self.dtype).expand(len(seeds), -1, -1)
+
+    def _context(self, query: Tensor, relevant: Tensor, u: Tensor, places: Tensor, others: Tensor) -> Tensor:
+        context = super()._context(query, relevant, u, places, others)
+        if not self.rivals:
+            return context
+        is_copy = context == query.unsqueeze(-1)
+        order = (places + 2.0 * is_copy).argsort(-1)  # of the tokens of other classes, then the copies
+        first = context.gather(-1, order[..., :1])
+        rank = order.argsort(-1)
+        is_rival = (rank < self.rivals) & ~is_copy & relevant.unsqueeze(-1)
+        return torch.where(is_rival, first, context)
 
     def fresh(self, seed: int, query_class: Tensor, relevant: Tensor, *, exemplars: str | None = None) -> Sequences:
         """Sequences that are no training rows.

@@ -55,6 +55,13 @@ CONDITIONS: dict[tuple[str, str], str] = {
     ("ibd", "as_trained"): "in base, as trained",
     ("oobd", "irrelevant"): "out of base, irrelevant",
     ("oobd", "as_trained"): "out of base, as trained",
+    ("unseen_ibd", "relevant"): "unseen exemplars, in base, relevant",
+    ("unseen_ibd", "irrelevant"): "unseen exemplars, in base, irrelevant",
+    ("unseen_oobd", "relevant"): "unseen exemplars, out of base, relevant",
+    ("new_ibd", "relevant"): "new classes, relevant",
+    ("unseen_ibd", "as_trained"): "unseen exemplars, in base, as trained",
+    ("unseen_oobd", "irrelevant"): "unseen exemplars, out of base, irrelevant",
+    ("unseen_oobd", "as_trained"): "unseen exemplars, out of base, as trained",
 }
 """Test conditions, (distribution, context), in the order of columns."""
 

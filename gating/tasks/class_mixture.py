@@ -193,13 +193,17 @@ class ClassMixtureSampler:
         if relevant is None:
             relevant = u[..., _RELEVANT] < self._relevant_shares.gather(1, query)
         places, others, noise = u[..., _CONTEXT:].split([length, length, length + 1], dim=-1)
-        is_copy = self._relevant_places(query, relevant, u[..., _N_RELEVANT], places)
-        context = torch.where(is_copy, query.unsqueeze(-1), self._other_classes(query, others))
+        context = self._context(query, relevant, u[..., _N_RELEVANT], places, others)
         classes = torch.cat([context, query.unsqueeze(-1)], dim=-1)
         noisy = noise < self._label_noise
         offset = 1 + (noise / self._label_noise.clamp_min(1e-300) * (n_labels - 1)).long().clamp_max_(n_labels - 2)
         offset = torch.where(self._shift_noise, 1, offset)
         return classes, torch.where(noisy, (classes + offset) % n_labels, classes)
+
+    def _context(self, query: Tensor, relevant: Tensor, u: Tensor, places: Tensor, others: Tensor) -> Tensor:
+        """Classes of the context, (R, B, L)."""
+        is_copy = self._relevant_places(query, relevant, u, places)
+        return torch.where(is_copy, query.unsqueeze(-1), self._other_classes(query, others))
 
     def _relevant_places(self, query: Tensor, relevant: Tensor, u: Tensor, places: Tensor) -> Tensor:
         """Which context tokens repeat the query class: a uniform subset of a drawn size."""

@@ -12,7 +12,7 @@ from theory.settings import settings
 
 __all__ = ["Annealing", "DescentSettings", "OptimizerSettings"]
 
-Annealing = Literal["none", "linear", "cosine"]
+Annealing = Literal["none", "linear", "cosine", "inverse_root"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 OWN = {"adam": ("betas", "eps"), "adamw": ("betas", "eps"), "sgd": ("momentum", "nesterov")}
@@ -86,7 +86,8 @@ class DescentSettings:
         batch_size: examples per step, >= 1.
         learning_rate: the optimizer's step size after warm-up and before annealing, > 0.
         warm_up: first steps, over which the step size grows linearly from 0, in 0 .. `steps`.
-        annealing: how the step size falls from the end of the warm-up to 0 at the last step.
+        annealing: how the step size falls from the end of the warm-up on: to 0 at the last step, or, ``inverse_root``,
+            with the root of the step, whichever is the last.
         max_grad_norm: largest Euclidean norm of a model's gradient, > 0; longer ones are scaled down to it. Of an
             ensemble, each replica has its own. None leaves all alone.
         optimizer: what takes the steps, and weight decay.
@@ -111,7 +112,8 @@ class DescentSettings:
         r"""Step size of the update that follows `step` others, at most `learning_rate` :math:`= \eta`.
 
         In a warm-up of w steps it is :math:`\eta (s + 1) / w`. Then :math:`\eta f((s - w) / (S - w))` of S steps in
-        all, with f(u) = 1, 1 - u or :math:`(1 + \cos \pi u) / 2`.
+        all, with f(u) = 1, 1 - u or :math:`(1 + \cos \pi u) / 2`; by ``inverse_root`` :math:`\eta \sqrt{w / s}`, or
+        :math:`\eta / \sqrt{s + 1}` where w = 0.
 
         Example:
             >>> schedule = DescentSettings(100, learning_rate=1.0, warm_up=10, annealing="linear")
@@ -122,4 +124,5 @@ class DescentSettings:
             return self.learning_rate * (step + 1) / self.warm_up
         done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
         falls = {"none": 1.0, "linear": 1.0 - done, "cosine": (1.0 + math.cos(math.pi * done)) / 2}
+        falls["inverse_root"] = math.sqrt(self.warm_up / step) if self.warm_up else (step + 1) ** -0.5
         return self.learning_rate * falls[self.annealing]

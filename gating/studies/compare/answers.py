@@ -103,7 +103,8 @@ def crossing_rows(table: pd.DataFrame) -> Iterator[Row]:
                 excess = (_by_seed(rows) - level) * (-1 if sought.rises else 1)
             excess = excess.dropna(axis=1, how="all")
             if excess.shape[1] > 1:
-                place = _place(system, sought.where, group, sought.measure)
+                study = table["study"].iloc[0]
+                place = _place(system, sought.where, group, sought.measure) | {"study": study}
                 place["against" if isinstance(level, str) else "level"] = level
                 yield {**place, "kind": kind, **_found(excess, kind)}
 

@@ -61,7 +61,12 @@ class CompareConfig:
         least = self.distribution.n_classes if self.cover_classes else 1
         if min(self.n_sequences) < least:
             yield f"`n_sequences` must be one or more integers in {least} .. 2^40; got {list(self.n_sequences)}"
-        yield from self.transformer.data_problems(self.distribution)
+        yield from self.transformer.data_problems(self.read)
+
+    @property
+    def read(self) -> ClassMixture:
+        """The data as the Transformer's blocks read them."""
+        return self.distribution
 
     @property
     def replicas(self) -> list[Replica]:

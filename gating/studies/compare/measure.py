@@ -1,13 +1,14 @@
 """Measures every system of the comparison on the same test sequences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from gating.evaluation.conditions import conditions, draw_test_set
+from gating.evaluation.conditions import Condition, TestSet
 from gating.evaluation.measures import Row, answers, by_replica, gate_rows, loss_rows, mean_gate_rows
 from gating.gates.stylized import StylizedModel
 from gating.predictors.in_weight import TabularInWeight
@@ -17,8 +18,9 @@ from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.systems import REFERENCES, Systems, settings_of
+from gating.studies.replicas import Replica
 
-__all__ = ["MAX_TABULAR", "ROWS", "keep_rows", "measured_in"]
+__all__ = ["MAX_TABULAR", "ROWS", "keep_rows", "measured_in", "measured_rows"]
 
 MAX_TABULAR = 2**22
 """Largest training set that the tabular predictor is counted on."""
@@ -31,25 +33,33 @@ def measured_in(n: int) -> str:
     return f"measure/n-{n}"
 
 
-def keep_rows(config: CompareConfig, n: int, place: Place, resources: Resources) -> None:
+def keep_rows(config: CompareConfig, n: int, place: Place, resources: Resources, kind: type[Systems] = Systems) -> None:
     """Keeps rows of every system at every checkpoint, for the replicas of one training-set size.
 
     Effective gates are measured against the trained g and h at their last step, and for the Transformer also against
     the reference Transformers at theirs; the end-to-end stylized model is measured against its own g and h.
     """
-    systems = Systems(config, place, torch.device(resources.device))
-    place.save_table(ROWS, make_table(_rows(config, n, systems)))
-
-
-def _rows(config: CompareConfig, n: int, systems: Systems) -> Iterator[Row]:
+    systems = kind(config, place, torch.device(resources.device))
     replicas = [replica for replica in config.replicas if replica.n_sequences == n]
     sampler = systems.source(replicas)
-    test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=config.evaluation_per_cell)
-    tested: dict[str, Any] = {"test_set": test_set, "by_condition": list(conditions(config.distribution))}
+    rows = (_rows(systems, replicas, *tested) for tested in systems.tests(sampler))
+    place.save_table(ROWS, make_table(chain.from_iterable(rows)))
+
+
+def measured_rows(config: CompareConfig, work: Place) -> list[pd.DataFrame]:
+    """What `keep_rows` kept of each training-set size."""
+    return [work.of(measured_in(n)).table(ROWS) for n in config.n_sequences]
+
+
+def _rows(
+    systems: Systems, replicas: Sequence[Replica], test_set: TestSet, by_condition: list[Condition]
+) -> Iterator[Row]:
+    config, n = systems.config, replicas[0].n_sequences
+    tested: dict[str, Any] = {"test_set": test_set, "by_condition": by_condition}
 
     def models() -> Iterator[tuple[str, int | None, Predictor]]:
-        if n <= MAX_TABULAR:
-            yield "tabular", None, TabularInWeight.fit(sampler)
+        if n <= MAX_TABULAR and systems.counted:
+            yield "tabular", None, TabularInWeight.fit(systems.source(replicas))
         for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *REFERENCES):
             for step in settings_of(config, system).checkpoint_steps:
                 yield system, step, systems.trained(system, step, replicas)
@@ -69,5 +79,5 @@ def _rows(config: CompareConfig, n: int, systems: Systems) -> Iterator[Row]:
             found.append(gate_rows("effective_gate", log_p, g, h, **tested))
         if system == "transformer":
             found.append(gate_rows("effective_gate_reference", log_p, reference_g, reference_h, **tested))
-        place = {"study": "compare", "system": system, "step": step, "n": n}
+        place = {"study": config.study, "system": system, "step": step, "n": n}
         yield from by_replica(chain(*found), [{**place, "seed": replica.data_seed} for replica in replicas])

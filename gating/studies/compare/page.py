@@ -17,7 +17,7 @@ from gating.studies.compare.answers import GATED, LOSSES
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.verdict import compare_verdict
 
-__all__ = ["compare_page", "compare_text"]
+__all__ = ["by_group", "compare_page", "compare_text", "comparison_figures"]
 
 REFERENCES = "reference Transformers in place of g and h"
 GATE_TRACES = (
@@ -28,7 +28,8 @@ GATE_TRACES = (
 RESIDUAL_TRACES = (Trace("effective_gate_residual"), Trace("effective_gate_reference_residual", DASHED, REFERENCES))
 
 
-def _by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
+def by_group(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
+    """Frequent and rare classes, a row each."""
     return tuple(Row(words.GROUPS[group], {"group": group}, traces, axis) for group in ("high", "low"))
 
 
@@ -41,16 +42,22 @@ def _over_time(axis: YAxis, *traces: Trace) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-def _figures(table: pd.DataFrame) -> Iterator[Multiples]:
+def comparison_figures(table: pd.DataFrame, figure: dict[str, dict[str, Any]], *, theory: bool) -> Iterator[Multiples]:
+    """Errors, losses and gates, against N and over steps.
+
+    Args:
+        table: the result table, answers included.
+        figure: texts of each figure, by its name.
+        theory: whether the table has exact risks and bounds.
+    """
     by_n: dict[str, Any] = {"x": "n", "columns": words.conditions(*list(words.CONDITIONS)[:4])}
     by_step: dict[str, Any] = {"x": "step", "columns": words.by_size}
-    figure = tables.WORDS.figures
     for loss, axis in zip(LOSSES, (words.ERROR, words.LOG_LOSS), strict=True):
-        risks, marks = _by_group(axis, Trace(loss)), predicted_marks(table, loss)
-        yield Multiples(**figure[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=risks, theory=True, marks=marks)
+        risks, marks = by_group(axis, Trace(loss)), predicted_marks(table, loss)
+        yield Multiples(**figure[f"{loss.replace('_', '-')}-by-n"], **by_n, rows=risks, theory=theory, marks=marks)
     errors, gates = _over_time(words.ERROR, Trace("error")), _over_time(words.GATE, *GATE_TRACES)
-    yield Multiples(**figure["error-by-step"], **by_step, rows=errors, theory=True)
-    with_residuals = (*_by_group(words.GATE, *GATE_TRACES), *_by_group(words.RESIDUAL, *RESIDUAL_TRACES))
+    yield Multiples(**figure["error-by-step"], **by_step, rows=errors, theory=theory)
+    with_residuals = (*by_group(words.GATE, *GATE_TRACES), *by_group(words.RESIDUAL, *RESIDUAL_TRACES))
     yield Multiples(**figure["gate-by-n"], **by_n, rows=with_residuals, systems=GATED)
     yield Multiples(**figure["gate-by-step"], **by_step, rows=gates, systems=GATED)
 
@@ -79,7 +86,7 @@ def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> P
     summary = summarise(table[~table["answer"]])
     return Page(
         tables.WORDS.title, question, tuple(words.SYSTEMS),
-        tuple(_figures(table)), words.MIXTURE_TERMS,
+        tuple(comparison_figures(table, tables.WORDS.figures, theory=True)), words.MIXTURE_TERMS,
         (
             Block("Certified phases", (tables.phase_table(table),)),
             Block("Crossings, predicted and measured", tables.crossing_tables(config, table)),

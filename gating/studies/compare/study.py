@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 
@@ -17,16 +17,68 @@ from gating.runs.study import PAGE_BYTES, Estimate, Study
 from gating.studies.compare import systems
 from gating.studies.compare.answers import crossing_rows, phase_rows, predicted_rows, theory_rows
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.measure import ROWS, keep_rows, measured_in
+from gating.studies.compare.measure import keep_rows, measured_in, measured_rows
 from gating.studies.compare.page import compare_page, compare_text
 from gating.studies.replicas import TIMED_REPLICAS, Replica, seconds_per_step
 from gating.studies.vocabulary import refusals
 from gating.training.gradients import require_compiler
 
-__all__ = ["Compare"]
+__all__ = ["Compare", "Comparing"]
+
+Config = TypeVar("Config", bound=CompareConfig)
 
 
-class Compare(Study[CompareConfig]):
+class Comparing(Study[Config]):
+    """What studies share that train the systems of `compare`.
+
+    Attributes:
+        kind: how they are built and tested.
+    """
+
+    kind: ClassVar[type[systems.Systems]] = systems.Systems
+
+    def ensembles(self, config: Config) -> Iterator[Ensemble[Replica]]:
+        """Predictors, stylized models and Transformers."""
+        for name in systems.ENSEMBLES:
+            yield self.kind.ensemble(config, name)
+
+    def parts(self, config: Config) -> Iterator[Part]:
+        """Measures of each training-set size."""
+        for n in config.n_sequences:
+            yield Part(measured_in(n), partial(keep_rows, config, n, kind=self.kind), after=("train",))
+
+    def tests(self, config: Config) -> int:
+        """Test sequences of a model that are answered in base, and as many out of base."""
+        return 2 * config.distribution.n_classes * config.evaluation_per_cell
+
+    def memory(self, config: Config) -> float:
+        """Bytes: parameters with gradient, moments and copies while they are saved; beside them a training step of the
+        groups that the cores share, or the answers of one size on each core."""
+        spec, shape, cores = config.distribution, config.transformer, os.cpu_count() or 1
+        sizes = min(cores, len(config.n_sequences))
+        # of a sequence in a block
+        stream = 4 * (2 * spec.context_length + 1) * shape.width * (8 + 2 * shape.mlp_factor)
+        steps = 2 * TIMED_REPLICAS * cores * config.transformer_training.batch_size * shape.depth * stream
+        tests = self.tests(config) * config.n_seeds * sizes
+        answers = stream + 240 * spec.n_classes + 24 * (spec.context_length + 1) * spec.dim
+        return float(4 * 13 * max(_parameters(config).values()) + max(steps, tests * answers))
+
+    def estimate(self, config: Config, resources: Resources) -> Estimate:
+        """Time from a few steps of some replicas of each ensemble; a test sequence takes a third of one in training."""
+        base, n_classes, tests = len(config.replicas), config.distribution.n_classes, self.tests(config)
+        checkpoints = len(config.transformer_training.checkpoint_steps)
+        seconds, disk = base * checkpoints * tests * (1.2e-4 + 1e-5 * n_classes), 0.0  # effective gates
+        for ensemble, parameters in _parameters(config).items():
+            settings, trained = systems.settings_of(config, ensemble), self.kind.ensemble(config, ensemble)
+            step = seconds_per_step(trained, resources)
+            models = 2 if ensemble == "stylized" else 1
+            answered = 2 * tests * checkpoints / settings.batch_size / 3
+            seconds += models * step * len(trained.replicas) * (settings.steps + answered)
+            disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
+        return Estimate(seconds / resources.workers, self.memory(config), disk + 1e4 * base * checkpoints + PAGE_BYTES)
+
+
+class Compare(Comparing[CompareConfig]):
     """When do theory, stylized models and Transformers answer from weights, and when from context?"""
 
     config = CompareConfig
@@ -39,52 +91,14 @@ class Compare(Study[CompareConfig]):
             theory_rows(config)
             predicted_rows(config)
 
-    def ensembles(self, config: CompareConfig) -> Iterator[Ensemble[Replica]]:
-        """Predictors, stylized models and Transformers."""
-        for name in systems.ENSEMBLES:
-            yield systems.ensemble(config, name)
-
-    def parts(self, config: CompareConfig) -> Iterator[Part]:
-        """Measures of each training-set size."""
-        for n in config.n_sequences:
-            yield Part(measured_in(n), partial(keep_rows, config, n), after=("train",))
-
     def rows(self, config: CompareConfig, work: Place) -> pd.DataFrame:
         """Measures of every system, step and seed, and exact risks and bounds."""
-        measured = [work.of(measured_in(n)).table(ROWS) for n in config.n_sequences]
         theory = make_table({"study": "compare", **row} for row in theory_rows(config))
-        return pd.concat([*measured, theory], ignore_index=True)
+        return pd.concat([*measured_rows(config, work), theory], ignore_index=True)
 
     def answers(self, config: CompareConfig, table: pd.DataFrame) -> pd.DataFrame:
         """Certified phases and crossings."""
         return make_table(chain(phase_rows(table), predicted_rows(config), crossing_rows(table)))
-
-    def memory(self, config: CompareConfig) -> float:
-        """Bytes: parameters with gradient, moments and copies while they are saved; beside them a training step of the
-        groups that the cores share, or the answers of one size on each core."""
-        spec, shape, cores = config.distribution, config.transformer, os.cpu_count() or 1
-        sizes = min(cores, len(config.n_sequences))
-        # of a sequence in a block
-        stream = 4 * (2 * spec.context_length + 1) * shape.width * (8 + 2 * shape.mlp_factor)
-        steps = 2 * TIMED_REPLICAS * cores * config.transformer_training.batch_size * shape.depth * stream
-        tests = 2 * spec.n_classes * config.evaluation_per_cell * config.n_seeds * sizes
-        answers = stream + 240 * spec.n_classes + 24 * (spec.context_length + 1) * spec.dim
-        return float(4 * 13 * max(_parameters(config).values()) + max(steps, tests * answers))
-
-    def estimate(self, config: CompareConfig, resources: Resources) -> Estimate:
-        """Time from a few steps of some replicas of each ensemble; a test sequence takes a third of one in training."""
-        base, n_classes = len(config.replicas), config.distribution.n_classes
-        tests = 2 * n_classes * config.evaluation_per_cell
-        checkpoints = len(config.transformer_training.checkpoint_steps)
-        seconds, disk = base * checkpoints * tests * (1.2e-4 + 1e-5 * n_classes), 0.0  # effective gates
-        for ensemble, parameters in _parameters(config).items():
-            settings, trained = systems.settings_of(config, ensemble), systems.ensemble(config, ensemble)
-            step = seconds_per_step(trained, resources)
-            models = 2 if ensemble == "stylized" else 1
-            answered = 2 * tests * checkpoints / settings.batch_size / 3
-            seconds += models * step * len(trained.replicas) * (settings.steps + answered)
-            disk += 4 * parameters * (len(settings.checkpoint_steps) + 3)
-        return Estimate(seconds / resources.workers, self.memory(config), disk + 1e4 * base * checkpoints + PAGE_BYTES)
 
     def page(self, config: CompareConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Errors, losses and gates against N and over steps, phases and crossings."""

@@ -1,12 +1,14 @@
 """The systems that are compared: how each is built, on which data it trains, and how a checkpoint is opened."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import ClassVar
 
 import torch
 from torch import nn
 
+from gating.evaluation.conditions import Condition, TestSet, conditions, draw_test_set
 from gating.gates.learned import MLPGate
 from gating.gates.stylized import StylizedModel
 from gating.models.layers import generators
@@ -23,8 +25,9 @@ from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.training.schedule import TrainSettings
 from gating.training.trained import Trained
 from gating.training.trainer import Trainer
+from theory.distribution import ClassMixture
 
-__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "ensemble", "replicas_of", "settings_of"]
+__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "replicas_of", "settings_of"]
 
 ENSEMBLES: dict[str, tuple[str, ...]] = {
     "in_weight": (), "in_context": (), "stylized": (), "stylized_frozen": ("in_weight", "in_context"), "transformer": ()
@@ -36,24 +39,6 @@ STYLIZED = ("hidden", "gate_inputs", "stylized_training")
 
 REFERENCES = {"transformer": None, "transformer_iw": 0.0, "transformer_ic": 1.0}
 """Transformers trained on the study's data, and the references trained with `p_relevant` 0 and 1."""
-
-
-def ensemble(config: CompareConfig, name: str) -> Ensemble[Replica]:
-    """An ensemble of the study."""
-    names = ("transformer", "transformer_training") if name == "transformer" else STYLIZED
-    names = ("cover_classes", *names)
-    shared = {key: value for key, value in as_plain(config).items() if key in names}
-    return Ensemble(
-        name, replicas_of(config, name), partial(_trainer, config, name), shared, ENSEMBLES[name], shape=input_shape
-    )
-
-
-def _trainer(
-    config: CompareConfig, name: str, place: Place, resources: Resources, replicas: Sequence[Replica]
-) -> Trainer[Replica]:
-    systems = Systems(config, place, torch.device(resources.device))
-    build, settings = partial(systems.build, name), settings_of(config, name)
-    return Trainer(place, replicas, build, systems.source, settings, device=systems.device)
 
 
 def settings_of(config: CompareConfig, system: str) -> TrainSettings:
@@ -81,19 +66,41 @@ class Systems:
         config: settings of the study.
         place: a place of the run, whatever its part.
         device: where models live.
+
+    Attributes:
+        shared: settings that decide what every system learns.
+        counted: whether label counts of the classes are among the systems.
     """
 
+    shared: ClassVar[tuple[str, ...]] = ("cover_classes",)
+    counted: ClassVar[bool] = True
     config: CompareConfig
     place: Place
     device: torch.device
+
+    @classmethod
+    def ensemble(cls, config: CompareConfig, name: str) -> Ensemble[Replica]:
+        """An ensemble of the study."""
+        names = ("transformer", "transformer_training") if name == "transformer" else STYLIZED
+        names = (*cls.shared, *names)
+        shared = {key: value for key, value in as_plain(config).items() if key in names}
+        trainer = partial(cls._trainer, config, name)
+        return Ensemble(name, replicas_of(config, name), trainer, shared, ENSEMBLES[name], shape=input_shape)
+
+    @classmethod
+    def _trainer(
+        cls, config: CompareConfig, name: str, place: Place, resources: Resources, replicas: Sequence[Replica]
+    ) -> Trainer[Replica]:
+        systems = cls(config, place, torch.device(resources.device))
+        build, settings = partial(systems.build, name), settings_of(config, name)
+        return Trainer(place, replicas, build, systems.source, settings, device=systems.device)
 
     def build(self, ensemble: str, replicas: Sequence[Replica]) -> nn.Module:
         """Models of consecutive replicas with their initial values; frozen predictors as last kept."""
         spec, hidden = replicas[0].distribution, self.config.hidden
         rngs = generators([r.init_seed for r in replicas])
         if ensemble == "transformer":
-            shape = vars(self.config.transformer)
-            return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **shape)
+            return self._transformer(spec, rngs)
         g = InWeightMLP(spec.dim, spec.n_classes, hidden=hidden, rngs=rngs)
         h = SoftmaxSimilarity(spec.n_classes, len(replicas))
         predictors: dict[str, nn.Module] = {"in_weight": g, "in_context": h}
@@ -104,9 +111,19 @@ class Systems:
         gate = MLPGate(spec.dim, spec.context_length, inputs=self.config.gate_inputs, hidden=hidden, rngs=rngs)
         return StylizedModel(g, h, gate)
 
+    def _transformer(self, spec: ClassMixture, rngs: Sequence[torch.Generator]) -> nn.Module:
+        return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(self.config.transformer))
+
     def source(self, replicas: Sequence[Replica]) -> ClassMixtureSampler:
-        """Training batches of some replicas."""
+        """Training batches of some replicas, and fresh sequences."""
         return sampler_of(replicas, cover_classes=self.config.cover_classes, device=self.device)
+
+    def tests(self, sampler: ClassMixtureSampler) -> Iterator[tuple[TestSet, list[Condition]]]:
+        """Test sets of what `source` made, each with its conditions."""
+        config = self.config
+        per_cell = config.evaluation_per_cell
+        test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=per_cell)
+        yield test_set, list(conditions(config.distribution))
 
     def trained(self, system: str, step: int, replicas: Sequence[Replica]) -> nn.Module:
         """A trained system at a checkpoint, for consecutive replicas of the study."""
@@ -121,7 +138,7 @@ class Systems:
 
     @cached_property
     def _trained(self) -> dict[str, Trained[Replica]]:
-        return {name: Trained(self.place, ensemble(self.config, name)) for name in ENSEMBLES}
+        return {name: Trained(self.place, self.ensemble(self.config, name)) for name in ENSEMBLES}
 
 
 def _ensemble_of(system: str) -> str:
