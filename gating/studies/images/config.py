@@ -74,7 +74,6 @@ class ImagesConfig(CompareConfig):
     evaluation_classes: Count = 80
     cover_classes: bool = True
     transformer_training: TrainSettings = field(default_factory=_training)
-    stylized_training: TrainSettings = field(default_factory=_training)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the fields together, one sentence each."""
