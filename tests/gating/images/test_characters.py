@@ -177,6 +177,26 @@ def test_other_exemplars_are_drawn_where_they_are_asked_for():
         task.fresh(1, classes, relevant, exemplars="other")
 
 
+@pytest.mark.parametrize("rivals", [0, 2, 3])
+def test_rivals_are_of_one_other_class_in_relevant_contexts_alone(rivals):
+    """Of 8 tokens the query's class has 3; the first of the others, and as many as are asked for, have one class."""
+    spec = ClassMixture(n_high=20, n_low=80, dim=4, context_length=8, n_relevant=3, zipf=0.0)
+    task = ImageMixtureSampler(torch.randn(100, 1, 4), [spec], n_sequences=10**6, data_seeds=[0], rivals=rivals)
+    rows = task.fresh(0, torch.arange(100).repeat(20), torch.tensor([True, False]).repeat_interleave(1000))
+    context, query = rows.classes[0, :, :-1], rows.query_class[0, :, None]
+    copies = (context == query).sum(-1)
+    assert (copies[:1000] == 3).all()
+    assert (copies[1000:] == 0).all()
+    most = torch.stack([torch.bincount(tokens, minlength=100).scatter(0, asked, 0).max()
+                        for tokens, asked in zip(context, query, strict=True)])  # fmt: skip
+    alike = (most[:1000] >= max(rivals, 2)).double().mean().item()
+    assert alike == 1 if rivals else alike < 0.3  # five tokens of 99 classes: two agree in a tenth of contexts
+    assert (most[1000:] >= 3).double().mean() < 0.05
+    assert context.float().mean().item() == pytest.approx(49.5, abs=1.5)
+    shown = (context[:1000] != query[:1000]).double().mean(0)
+    assert shown.numpy() == pytest.approx(5 / 8, abs=0.06)  # wherever they stand
+
+
 @pytest.mark.parametrize(
     ("held", "said"),
     [

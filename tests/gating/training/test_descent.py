@@ -17,7 +17,7 @@ BAD_SETTINGS = [
     *[("warm_up", value, "an integer >= 0") for value in (-1, 0.5, None)],
     ("warm_up", 11, "an integer in 0 .. `steps`"),
     *[("max_grad_norm", value, "a finite number > 0, or null") for value in (0.0, -1.0, float("inf"), float("nan"))],
-    ("annealing", "step", "one of ('none', 'linear', 'cosine')"),
+    ("annealing", "step", "one of ('none', 'linear', 'cosine', 'inverse_root')"),
 ]
 
 
@@ -111,6 +111,15 @@ def test_annealing_starts_whole_after_the_warm_up_and_would_reach_zero_at_the_la
     assert falling[0] == 2.0
     assert all(a > b > 0 for a, b in pairwise(falling))
     assert DescentSettings(100, learning_rate=2.0, warm_up=warm_up, annealing=annealing).rate(100) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("steps", [50, 400])
+def test_the_inverse_root_is_whole_after_the_warm_up_and_knows_no_last_step(steps):
+    rates = _rates(steps=steps, warm_up=16, annealing="inverse_root")
+    assert rates[15] == rates[16] == 2.0
+    assert [rates[step] for step in (25, 36, 49)] == pytest.approx([2 * 4 / 5, 2 * 4 / 6, 2 * 4 / 7])
+    without = _rates(steps=steps, annealing="inverse_root")
+    assert [without[step] for step in (0, 3, 8)] == pytest.approx([2, 1, 2 / 3])
 
 
 def test_a_run_of_warm_up_alone_has_nothing_left_to_anneal():

@@ -211,11 +211,11 @@ def test_ctrl_c_while_measuring_raises_interrupted_and_the_same_call_goes_on(who
     RunFolder(out).discard(["results.parquet"])
     RunFolder(out).forget(["measure/n-16", "measure/n-64"])
 
-    def interrupted(config, n, place, resources):
+    def interrupted(config, n, place, resources, **how):
         measured.append(n)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.5)
-        keep_rows(config, n, place, resources)
+        keep_rows(config, n, place, resources, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(study, "keep_rows", interrupted)
