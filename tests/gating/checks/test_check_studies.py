@@ -144,5 +144,7 @@ def test_a_sweep_keeps_it():
 
 
 def test_every_study_that_comes_with_the_project_is_checked():
-    assert {*SMALL, *LONG, "finetune", "probe", "demonstrations", "conflict", "handover", "sweep"} <= {*study_names()}
+    assert {*SMALL, *LONG, "finetune", "probe", "demonstrations", "conflict", "handover", "images", "sweep"} <= {
+        *study_names()
+    }
     assert {*CASES} == {*SMALL, *LONG, "finetune"}
