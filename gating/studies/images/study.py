@@ -38,7 +38,8 @@ class Images(Comparing[ImagesConfig]):
         """Reads the images, and looks for the compiler where it is asked for."""
         with refusals():
             inputs_of(config)
-        require_compiler(transformer_training=config.transformer_training, stylized_training=config.stylized_training)
+        told = {"transformer_training": config.transformer_training, "stylized_training": config.stylized_training}
+        require_compiler(resources.device, **told)
 
     def rows(self, config: ImagesConfig, work: Place) -> pd.DataFrame:
         """Measures of every system, step and seed."""
