@@ -115,8 +115,9 @@ class UrnGeneralizer:
         y = _draws(sequences, self.n_colours)
         drawn = torch.zeros(*y.shape, self.n_colours, dtype=torch.float64, device=y.device)
         drawn[..., 1:, :].scatter_(-1, y[..., :-1, None], 1.0)
-        counts = drawn.cumsum(-2) + self.concentration
-        return (counts / counts.sum(-1, keepdim=True)).log()
+        c = self.concentration
+        before = torch.arange(y.shape[-1], dtype=torch.float64, device=y.device).unsqueeze(-1)
+        return drawn.cumsum(-2).add_(c).log_().sub_((before + c * self.n_colours).log_())
 
 
 def _draws(sequences: Sequences, n_colours: int) -> Tensor:
