@@ -43,7 +43,7 @@ NOT_RUN = {
     r"gating probe .*mine\.jsonl.*": "prompts of one's own: tests/llm_finetune/test_suites.py reads such files",
     r"gating demonstrations .*my-suite.*": "texts of one's own: tests/llm_finetune/test_demonstrations.py reads such",
     r"gating conflict .*their-file.*": "a file of others: tests/llm_finetune/test_conflict_suite.py reads such",
-    r"python benchmarks/.*": "takes minutes; the script is there",
+    r"python (benchmarks/|-m benchmarks\.).*": "takes minutes; the script is there",
     r"python examples/.*": "tests/test_examples.py runs every script",
     r"python -m docs\..*": "tests/test_docs.py and tests/test_papers.py hold what it writes to what is there",
     r'python -c "from gating import read_results.*': "reads a run of hours; its imports are run",
@@ -112,8 +112,8 @@ def quick(command: str) -> list[str]:
 def test_a_command_runs(where, command, workplace, monkeypatch, capsys):
     reason = next((why for rule, why in NOT_RUN.items() if re.fullmatch(rule, command)), None)
     if reason is not None:
-        script = re.match(r"python ((?:benchmarks|examples)/\S+)", command)
-        assert script is None or (ROOT / script[1]).is_file()
+        script = re.match(r"python (?:-m (benchmarks)\.(\w+)|(benchmarks|examples)/(\w+)\.py)", command)
+        assert script is None or (ROOT / (script[1] or script[3]) / f"{script[2] or script[4]}.py").is_file()
         pytest.skip(f"{command}: {reason}")
     assert command.startswith("gating "), f"{where}: neither run nor listed with a reason: {command}"
     monkeypatch.chdir(workplace)

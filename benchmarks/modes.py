@@ -1,0 +1,75 @@
+"""Two whole runs of the same settings in two modes of training, paired by seed: is the faster another model?
+
+    gating compare --preset published --out runs/float32
+    gating compare --preset published --transformer_training.matmul_precision bfloat16 \
+        --transformer_training.compiled true --stylized_training.compiled true --out runs/fast
+    python -m benchmarks.modes runs/float32 runs/fast
+
+For each trained system: the difference, second run less first, of final errors and effective gates. Both runs have the
+same data, initial weights and test sequences, but rounding is enough to part two trainings that are undecided, so a
+single condition may move by as much as seeds differ; a mode that shifts results would move all in one direction. The
+mean over all conditions, sizes and test distributions of a seed is therefore the number that is judged, and the spread
+of the single ones stands beside it. Intervals of 95% over seeds.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+import gating
+from gating.page.text_table import TextTable
+from gating.results.intervals import mean_interval
+
+MEASURES = {"error": "error", "effective_gate": "effective gate", "mean_gate": "gate of the stylized model"}
+CONDITION = ["system", "n", "distribution", "context", "group", "measure"]
+TRAINED = ("transformer", "transformer_iw", "transformer_ic", "in_weight", "in_context", "stylized", "stylized_frozen")
+
+
+def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Final values of the second table less those of the first: a row for each condition, a column for each seed."""
+
+    def final(table: pd.DataFrame) -> pd.Series:
+        kept = table[table["measure"].isin([*MEASURES]) & table["system"].isin(TRAINED) & (table["kind"] == "measured")]
+        last = kept[kept["step"] == kept.groupby("system")["step"].transform("max")]
+        return last.set_index([*CONDITION, "seed"])["value"]
+
+    apart: pd.Series = (final(after) - final(before)).dropna()
+    if apart.empty:
+        raise SystemExit("the two runs must have the same systems, sizes and seeds")
+    return apart.unstack("seed")
+
+
+def summaries(apart: pd.DataFrame) -> Iterator[dict[str, str | float]]:
+    """For each measure and system: the mean over conditions, and how the single conditions scatter."""
+    for (measure, system), rows in apart.groupby(["measure", "system"]):
+        whole = mean_interval(rows.mean(axis=0).to_numpy(), low=-1, high=1)
+        each = mean_interval(rows.to_numpy(), low=-1, high=1)
+        yield {
+            "measure": MEASURES[str(measure)], "system": str(system), "difference": float(whole.value),
+            "low": float(whole.low), "high": float(whole.high), "conditions": len(rows),
+            "containing zero": int(np.sum((each.low <= 0) & (each.high >= 0))),
+            "largest": float(np.abs(each.value).max()),
+        }  # fmt: skip
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", help="folder of a finished run")
+    parser.add_argument("after", help="folder of another, of the same settings but for how its models are trained")
+    options = parser.parse_args()
+    apart = differences(gating.read_results(options.before), gating.read_results(options.after))
+    header = ("what", "mean difference", "95%", "conditions", "their intervals contain 0", "largest of a condition")
+    rows = [
+        (f"{row['measure']}, {row['system']}", f"{row['difference']:+.4f}", f"[{row['low']:+.4f}, {row['high']:+.4f}]",
+         str(row["conditions"]), str(row["containing zero"]), f"{row['largest']:.3f}")
+        for row in summaries(apart)
+    ]  # fmt: skip
+    print(f"{apart.shape[1]} seeds\n")
+    print(TextTable(header, tuple(rows)).markdown)
+
+
+if __name__ == "__main__":
+    main()
