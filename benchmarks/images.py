@@ -1,6 +1,6 @@
 """How long the images of printed kanji take, their checksum, and how well pixels tell them apart.
 
-Needs the extra `images`, and the fonts that gating/images/typefaces.yaml lists.
+Needs the extra `images`, and the fonts that gating/pictures/typefaces.yaml lists.
 
 Run: python benchmarks/images.py [--csv FILE]
 """
@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import PIL
 
-from gating.images.characters import CharacterImages, printed_kanji
-from gating.images.features import Components
-from gating.images.one_shot import one_shot
+from gating.pictures.characters import CharacterImages, printed_kanji
+from gating.pictures.features import Components
+from gating.pictures.one_shot import one_shot
 
 TRIALS = 20_000
 

@@ -93,15 +93,15 @@ from gating.tasks.urns import Urns as Urns
 from gating.training.trainer import Trainer as Trainer
 
 # images of characters
-from gating.images.characters import (
+from gating.pictures.characters import (
     CharacterImages as CharacterImages,
     packaged_letters as packaged_letters,
     printed_kanji as printed_kanji,
     read_images as read_images,
 )
-from gating.images.features import Components as Components
-from gating.images.one_shot import one_shot as one_shot
-from gating.images.sampler import ImageMixtureSampler as ImageMixtureSampler
+from gating.pictures.features import Components as Components
+from gating.pictures.one_shot import one_shot as one_shot
+from gating.pictures.sampler import ImageMixtureSampler as ImageMixtureSampler
 
 # a study of one's own
 from gating.page.figures import Axis as Axis, Figure as Figure, Layer as Layer, Page as Page, Panel as Panel

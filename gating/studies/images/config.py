@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from gating.images.banks import ImageBanks, load_banks
+from gating.pictures.banks import ImageBanks, load_banks
 from gating.studies.compare.config import CompareConfig
 from gating.tasks.class_mixture import MAX_SEQUENCES
 from gating.training.schedule import TrainSettings

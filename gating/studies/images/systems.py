@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gating.evaluation.conditions import Condition, TestSet, conditions, draw_test_set
-from gating.images.encoder import ImageEncoder, ReadingImages
-from gating.images.features import Components
-from gating.images.sampler import ImageMixtureSampler
 from gating.models.transformer import Transformer
+from gating.pictures.encoder import ImageEncoder, ReadingImages
+from gating.pictures.features import Components
+from gating.pictures.sampler import ImageMixtureSampler
 from gating.studies.compare.systems import Systems
 from gating.studies.images.config import PICTURES, ImagesConfig
 from gating.studies.replicas import Replica

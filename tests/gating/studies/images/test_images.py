@@ -10,8 +10,8 @@ from image_folders import N_EXEMPLARS, write_characters
 
 from gating.checks.studies import check_study
 from gating.evaluation.conditions import conditions, draw_test_set
-from gating.images import characters
-from gating.images.banks import load_banks
+from gating.pictures import characters
+from gating.pictures.banks import load_banks
 from gating.results.query import select
 from gating.runs import engine
 from gating.runs.errors import FolderError

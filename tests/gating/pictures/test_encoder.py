@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from gating.images.encoder import Convolution, ImageEncoder, ReadingImages
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
+from gating.pictures.encoder import Convolution, ImageEncoder, ReadingImages
 from gating.tasks.sequences import Sequences
 
 

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gating.images.characters import CharacterImages, kanji, packaged_letters, printed_kanji, read_images
+from gating.pictures.characters import CharacterImages, kanji, packaged_letters, printed_kanji, read_images
 from theory.settings import SpecError
 
 __all__ = ["HELD_OUT", "ImageBanks", "load_banks"]

@@ -70,7 +70,7 @@ def kanji() -> tuple[str, ...]:
 
 @cache
 def _declared() -> dict[Role, dict[str, str]]:
-    text = (resources.files("gating.images") / "typefaces.yaml").read_text(encoding="utf-8")
+    text = (resources.files("gating.pictures") / "typefaces.yaml").read_text(encoding="utf-8")
     found: dict[Role, dict[str, str]] = yaml.safe_load(text)
     return found
 

@@ -9,11 +9,11 @@ from PIL import Image
 
 from gating.checks import check_task
 from gating.evaluation.conditions import draw_test_set
-from gating.images import characters
-from gating.images.characters import find_fonts, kanji, packaged_letters, printed_kanji, read_images, render
-from gating.images.features import Components
-from gating.images.one_shot import one_shot
-from gating.images.sampler import ImageMixtureSampler
+from gating.pictures import characters
+from gating.pictures.characters import find_fonts, kanji, packaged_letters, printed_kanji, read_images, render
+from gating.pictures.features import Components
+from gating.pictures.one_shot import one_shot
+from gating.pictures.sampler import ImageMixtureSampler
 from gating.tasks.class_mixture import ClassMixtureSampler
 from theory.distribution import ClassMixture
 from theory.settings import SpecError
