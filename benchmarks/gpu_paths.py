@@ -16,9 +16,9 @@ from gating.gates.effective import effective_gate, effective_gate_squared
 from gating.gates.effective_weights import effective_weights
 from gating.gates.learned import MLPGate
 from gating.gates.stylized import StylizedModel
-from gating.images.sampler import ImageMixtureSampler
 from gating.models.layers import generators
 from gating.models.transformer import Transformer
+from gating.pictures.sampler import ImageMixtureSampler
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP
 from gating.runs.store import Place, opened

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gating.images.sampler import ImageMixtureSampler
+from gating.pictures.sampler import ImageMixtureSampler
 from gating.tasks import counter
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.item_labels import ItemLabels
