@@ -19,6 +19,7 @@ from gating.tasks.sequences import Sequences
 from gating.training.optimizer import Descent, clip_norms
 from gating.training.schedule import TrainSettings
 from theory.settings import SpecError
+from theory.validation import require_instances
 
 __all__ = ["Gradients", "require_compiler"]
 
@@ -47,6 +48,9 @@ def require_compiler(device: torch.device | str = "cpu", /, **settings: TrainSet
             allowed = "must be false on a GPU where Triton does not run (its package, and gcc, clang or what CC names)"
             raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking])
         return
+    if " " in (torch.__file__ or ""):  # torch's command for the compiler does not quote it
+        allowed = "must be false where torch is installed in a folder whose name has a space"
+        raise SpecError([f"`{name}.compiled` {allowed}, as {torch.__file__}; got true" for name in asking])
     with _compiling, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
         from torch._inductor.cpp_builder import get_cpp_compiler
@@ -77,6 +81,9 @@ class Gradients:
         descent: their optimizer, on flat leaves.
         settings: precision of products, clipping, and whether to compile.
         loss: what is minimised.
+
+    Raises:
+        ValueError: naming the argument that is of another class.
     """
 
     def __init__(
@@ -86,6 +93,8 @@ class Gradients:
         settings: TrainSettings,
         loss: Callable[[Tensor, Sequences], Tensor],
     ):
+        require_instances(model=(model, nn.Module), descent=(descent, Descent))
+        require_instances(settings=(settings, TrainSettings), loss=(loss, Callable))
         self._model, self._descent, self._settings, self._loss = model, descent, settings, loss
         self._compiled: Step | None = None
 

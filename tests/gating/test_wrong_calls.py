@@ -48,7 +48,7 @@ from gating.models.attention import Attention, Rotary
 from gating.models.blocks import Block
 from gating.models.construction import Constants, ConstructedTransformer
 from gating.models.decoder import Decoder, ItemDecoder, RegressionDecoder, UrnDecoder
-from gating.models.layers import LayerNorm, Linear, generators
+from gating.models.layers import LayerNorm, Linear, ReadOut, generators
 from gating.models.transformer import Transformer, sinusoidal_positions
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP, TabularInWeight
@@ -63,6 +63,7 @@ from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.item_labels import ItemLabels
 from gating.tasks.linear_regression import LinearRegression
 from gating.tasks.urns import Urns
+from gating.training.gradients import Gradients
 from gating.training.group import ReplicaGroup, target_log_loss
 from gating.training.optimizer import Descent
 from gating.training.schedule import TrainSettings, square_root_schedule
@@ -150,6 +151,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     UrnMemorizer: {"urns": torch.full((2, 2), 0.5), "chunk": 64},
     UrnGeneralizer: {"n_colours": 3, "concentration": 1.0},
     Linear: {"n_in": 4, "n_out": 3, "rngs": RNGS, "bias": True, "std": 0.1},
+    ReadOut: {"n_in": 4, "n_out": 3, "rngs": RNGS, "bias": True, "std": 0.1},
     LayerNorm: {"width": 4, "n_replicas": 2},
     Rotary: {"n_features": 4, "n_positions": 3},
     Attention: {"width": 8, "heads": 2, "rngs": RNGS, "bias": True, "rotary": None, "std": None},
@@ -179,6 +181,10 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     ReplicaGroup: {
         "n_replicas": 1, "model": MLP, "source": Urns([4], [0], dim=4, length=3), "settings": TrainSettings(5),
         "loss": target_log_loss,
+    },
+    Gradients: {
+        "model": MLP, "descent": Descent(dict(torch.nn.Linear(2, 2).named_parameters()), TrainSettings(5), replicas=True),
+        "settings": TrainSettings(5), "loss": target_log_loss,
     },
     Descent: {"trained": dict(MLP.named_parameters()), "settings": TrainSettings(5), "replicas": True, "fused": False},
     Trained: {"place": Place(RunFolder("nowhere"), "train/a"), "ensemble": Ensemble("e", [1, 2], print, {})},

@@ -19,6 +19,7 @@ from gating.studies.stylized import stylized_model, trained_rows
 from gating.studies.vocabulary import refusals
 from gating.training.trained import Trained
 from gating.training.trainer import Trainer
+from theory.distribution import ClassMixture
 from theory.handover import handover_error
 
 __all__ = ["ROWS", "ensemble", "keep_measures", "theory_rows"]
@@ -42,7 +43,7 @@ def theory_rows(config: PredictConfig) -> tuple[Row, ...]:
 
 def _theory_rows(config: PredictConfig) -> Iterator[Row]:
     spec = config.distribution
-    handover = float(handover_error(spec.group_mean(spec.relevant_shares, "all")))
+    handover = float(handover_error(_share(spec)))
     levels = [config.level, *([handover] if not spec.label_noise and 0 < handover < config.level else [])]
     for group in config.groups:
         place = {"study": "predict", "distribution": "ibd", "context": "irrelevant", "group": group, "kind": "exact",
@@ -81,3 +82,8 @@ def keep_measures(config: PredictConfig, first: int, place: Place, resources: Re
     rows = trained_rows(mine, checkpoints(), {"study": "predict", "system": "stylized"}, groups=config.groups, own=True,
                         **{name: getattr(config, name) for name in same})  # fmt: skip
     place.save_table(ROWS, make_table(rows))
+
+
+def _share(spec: ClassMixture) -> float:
+    """Probability of a relevant context, over all queries."""
+    return spec.p_relevant if spec.relevance == "context" else float(spec.group_mean(spec.relevant_shares, "all"))

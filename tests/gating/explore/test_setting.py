@@ -36,9 +36,21 @@ def test_every_value_goes_through_the_address_and_back():
     keys = {key for key in field_types(Setting) if key not in ("study", "distribution", "x", "y")}
     assert set(texts) == keys
     usual = texts_of(Setting())
-    same = {"distribution.zipf", "inputs", "x.low", "x.high", "x.count", "x.scale", "y.scale", "y.values"}
+    same = {
+        "distribution.zipf",
+        "distribution.relevance",
+        "inputs",
+        "x.low",
+        "x.high",
+        "x.count",
+        "x.scale",
+        "y.scale",
+        "y.values",
+    }
     for key in keys - same:
         assert texts[key] != usual[key], key
+    each = Setting(distribution=ClassMixture(relevance="token"))
+    assert read_setting(texts_of(each)) == each
 
 
 @pytest.mark.parametrize(
