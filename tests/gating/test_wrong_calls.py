@@ -183,8 +183,8 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
         "loss": target_log_loss,
     },
     Gradients: {
-        "model": MLP, "descent": Descent(dict(torch.nn.Linear(2, 2).named_parameters()), TrainSettings(5), replicas=True),
-        "settings": TrainSettings(5), "loss": target_log_loss,
+        "model": MLP, "settings": TrainSettings(5), "loss": target_log_loss,
+        "descent": Descent(dict(torch.nn.Linear(2, 2).named_parameters()), TrainSettings(5), replicas=True),
     },
     Descent: {"trained": dict(MLP.named_parameters()), "settings": TrainSettings(5), "replicas": True, "fused": False},
     Trained: {"place": Place(RunFolder("nowhere"), "train/a"), "ensemble": Ensemble("e", [1, 2], print, {})},
