@@ -2,13 +2,15 @@
 
 import atexit
 import os
+import shlex
 import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -48,9 +50,11 @@ def require_compiler(device: torch.device | str = "cpu", /, **settings: TrainSet
             allowed = "must be false on a GPU where Triton does not run (its package, and gcc, clang or what CC names)"
             raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking])
         return
-    if " " in (torch.__file__ or ""):  # torch's command for the compiler does not quote it
-        allowed = "must be false where torch is installed in a folder whose name has a space"
-        raise SpecError([f"`{name}.compiled` {allowed}, as {torch.__file__}; got true" for name in asking])
+    if " " in gettempdir():  # torch does not quote it in the command for the compiler
+        allowed = (
+            f"must be false where the folder for temporary files (TMPDIR) has a space in its name, as {gettempdir()}"
+        )
+        raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking])
     with _compiling, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
         from torch._inductor.cpp_builder import get_cpp_compiler
@@ -125,18 +129,19 @@ class Gradients:
 
 
 @contextmanager
-def _own_cache() -> Iterator[None]:
-    """Keeps what is compiled in a folder of this process: one that is killed leaves half-written files, which the
-    compiler would take for whole."""
-    name = "TORCHINDUCTOR_CACHE_DIR"
-    before = os.environ.get(name)
-    os.environ[name] = _folder()
-    try:
+def _own_folder() -> Iterator[None]:
+    """Keeps all that is compiled, headers too, in a folder of this process: a compiler that is killed leaves half-written
+    files, which torch would take for whole. Torch leaves its own folder unquoted in a command, which a space breaks."""
+    from torch._inductor import codecache
+    from torch.utils import cpp_extension
+
+    headers = f"{_folder()}/headers"
+    with (
+        patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=_folder()),
+        patch.multiple(codecache, create=True, _HEADER_DIR=headers, _HEADER_LOCK_DIR=f"{headers}/locks"),
+        patch.object(cpp_extension, "TORCH_LIB_PATH", shlex.quote(cpp_extension.TORCH_LIB_PATH)),
+    ):
         yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 @cache
@@ -148,11 +153,12 @@ def _folder() -> str:
 
 def _compiled(step: Step, inputs: list[Tensor]) -> Step:
     """The step as one graph, compiled for inputs of these shapes."""
-    with _compiling, _own_cache(), recording(), warnings.catch_warnings():
+    with _compiling, recording(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at import
         warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")  # the settings say in which precision
         from torch._inductor import compile as compile_graph
         from torch.fx.experimental.proxy_tensor import make_fx
 
-        found: Step = compile_graph(make_fx(step)(*inputs), [*inputs])
+        with _own_folder():
+            found: Step = compile_graph(make_fx(step)(*inputs), [*inputs])
     return found
