@@ -6,6 +6,7 @@ import hashlib
 import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 from gating.pictures.characters import CharacterImages, kanji, packaged_letters, printed_kanji, read_images
 from theory.settings import SpecError
@@ -58,11 +59,19 @@ def load_banks(
         SpecError: fonts, packages or a folder are missing, or have too few classes or exemplars.
     """
     with _loading:  # or every thread would draw them
-        return _load(n_classes, characters, images, fonts, pixels)
+        return _load(n_classes, characters, images, fonts, pixels, _stamp(images), _stamp(fonts))
+
+
+def _stamp(folder: str | None) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of the files in a folder and below it: where one has changed, images are read again."""
+    files = sorted(Path(folder).expanduser().rglob("*")) if folder else []
+    return tuple((str(file), found.st_size, found.st_mtime_ns) for file in files for found in (file.stat(),))
 
 
 @lru_cache(maxsize=2)
-def _load(n_classes: int, characters: str, images: str | None, fonts: str | None, pixels: int) -> ImageBanks:
+def _load(
+    n_classes: int, characters: str, images: str | None, fonts: str | None, pixels: int, *_stamps: object
+) -> ImageBanks:
     if images is None and characters == "kanji":
         _require_classes(n_classes, len(kanji()), "kanji")
         places, left = [fonts] if fonts else [], min(n_classes, len(kanji()) - n_classes)

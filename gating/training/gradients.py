@@ -130,8 +130,8 @@ class Gradients:
 
 @contextmanager
 def _own_folder() -> Iterator[None]:
-    """Keeps all that is compiled, headers too, in a folder of this process: a compiler that is killed leaves half-written
-    files, which torch would take for whole. Torch leaves its own folder unquoted in a command, which a space breaks."""
+    """Keeps all that is compiled, headers too, in a folder of this process: a compiler that is killed leaves
+    half-written files, which torch would take for whole. Torch does not quote its own folder, which a space breaks."""
     from torch._inductor import codecache
     from torch.utils import cpp_extension
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from image_folders import N_EXEMPLARS, write_characters
+from PIL import Image
 
 from gating.checks.studies import check_study
 from gating.evaluation.conditions import conditions, draw_test_set
@@ -123,6 +124,19 @@ def test_training_sees_only_its_own_exemplars(folder):
         tiny(folder, exemplars="single", distribution=replace(DATA, dim=4), transformer=TransformerShape(width=4))
     )
     assert float((few[None] ** 2).sum(-1).mean()) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_file_that_changes_is_read_again(tmp_path):
+    folder = write_characters(tmp_path)
+    before = load_banks(6, images=str(folder), pixels=8)
+    assert load_banks(6, images=str(folder), pixels=8) is before
+    file = next(folder.rglob("0000_01.png"))
+    with Image.open(file) as image:
+        inverted = image.point(lambda ink: 255 - ink)
+    inverted.save(file)
+    after = load_banks(6, images=str(folder), pixels=8)
+    assert after.sha256 != before.sha256
+    assert (after.training.images[0, 0] != before.training.images[0, 0]).all()
 
 
 def test_letters_of_packages_and_what_is_missing_is_named(monkeypatch):
