@@ -37,6 +37,8 @@ class CompareConfig:
         transformer: shape of the Transformer.
         hidden: hidden width of the perceptrons of the stylized model.
         gate_inputs: what its gate sees, ``query`` or ``query_and_context``.
+        references: whether the reference Transformers are trained too, on contexts that never and always show the
+            query's class: two thirds of the time of training.
         transformer_training: how the Transformers are trained.
         stylized_training: how the predictors and the stylized models are trained.
     """
@@ -53,6 +55,7 @@ class CompareConfig:
     transformer: TransformerShape = field(default_factory=TransformerShape)
     hidden: Count = 64
     gate_inputs: Annotated[str, one_of(GATE_INPUTS)] = "query_and_context"
+    references: bool = True
     transformer_training: TrainSettings = field(default_factory=lambda: TrainSettings(steps=50_000))
     stylized_training: TrainSettings = field(default_factory=lambda: TrainSettings(steps=50_000))
 

@@ -17,7 +17,7 @@ from gating.results.table import make_table
 from gating.runs.executor import Resources
 from gating.runs.store import Place
 from gating.studies.compare.config import CompareConfig
-from gating.studies.compare.systems import REFERENCES, Systems, settings_of
+from gating.studies.compare.systems import REFERENCES, Systems, settings_of, transformers_of
 from gating.studies.replicas import Replica
 
 __all__ = ["MAX_TABULAR", "ROWS", "keep_rows", "measured_in", "measured_rows"]
@@ -37,7 +37,8 @@ def keep_rows(config: CompareConfig, n: int, place: Place, resources: Resources,
     """Keeps rows of every system at every checkpoint, for the replicas of one training-set size.
 
     Effective gates are measured against the trained g and h at their last step, and for the Transformer also against
-    the reference Transformers at theirs; the end-to-end stylized model is measured against its own g and h.
+    the reference Transformers, if there are any, at theirs; the end-to-end stylized model is measured against its own
+    g and h.
     """
     systems = kind(config, place, torch.device(resources.device))
     replicas = [replica for replica in config.replicas if replica.n_sequences == n]
@@ -60,14 +61,15 @@ def _rows(
     def models() -> Iterator[tuple[str, int | None, Predictor]]:
         if n <= MAX_TABULAR and systems.counted:
             yield "tabular", None, TabularInWeight.fit(systems.source(replicas))
-        for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *REFERENCES):
+        for system in ("in_weight", "in_context", "stylized", "stylized_frozen", *transformers_of(config)):
             for step in settings_of(config, system).checkpoint_steps:
                 yield system, step, systems.trained(system, step, replicas)
 
     def final(system: str) -> dict[str, Tensor]:
         return answers(systems.trained(system, settings_of(config, system).steps, replicas), test_set)
 
-    g, h, reference_g, reference_h = map(final, ("in_weight", "in_context", "transformer_iw", "transformer_ic"))
+    g, h = map(final, ("in_weight", "in_context"))
+    references = tuple(map(final, ("transformer_iw", "transformer_ic"))) if config.references else None
     for system, step, model in models():
         log_p = answers(model, test_set)
         found = [loss_rows(log_p, **tested)]
@@ -77,7 +79,8 @@ def _rows(
             found.append(mean_gate_rows(answers(model.gate.alpha, test_set), **tested))
         elif system in REFERENCES:
             found.append(gate_rows("effective_gate", log_p, g, h, **tested))
-        if system == "transformer":
+        if system == "transformer" and references:
+            reference_g, reference_h = references
             found.append(gate_rows("effective_gate_reference", log_p, reference_g, reference_h, **tested))
         place = {"study": config.study, "system": system, "step": step, "n": n}
         yield from by_replica(chain(*found), [{**place, "seed": replica.data_seed} for replica in replicas])

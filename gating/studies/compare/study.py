@@ -116,5 +116,5 @@ def _parameters(config: CompareConfig) -> dict[str, float]:
     transformer = shape.depth * shape.width**2 * (4 + 2 * shape.mlp_factor) + 2 * spec.n_classes * shape.width
     in_weight, gate = config.hidden * (spec.dim + spec.n_classes), config.hidden * spec.dim * (spec.context_length + 1)
     each = {"in_weight": in_weight, "in_context": 1.0, "stylized": 2 * (in_weight + gate)}
-    each["transformer"] = len(systems.REFERENCES) * transformer
+    each["transformer"] = len(systems.transformers_of(config)) * transformer
     return {name: base * floats for name, floats in each.items()}

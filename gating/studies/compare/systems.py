@@ -27,7 +27,7 @@ from gating.training.trained import Trained
 from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
-__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "replicas_of", "settings_of"]
+__all__ = ["ENSEMBLES", "REFERENCES", "Systems", "replicas_of", "settings_of", "transformers_of"]
 
 ENSEMBLES: dict[str, tuple[str, ...]] = {
     "in_weight": (), "in_context": (), "stylized": (), "stylized_frozen": ("in_weight", "in_context"), "transformer": ()
@@ -41,17 +41,22 @@ REFERENCES = {"transformer": None, "transformer_iw": 0.0, "transformer_ic": 1.0}
 """Transformers trained on the study's data, and the references trained with `p_relevant` 0 and 1."""
 
 
+def transformers_of(config: CompareConfig) -> dict[str, float | None]:
+    """The Transformers of a study, each with its `p_relevant`; None for that of the data."""
+    return {name: share for name, share in REFERENCES.items() if config.references or share is None}
+
+
 def settings_of(config: CompareConfig, system: str) -> TrainSettings:
     """How a system is trained."""
     return config.transformer_training if system in REFERENCES else config.stylized_training
 
 
 def replicas_of(config: CompareConfig, ensemble: str) -> list[Replica]:
-    """Replicas of an ensemble: the Transformers' holds the study's, then both references'."""
+    """Replicas of an ensemble: the Transformers' holds the study's, then those of both references."""
     base = config.replicas
     if ensemble != "transformer":
         return base
-    return [r if share is None else _with_share(r, share) for share in REFERENCES.values() for r in base]
+    return [r if share is None else _with_share(r, share) for share in transformers_of(config).values() for r in base]
 
 
 def _with_share(replica: Replica, p_relevant: float) -> Replica:

@@ -89,6 +89,22 @@ def test_the_table_has_every_system_condition_measure_and_step(whole):
     assert [part.name for part in (whole[0] / "parts").iterdir()] == ["train"]  # models stay, rows of parts do not
 
 
+def test_references_are_trained_where_they_are_asked_for(whole, tmp_path):
+    """Without them the Transformers of the data are those that stand beside them, and nothing is told of the others."""
+    table = _run(tiny(references=False), tmp_path / "run")
+    kept = Checkpoints(Place(RunFolder(tmp_path / "run"), "").of("train/transformer/0")).load(60)
+    beside = Checkpoints(Place(RunFolder(whole[0]), "").of("train/transformer/0")).load(60)
+    for name, value in kept.items():
+        assert torch.allclose(value, beside[name][: len(tiny().replicas)], atol=1e-4), name
+        assert len(value) == len(tiny().replicas)
+    measured = table[(table["kind"] == "measured") & ~table["answer"]]
+    assert set(measured["system"]) == SYSTEMS - {"transformer_iw", "transformer_ic"}
+    assert set(whole[1]["measure"]) - set(table["measure"]) == {
+        "effective_gate_reference", "effective_gate_reference_residual"
+    }  # fmt: skip
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
 def test_every_mean_over_test_sequences_says_how_many_and_how_far_it_may_be_off(whole):
     """Cells of 4 sequences. Of a group of two classes with one context kind: 8; of the query classes as often as in
     training, of which a frequent one has 0.45: 4 / 0.45."""
