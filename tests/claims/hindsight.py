@@ -11,6 +11,7 @@ from gating.gates import OnlineGate
 
 FloatArray = NDArray[np.float64]
 
+N_STREAMS, N_ROUNDS = 1000, 200
 ROUNDING = 1e-9  # absolute slack for sums of some hundred float64 terms
 
 

@@ -1,6 +1,6 @@
 """No constant of a regret bound of docs/theory.md, section 4, may shrink: streams or inequalities that attain it.
 
-Constants of 4.7 to 4.10 and 4.12 are attained in test_regret.py and test_add_beta.py.
+Constants of 4.7 to 4.10 and 4.12 are attained in test_regret.py, test_regret_of_portfolios.py and test_add_beta.py.
 """
 
 import numpy as np
@@ -8,12 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from theory.mixture_regret import PORTFOLIO_PRIORS, exact_worst_add_beta_regret, portfolio_quadrature_bound
-from theory.regret import (
-    adahedge_bound,
-    exponential_weights_bound,
-    gradient_descent_bound,
-    scheduled_weights_bound,
-)
+from theory.regret import adahedge_bound, exponential_weights_bound, gradient_descent_bound, scheduled_weights_bound
 
 
 @pytest.mark.parametrize("root", [1, 2, 7, 40, 300])
