@@ -1,11 +1,13 @@
-"""A study installed from a distribution of its own, and a run to attack."""
+"""A study installed from a distribution of its own, a run to attack, and a cluster of Ray."""
 
 import os
 import shutil
 import sys
+import warnings
 
 import pytest
 from folders import FOREIGN
+from ray_nodes import NODE, PAUSE
 from visiting import forget_visitor, install
 
 from gating.runs.folder import RunFolder
@@ -63,3 +65,27 @@ def here(site, numbers, tmp_path, monkeypatch):
     shutil.move(numbers, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Two nodes of one core, whose processes find `visitor`; it takes its time, so that it can be killed."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    site = install(tmp_path_factory.mktemp("site"))
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        patch.syspath_prepend(str(site))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+        patch.setenv("VISITOR_PAUSE", str(PAUSE))
+        forget_visitor()
+        held = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "include_dashboard": False})
+        try:
+            for _ in range(2):
+                held.add_node(**NODE)
+            yield held
+        finally:
+            ray.shutdown()
+            held.shutdown()
+            forget_visitor()
