@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from tiny_compare import tiny
 
 from gating.cli import main
 from gating.evaluation.conditions import draw_test_set
@@ -29,35 +30,17 @@ from gating.runs.executor import Resources
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
 from gating.studies.compare import study
-from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.measure import keep_rows
 from gating.studies.compare.page_tables import crossing_tables
 from gating.studies.compare.study import Compare
-from gating.studies.compare.systems import ENSEMBLES, REFERENCES, Systems, replicas_of
-from gating.studies.replicas import TransformerShape
+from gating.studies.compare.systems import ENSEMBLES, REFERENCES, Systems
 from gating.training.checkpoints import Checkpoints
-from gating.training.schedule import TrainSettings
 from theory.distribution import ClassMixture
 from theory.settings import SpecError
 
 SYSTEMS = {"in_weight", "in_context", "stylized", "stylized_frozen", "tabular"} | {
     f"transformer{suffix}" for suffix in ("", "_iw", "_ic")
 }
-
-
-def tiny(**fields) -> CompareConfig:
-    training = TrainSettings(steps=60, batch_size=8, learning_rate=0.01, checkpoints=2, save_every=10)
-    given = {
-        "distribution": ClassMixture(dim=16, n_high=2, n_low=2),
-        "n_sequences": (16, 64),
-        "n_seeds": 2,
-        "transformer": TransformerShape(width=16, depth=1, mlp_factor=1.0),
-        "evaluation_per_cell": 4,
-        "hidden": 8,
-        "transformer_training": training,
-        "stylized_training": training,
-    }
-    return CompareConfig(**(given | fields))
 
 
 def _run(config, out, workers=1, **options) -> pd.DataFrame:
@@ -205,12 +188,6 @@ def test_rows_are_what_the_kept_models_answer(whole):
         assert value(system, "mean_gate") == pytest.approx(alpha.mean(), rel=1e-5)
 
 
-def test_references_are_trained_on_contexts_that_are_never_and_always_relevant():
-    replicas = replicas_of(tiny(), "transformer")
-    assert [replica.distribution.p_relevant for replica in replicas] == [0.9] * 4 + [0.0] * 4 + [1.0] * 4
-    assert [replace(r, distribution=replicas[0].distribution) for r in replicas] == tiny().replicas * 3
-
-
 def test_a_finished_run_is_read_not_run_again(whole):
     out, table = whole
     said: list[str] = []
@@ -332,54 +309,3 @@ def test_costs_are_estimated_and_nothing_is_written(tmp_path, monkeypatch, capsy
     assert main(["compare", "--config", "tiny.yaml", "--dry-run", "--out", "new", "--device", "cpu"]) == 0
     assert "nothing was written" in capsys.readouterr().out
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run", "tiny.yaml"]
-
-
-def test_every_problem_of_a_config_is_named_at_once():
-    with pytest.raises(SpecError) as caught:
-        tiny(
-            n_seeds=0,
-            n_sequences=(2, 64),
-            cover_classes=True,
-            gate_inputs="labels",
-            hidden=0,
-            transformer=TransformerShape(width=32),
-        )
-    assert len(caught.value.problems) == 5
-    assert "`n_sequences` must be one or more integers in 4 .. 2^40; got [2, 64]" in caught.value.problems
-    assert "`transformer.width` must equal `distribution.dim` = 16; got 32" in caught.value.problems
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        (
-            {"n_sequences": (64.0,)},
-            r"`n_sequences` must be one or more different integers in 1 \.\. 2\^40; got \[64.0\]",
-        ),
-        ({"n_seeds": True}, "`n_seeds` must be an integer >= 1; got True"),
-        ({"seed": 0.5}, r"`seed` must be an integer in 0 \.\. 2\^32 - 1; got 0.5"),
-        (
-            {"transformer": {"width": 16, "mlp_factor": float("inf")}},
-            "`transformer.mlp_factor` must be a fin",
-        ),
-        ({"transformer": {"width": 16, "heads": 3}}, "`transformer.heads` must divide the width 16; got 3"),
-        (
-            {"distribution": ClassMixture(dim=15), "transformer": TransformerShape(width=15)},
-            "`distribution.dim` must be even, as it is the width of the Transformer; got 15",
-        ),
-    ],
-)
-def test_a_value_of_a_wrong_kind_is_named(fields, sentence):
-    with pytest.raises(SpecError, match=f"^{sentence}"):
-        tiny(**fields)
-
-
-def test_as_many_heads_as_columns_are_allowed():
-    assert tiny(transformer=TransformerShape(width=16, heads=16)).transformer.heads == 16
-
-
-def test_replicas_have_their_own_seeds_and_share_initial_values_over_n():
-    replicas = tiny(seed=7).replicas
-    assert [(r.n_sequences, r.data_seed) for r in replicas] == [(16, 7), (16, 8), (64, 7), (64, 8)]
-    assert replicas[0].init_seed == replicas[2].init_seed != replicas[1].init_seed
-    assert tiny(init_seed=1).replicas[0].init_seed != tiny().replicas[0].init_seed
