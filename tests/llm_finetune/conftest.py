@@ -1,7 +1,10 @@
 """Tiny language models with random weights, and a tokenizer made on the spot: no test needs a network."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from local_model import save_local_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -42,3 +45,9 @@ def model(request, tokenizer):
 def make_model(tokenizer):
     """Makes the same model anew each time it is called."""
     return lambda kind="gpt2", dropout=0.0: tiny(kind, len(tokenizer), dropout)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    """The folder of a tiny model."""
+    return save_local_model(tmp_path_factory.mktemp("model") / "gpt2")
