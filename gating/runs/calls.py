@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from functools import cache
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Protocol
 
 import pandas as pd
@@ -19,6 +20,7 @@ from gating.runs.folder import TABLE, RunFolder
 from gating.runs.options import RunOptions
 from gating.runs.study import Study
 from gating.settings import read_call
+from gating.settings.text import described
 from theory.settings import SpecError
 
 __all__ = ["StudyFunction", "read_results", "study_function"]
@@ -131,7 +133,10 @@ def _described(study: Study[Any]) -> str:
     """The docstring of a study's function: its question, the arguments of every such function, its settings."""
     presets = ": " + ", ".join(study.presets()) if study.presets() else "; it has none"
     arguments = ARGUMENTS.format(presets=presets, name=study.name())
-    return "\n\n".join(map(inspect.cleandoc, (study.question(), arguments, study.config.__doc__ or "")))
+    lines = (f"{name}: {text}" for name, text in described(study.config).items())
+    settings = [fill(line, 112, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines]
+    own = "\n".join([(study.config.__doc__ or "").split("\n")[0], "", "Args:", *settings])
+    return "\n\n".join(map(inspect.cleandoc, (study.question(), arguments, own)))
 
 
 @cache

@@ -15,7 +15,17 @@ from gating.settings.yaml_files import SettingsDumper
 from theory.fields import allowed, section_of
 from theory.settings import field_types
 
-__all__ = ["as_plain", "call_of", "command_of", "flat", "flow", "help_text", "print_config", "settings_differences"]
+__all__ = [
+    "as_plain",
+    "call_of",
+    "command_of",
+    "described",
+    "flat",
+    "flow",
+    "help_text",
+    "print_config",
+    "settings_differences",
+]
 
 WIDTH = 100
 _FILES = {
@@ -81,7 +91,7 @@ class _Setting(NamedTuple):
 
 def _walk(cls: Any, held: Any = MISSING, prefix: str = "") -> Iterator[_Setting]:
     """All settings, each section before its own, with the values of `held` or the defaults."""
-    hints, words = field_types(cls), _described(cls)
+    hints, words = field_types(cls), described(cls)
     for field in fields(cls):
         value = field.default_factory() if field.default_factory is not MISSING else field.default
         value = value if held is MISSING else getattr(held, field.name)
@@ -91,7 +101,7 @@ def _walk(cls: Any, held: Any = MISSING, prefix: str = "") -> Iterator[_Setting]
             yield from _walk(section, value, f"{prefix}{field.name}.")
 
 
-def _described(cls: Any) -> dict[str, str]:
+def described(cls: Any) -> dict[str, str]:
     """Description of each field, from ``Args:`` in the docstrings of its class and of those that it extends."""
     described: dict[str, str] = {}
     for each in reversed(cls.__mro__[:-1]):

@@ -9,6 +9,7 @@ from gating.page.figures import Page
 from gating.page.multiples import DASHED, DOTTED, Mark, Multiples, Row, Trace, YAxis
 from gating.page.said import in_lines
 from gating.page.text_table import Block
+from gating.page.words import Words
 from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies import vocabulary as words
@@ -81,24 +82,43 @@ def predicted_marks(table: pd.DataFrame, loss: str) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-def compare_page(question: str, config: CompareConfig, table: pd.DataFrame) -> Page:
-    """The page of the study `compare`."""
+def compare_page(
+    question: str,
+    config: CompareConfig,
+    table: pd.DataFrame,
+    *,
+    verdict: tuple[str, ...] | None = None,
+    told: Words = tables.WORDS,
+    figures: tuple[Multiples, ...] = (),
+) -> Page:
+    """The page of a study that trains the systems of `compare`.
+
+    Args:
+        question: the question it answers.
+        config: settings of the run.
+        table: its rows, answers included.
+        verdict: what came out, `compare_verdict` unless it is given.
+        told: title, terms and texts of the figures.
+        figures: those of a study that asks no theory; of `compare` where there are none.
+    """
     summary = summarise(table[~table["answer"]])
+    phases = () if figures else (Block("Certified phases", (tables.phase_table(table),)),)
+    crossings = "Crossings" if figures else "Crossings, predicted and measured"
     return Page(
-        tables.WORDS.title, question, tuple(words.SYSTEMS),
-        tuple(comparison_figures(table, tables.WORDS.figures, theory=True)), words.MIXTURE_TERMS,
+        told.title, question, tuple(words.SYSTEMS),
+        figures or tuple(comparison_figures(table, told.figures, theory=True)), (*words.MIXTURE_TERMS, *told.terms),
         (
-            Block("Certified phases", (tables.phase_table(table),)),
-            Block("Crossings, predicted and measured", tables.crossing_tables(config, table)),
+            *phases,
+            Block(crossings, tables.crossing_tables(config, table)),
             *tables.last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
         ),
-        verdict=compare_verdict(config, table),
+        verdict=verdict or compare_verdict(config, table),
         intervals=tables.WORDS.said["intervals"],
         every_row=tables.summary_table(summary),
     )  # fmt: skip
 
 
-def compare_text(config: CompareConfig, table: pd.DataFrame) -> str:
+def compare_text(config: CompareConfig, table: pd.DataFrame, verdict: tuple[str, ...] | None = None) -> str:
     """What came out, errors at the last step, and crossings, for a terminal."""
     crossings = (f"{title}\n\n{found}" for title, found in tables.crossing_tables(config, table) if found.rows)
-    return "\n\n".join([in_lines(compare_verdict(config, table)), tables.error_text(table), *crossings])
+    return "\n\n".join([in_lines(verdict or compare_verdict(config, table)), tables.error_text(table), *crossings])

@@ -34,7 +34,6 @@ class ImagesConfig(CompareConfig):
     """Settings of the study `images`.
 
     Args:
-        study: name of the study.
         characters: what is drawn, ``kanji`` in the system's fonts or ``letters`` in those of packages.
         images: a folder in the layout of Omniglot, in place of `characters`.
         fonts: folder with the fonts of kanji; null for those of the system.
@@ -45,21 +44,7 @@ class ImagesConfig(CompareConfig):
         rivals: in a relevant context, how often one other class is repeated, at most what `distribution.n_relevant`
             leaves of the context. 3, with 3 relevant pairs of 8, are the bursty sequences of S. Chan et al. (2022).
         distribution: the data; `dim` is the Transformer's width, or the number of pixels (``convolutional``).
-        n_sequences: training-set sizes N, one or several, in 1 .. 2^40 (from K on with ``cover_classes``).
-        n_seeds: number of seeds, >= 1; intervals are over them.
-        seed: first data seed; the others follow it.
-        init_seed: seed of the initial weights, combined with the data seed.
-        evaluation_seed: seed of the test sequences, combined with the data seed.
-        evaluation_per_cell: test sequences for each (query class, context kind), >= 1.
         evaluation_classes: query classes of test sequences, of each group at most as many, evenly spread.
-        cover_classes: give every class at least one training query.
-        transformer: shape of the Transformer.
-        hidden: hidden width of the perceptrons of the stylized model.
-        gate_inputs: what its gate sees, ``query`` or ``query_and_context``.
-        references: whether the reference Transformers are trained too, on contexts that never and always show the
-            query's class: two thirds of the time of training.
-        transformer_training: how the Transformers are trained.
-        stylized_training: how the predictors and the stylized models are trained.
     """
 
     study: Literal["images"] = "images"  # type: ignore[assignment]

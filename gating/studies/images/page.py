@@ -6,14 +6,12 @@ import pandas as pd
 
 from gating.page.figures import Page
 from gating.page.multiples import Multiples, Trace
-from gating.page.said import in_lines, interval, listed
-from gating.page.text_table import Block
+from gating.page.said import interval, listed
 from gating.page.words import page_words
 from gating.results.query import last_step, select
 from gating.results.table import summarise
 from gating.studies import vocabulary as words
-from gating.studies.compare import page_tables as tables
-from gating.studies.compare.page import by_group, comparison_figures
+from gating.studies.compare.page import by_group, compare_page, compare_text, comparison_figures
 from gating.studies.compare.verdict import compare_verdict
 from gating.studies.images.config import ImagesConfig
 
@@ -58,21 +56,10 @@ def _figures(table: pd.DataFrame) -> Iterator[Multiples]:
 
 def images_page(question: str, config: ImagesConfig, table: pd.DataFrame) -> Page:
     """The page of the study `images`."""
-    summary = summarise(table[~table["answer"]])
-    return Page(
-        WORDS.title, question, tuple(words.SYSTEMS),
-        tuple(_figures(table)), (*words.MIXTURE_TERMS, *WORDS.terms),
-        (
-            Block("Crossings", tables.crossing_tables(config, table)),
-            *tables.last_step_blocks(summary, noisy=config.distribution.label_noise > 0),
-        ),
-        verdict=images_verdict(config, table),
-        intervals=tables.WORDS.said["intervals"],
-        every_row=tables.summary_table(summary),
-    )  # fmt: skip
+    verdict, figures = images_verdict(config, table), tuple(_figures(table))
+    return compare_page(question, config, table, verdict=verdict, told=WORDS, figures=figures)
 
 
 def images_text(config: ImagesConfig, table: pd.DataFrame) -> str:
-    """What came out, errors at the last step, and crossings, for a terminal."""
-    crossings = (f"{title}\n\n{found}" for title, found in tables.crossing_tables(config, table) if found.rows)
-    return "\n\n".join([in_lines(images_verdict(config, table)), tables.error_text(table), *crossings])
+    """What the study `images` prints."""
+    return compare_text(config, table, images_verdict(config, table))
