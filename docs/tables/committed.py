@@ -23,6 +23,7 @@ from gating.runs.calls import read_results
 from gating.runs.catalogue import find_study
 from gating.runs.files import write_bytes, write_text
 from gating.runs.folder import RunFolder
+from gating.runs.grid import SweepConfig, declare_over
 from gating.runs.identity import environment
 
 __all__ = ["FOLDER", "ROOT", "Declared", "declared", "keep", "summary", "table"]
@@ -58,7 +59,7 @@ def table(name: str, folder: Path = FOLDER) -> pd.DataFrame:
     if found != entry["sha256"]:
         raise ValueError(f"`{file.name}` must have the checksum of tables.yaml, {entry['sha256']}; got {found}")
     if "study" in entry:
-        find_study(entry["study"])  # declares the columns of its own
+        _declare(entry["study"], entry.get("settings", {}))
     if file.suffix == ".parquet":
         return make_table(read_table(file))
     if file.suffix == ".json":
@@ -105,7 +106,7 @@ def keep(name: str, made: Path, folder: Path = FOLDER) -> None:
 def _rows(entry: Declared, run: Path) -> bytes:
     """The rows of a run that a table is to have, as its file; what they are of is noted in the entry."""
     config = RunFolder(run).manifest["identity"]["config"]
-    find_study(config["study"])
+    _declare(config["study"], config)
     rows = read_results(run)
     found = [select(rows, _where(where)) for where in entry["rows"]]
     if any(each.empty for each in found):
@@ -121,13 +122,22 @@ def _rows(entry: Declared, run: Path) -> bytes:
         return file.read_bytes()
 
 
+def _declare(study: str, settings: Mapping[str, Any]) -> None:
+    """Declares the columns that are a study's own, or a sweep's."""
+    find_study(study)
+    if study == "sweep":
+        declare_over(SweepConfig(settings["of"], {}, settings["over"]))
+
+
 def _where(asked: Mapping[str, Any]) -> dict[str, Any]:
     """A query as `select` takes it; several allowed values are a list in YAML."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in asked.items()}
 
 
 def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a run that are not the study's defaults, by dotted name."""
+    """Settings of a run that are not the study's defaults, by dotted name; of a sweep, also what it is over."""
+    if "over" in config:
+        return {"of": config["of"], "over": config["over"], **_changed(config["base"])}
     defaults = (
         (each.name, each.default if each.default is not MISSING else each.default_factory())
         for each in fields(find_study(config["study"]).config)

@@ -1,5 +1,6 @@
 """Sequences of the class mixture whose inputs are images: one of several exemplars of each class, with noise."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,11 +98,9 @@ class ImageMixtureSampler(ClassMixtureSampler):
         if exemplars not in self._banks:
             names = [name for name in self._banks if name]
             raise ValueError(f"`exemplars` must be one of {names} or None; got {shown(exemplars)}")
-        self._bank = self._banks[exemplars]
-        try:
-            return super().fresh(seed, query_class, relevant)
-        finally:
-            self._bank = self._banks[None]
+        other = copy.copy(self)  # this one may be drawing training rows in another thread
+        other._bank = self._banks[exemplars]
+        return super(ImageMixtureSampler, other).fresh(seed, query_class, relevant)
 
     def _sequences(self, keys: Tensor, classes: Tensor, y: Tensor) -> Sequences:
         """Each input is an exemplar of its class plus Gaussian noise, shape (R, B, L + 1, d)."""
