@@ -1,5 +1,6 @@
 """The study of images as a whole, on a folder of made-up characters: its table, its inputs, and what it refuses."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from gating.runs.folder import RunFolder
 from gating.runs.identity import contents
 from gating.runs.store import Place
 from gating.studies.images.config import ImagesConfig
+from gating.studies.images.page import images_verdict
 from gating.studies.images.study import Images
 from gating.studies.images.systems import ImageSystems, inputs_of
 from gating.studies.replicas import TransformerShape
@@ -80,6 +82,23 @@ def test_the_table_has_every_system_and_what_training_never_showed(whole):
     page = (whole[0] / "report.html").read_text(encoding="utf-8")
     assert "unseen exemplars" in page
     assert "never-shown-by-n" in page
+
+
+def test_the_verdict_tells_of_what_training_never_showed(whole, folder):
+    """Means over seeds at the largest N and the last step, of all classes."""
+    config, table = tiny(folder), whole[1]
+    said = images_verdict(config, table)[-1]
+    assert said.startswith(f"At N = {max(config.n_sequences)}, the Transformer errs ")
+    found = dict(
+        re.findall(r"on (exemplars of training|exemplars it never saw|classes it never saw).*? (\S+) \[", said)
+    )
+    mine = select(table, {"system": "transformer", "measure": "error", "kind": "measured", "group": "all", "step": 40})
+    for words, distribution, context in (("exemplars of training", "ibd", "irrelevant"),
+                                         ("exemplars it never saw", "unseen_ibd", "irrelevant"),
+                                         ("classes it never saw", "new_ibd", "relevant")):  # fmt: skip
+        rows = select(mine, {"distribution": distribution, "context": context, "n": max(config.n_sequences)})
+        assert len(rows) == config.n_seeds
+        assert float(found[words]) == pytest.approx(rows["value"].mean(), rel=0.01)
 
 
 @pytest.mark.parametrize("encoder", ["components", "convolutional"])
