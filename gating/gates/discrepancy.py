@@ -7,6 +7,7 @@ measured on.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -92,19 +93,23 @@ class DiscrepancyCurves:
     def __getitem__(self, index: NDArray[np.int64]) -> Self:
         return type(self)(self.table[index])
 
+    @cached_property
+    def _polynomials(self) -> Floats:
+        """Coefficients of the powers 0 .. 5 between two nodes of the grid, shape (c, 288, 6)."""
+        ends = np.concatenate([self.table[:, :-1], self.table[:, 1:]], axis=2)
+        return (ends * np.array([1, SPACING, SPACING**2] * 2)) @ HERMITE.T
+
     def at(self, log_odds: Floats, kappa: float = 0.0) -> Slopes:
         """Discrepancy and slopes at the log odds of each cell, shape (c,); a table knows no context, so kappa is 0."""
         if kappa != 0:
             raise ValueError(f"`kappa` must be 0 for tabulated discrepancies; got {kappa}")
         place = (np.clip(log_odds, -REACH, REACH) + REACH) / SPACING
         left = np.minimum(place.astype(np.int64), len(NODES) - 2)
-        cell, u = np.arange(len(self)), place - left
-        ends = np.concatenate([self.table[cell, left], self.table[cell, left + 1]], axis=1)
-        powers = (ends * np.array([1, SPACING, SPACING**2] * 2)) @ HERMITE.T
-        value, slope = powers[:, 5], np.zeros(len(self))
+        powers, u = self._polynomials[np.arange(len(self)), left].T, place - left
+        value, slope = powers[5], 0.0
         for power in (4, 3, 2, 1, 0):
             slope = slope * u + value
-            value = value * u + powers[:, power]
+            value = value * u + powers[power]
         inside = np.abs(log_odds) < REACH
         return Slopes(value, np.where(inside, slope / SPACING, 0.0), np.zeros(len(self)))
 

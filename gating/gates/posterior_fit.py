@@ -166,9 +166,12 @@ class _Problem:
         self.log_m, self.log_g = np.log(cells.complexity_m), np.log(cells.complexity_g)
         self.unit = float(mass @ cells.discrepancy.at(np.zeros(len(cells))).value) or 1.0
 
+    def values(self, point: Floats) -> dict[str, float]:
+        free = {name: float(axis.back(x)) for (name, axis), x in zip(self.free.items(), point, strict=True)}
+        return free | self.held
+
     def parameters(self, point: Floats) -> PosteriorParameters:
-        values = {name: float(axis.back(x)) for (name, axis), x in zip(self.free.items(), point, strict=True)}
-        return PosteriorParameters(**{**values, **self.held})
+        return PosteriorParameters(**self.values(point))
 
     def coordinates(self, parameters: PosteriorParameters) -> Floats:
         return np.array([axis.into(np.clip(getattr(parameters, name), axis.low, axis.high))
@@ -176,17 +179,18 @@ class _Problem:
 
     def __call__(self, point: Floats) -> tuple[float, Floats]:
         """Loss in units of the loss of the even mixture, and its gradient."""
-        p, cells = self.parameters(point), self.cells
-        evidence = _evidence(cells, p)
-        at = cells.discrepancy.at(cells.log_odds(p), p.kappa)
-        power_m, power_g = np.exp(p.beta * self.log_m), np.exp(p.beta * self.log_g)
+        p, cells = self.values(point), self.cells
+        evidence = _evidence(cells, p["alpha"], p["gamma"])
+        power_m, power_g = cells.complexity_m ** p["beta"], cells.complexity_g ** p["beta"]
+        # the log odds of `cells.log_odds`, which looks at its arguments: too slow for every step of a search
+        at = cells.discrepancy.at(evidence - np.log(2) * (power_m - power_g), p["kappa"])
         slopes = {
             "alpha": -at.slope * evidence * self.log_steps,
             "beta": -at.slope * np.log(2) * (power_m * self.log_m - power_g * self.log_g),
-            "gamma": at.slope * evidence / p.gamma,
+            "gamma": at.slope * evidence / p["gamma"],
             "kappa": at.slope_kappa,
         }
-        gradient = [self.mass @ slopes[name] * axis.slope(getattr(p, name)) for name, axis in self.free.items()]
+        gradient = [self.mass @ slopes[name] * axis.slope(p[name]) for name, axis in self.free.items()]
         return float(self.mass @ at.value) / self.unit, np.array(gradient) / self.unit
 
 
@@ -199,8 +203,9 @@ def _held(cells: PosteriorCells, fixed: Mapping[str, float] | None) -> dict[str,
 
 def _starts(problem: _Problem, generator: np.random.Generator, n: int) -> Iterator[Floats]:
     """Starts at which evidence and prior weigh about the same in the cells whose losses of M and G differ."""
-    gap = np.abs(problem.cells.loss_gap)
-    cells = problem.cells.select(gap >= 1e-9 * gap.max())
+    cells = problem.cells
+    gap = np.abs(cells.loss_gap)
+    differ = gap >= 1e-9 * gap.max()
     for _ in range(n):
         drawn = {
             "alpha": generator.uniform(0.02, 0.95),
@@ -209,14 +214,15 @@ def _starts(problem: _Problem, generator: np.random.Generator, n: int) -> Iterat
             "kappa": generator.uniform(0, 1),
         } | problem.held
         p = PosteriorParameters(**drawn)
-        evidence = _evidence(cells, p)
+        evidence = _evidence(cells, p.alpha, p.gamma)
         price = np.abs(cells.log_odds(p) - evidence) + 1.0
-        balance = float(np.exp(np.median(np.log(price / (np.abs(evidence) + 1e-300))) + generator.normal()))
+        ratio = price[differ] / (np.abs(evidence[differ]) + 1e-300)
+        balance = float(np.exp(np.median(np.log(ratio)) + generator.normal()))
         yield problem.coordinates(replace(p, gamma=problem.held.get("gamma", balance)))
 
 
-def _evidence(cells: PosteriorCells, p: PosteriorParameters) -> Floats:
-    return np.asarray(p.gamma * cells.steps ** (1 - p.alpha) * cells.loss_gap)
+def _evidence(cells: PosteriorCells, alpha: float, gamma: float) -> Floats:
+    return np.asarray(cells.steps ** (1 - alpha) * cells.loss_gap * gamma)
 
 
 def _search(problem: _Problem, point: Floats) -> optimize.OptimizeResult:
