@@ -78,7 +78,7 @@ class ReadOut(Linear):
         """(R, ..., n_in) -> (R, ..., n_out)."""
         with torch.autocast(x.device.type, enabled=False):
             rows = x.to(self.weight.dtype).flatten(1, -2)
-            out = torch.bmm(self.weight.mT, rows.mT).mT  # four times as fast as the usual order for nine columns
+            out = torch.bmm(self.weight.mT, rows.mT).mT  # much faster for few columns: benchmarks/step_parts.py
             return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
 
 

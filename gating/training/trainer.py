@@ -179,8 +179,8 @@ class Trainer(Generic[Replica]):
 
 @cache
 def _keep_freed_memory() -> None:
-    """Tells GNU's allocator not to give memory back between steps, only to take it anew, page by page: up to 15% of the
-    time of a step. Others are left alone."""
+    """Tells GNU's allocator not to give memory back between steps, only to take it anew, page by page, which costs
+    about a twentieth of a step of urns (``benchmarks/step_parts.py``). Others are left alone."""
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if allocator is not None:
         for setting, value in ((TRIM_ABOVE, 2**30), (MAP_ABOVE, 2**25), (TAKE_AT_ONCE, 2**26)):
