@@ -1,13 +1,23 @@
 """Numbers of docs/images.md."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from docs.tables.cells import cell, one, table_of
+from docs.tables.cells import cell, one, table_of, value
+from docs.tables.committed import table
 from docs.tables.pages import computed
+from gating.results.query import select
 
 PAGE = "docs/images.md"
 TYPEFACES = ("all 24", "20 of training", "4 held out")
 WAYS = (2, 5, 20)
+SIZES = (10_000, 100_000, 1_000_000)
+GROUPS = {"high": "frequent", "low": "rare"}
+COPIED, KNOWN = ("oobd", "relevant"), ("ibd", "irrelevant")
+"""Where only the context tells, and where only weights do."""
+OMNIGLOT = {0: ("0.47", "0.7", "1.0"), 1: ("0.48", "0.55", "0.97")}
+"""Error out of base, relevant contexts, rare classes, of the paper's Transformer on Omniglot at input noise 0 and 1, by
+N, read off a public picture, to about 0.05."""
 
 
 def one_shot() -> str:
@@ -19,9 +29,102 @@ def one_shot() -> str:
     return table_of(("typefaces", *(f"{ways}-way" for ways in WAYS)), lines)
 
 
-TABLES = {"one-shot": one_shot}
+def _kanji(distribution: str, context: str, group: str, measure: str = "error", **where: Any) -> str:
+    place = {"distribution": distribution, "context": context, "group": group, "kind": "measured", "answer": False}
+    return cell("kanji", measure=measure, **place, **where)
+
+
+def kanji() -> str:
+    """Who answers what in the Transformer, for each N."""
+    columns = {
+        "from context: rare": (*COPIED, "low", "error"),
+        "frequent": (*COPIED, "high", "error"),
+        "from weights: rare": (*KNOWN, "low", "error"),
+        "frequent ": (*KNOWN, "high", "error"),
+        "effective gate, rare": (*COPIED, "low", "effective_gate"),
+        "its residual, nats": (*COPIED, "low", "effective_gate_residual"),
+    }
+
+    def line(place: int, n: int) -> Iterator[str]:
+        yield f"{n:,}"
+        yield from (_kanji(*where, n=n, system="transformer") for where in columns.values())
+        yield from (held[place] for held in OMNIGLOT.values())
+
+    head = ("N", *columns, *(f"from context, rare: paper, noise {noise}" for noise in OMNIGLOT))
+    return table_of(head, (line(place, n) for place, n in enumerate(SIZES)))
+
+
+def beside() -> str:
+    """References and the stylized model, rare classes."""
+    columns = {
+        "trained on relevant contexts: from context": ("transformer_ic", *COPIED, "error"),
+        "trained on irrelevant ones: from weights": ("transformer_iw", *KNOWN, "error"),
+        "stylized model: from context": ("stylized", *COPIED, "error"),
+        "from weights": ("stylized", *KNOWN, "error"),
+        "effective gate": ("stylized", *COPIED, "effective_gate"),
+    }
+
+    def line(n: int) -> Iterator[str]:
+        yield f"{n:,}"
+        for system, distribution, context, measure in columns.values():
+            yield _kanji(distribution, context, "low", measure, n=n, system=system)
+
+    return table_of(("N", *columns), map(line, SIZES))
+
+
+def never_shown() -> str:
+    """The Transformer on typefaces and classes that training never showed."""
+    columns = {
+        "from weights: typefaces of training": KNOWN,
+        "unseen typefaces": ("unseen_ibd", "irrelevant"),
+        "from context: typefaces of training": COPIED,
+        "unseen typefaces ": ("unseen_oobd", "relevant"),
+        "new classes": ("new_ibd", "relevant"),
+    }
+
+    def line(n: int, group: str) -> Iterator[str]:
+        yield from (f"{n:,}", GROUPS[group])
+        yield from (_kanji(*where, group, n=n, system="transformer") for where in columns.values())
+
+    return table_of(("N", "classes", *columns), (line(n, group) for n in SIZES for group in GROUPS))
+
+
+def whose_label() -> str:
+    """Whose label the Transformers answer with, rare classes, out of base."""
+    labels = ("of the class in the context", "of the class in training", "of another class in the context", "any other")
+    systems = {"transformer": "on the data", "transformer_ic": "on relevant contexts"}
+
+    def line(n: int, system: str) -> Iterator[str]:
+        yield from (f"{n:,}", systems[system])
+        yield from (cell("whose-label", n=n, system=system, distribution="oobd", label=label) for label in labels)
+
+    return table_of(("N", "trained", *labels), (line(n, system) for n in SIZES for system in systems))
+
+
+TABLES = {
+    "one-shot": one_shot,
+    "kanji": kanji,
+    "beside": beside,
+    "never-shown": never_shown,
+    "whose-label": whose_label,
+}
+
+
+def _error(distribution: str, context: str, n: int, system: str = "transformer", group: str = "low") -> str:
+    place = {"distribution": distribution, "context": context, "group": group, "kind": "measured", "answer": False}
+    return value("kanji", measure="error", n=n, system=system, **place)
 
 
 def sentences() -> Iterable[str]:
     few, many = (computed(f"{one('images', measure='variance', size=dim)['value']:.1%}") for dim in (64, 256))
     yield f"64 principal components have {few} of the variance of the training images, 256 have {many}."
+    least, middle, most = SIZES
+    yield f"**Weights learn the rare classes as N grows** ({_error(*KNOWN, least)} to {_error(*KNOWN, most)}), as"
+    where = {"system": "transformer_ic", "measure": "error", "n": middle, "group": "low", "step": 13_680}
+    before = select(table("kanji"), where | dict(zip(("distribution", "context"), COPIED, strict=True)))["value"].mean()
+    late = _error(*COPIED, middle, "transformer_ic")
+    yield f"errs {late} at N = {middle:,} after 30,000 steps and {computed(f'{before:.2f}')} after 13,680: it is still"
+    yield (
+        f"brings the error of rare classes from {_error(*KNOWN, most)} down to {_error('ibd', 'relevant', most)} at "
+        f"N = {most:,}"
+    )
