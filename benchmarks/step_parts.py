@@ -42,12 +42,12 @@ def read_out() -> None:
 def memory() -> None:
     found: dict[str, list[tuple[float, float]]] = {"kept": [], "given back": []}
     for _ in range(ROUNDS):
-        for way, of in found.items():
+        for way, rates in found.items():
             said = subprocess.run(
                 [sys.executable, "-m", "benchmarks.step_parts", "--train", way], capture_output=True, check=True
             )
             rate, pages = map(float, said.stdout.split())
-            of.append((rate, pages))
+            rates.append((rate, pages))
     lines = ((way, *(f"{statistics.median(of):,.1f} ({min(of):,.1f} to {max(of):,.1f})"
                      for of in zip(*values, strict=True))) for way, values in found.items())  # fmt: skip
     print(table(["freed memory is", "steps/s", "pages taken anew in a step"], lines))

@@ -19,12 +19,12 @@ from torch import Tensor
 from gating.results.intervals import mean_interval
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
+from gating.studies.compare.systems import transformers_of
 from gating.studies.images.config import ImagesConfig
 from gating.studies.images.systems import ImageSystems
 from gating.tasks.sequences import Sequences
 from theory.settings import build
 
-SYSTEMS = ("transformer", "transformer_ic")
 PLACES = ("ibd", "oobd")
 
 
@@ -45,11 +45,14 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
     config = build(ImagesConfig, run.manifest["identity"]["config"])
     systems = ImageSystems(config, Place(run, ""), torch.device("cpu"))
     last = config.transformer_training.steps
+    trained = [name for name in ("transformer", "transformer_ic") if name in transformers_of(config)]
+    if not config.distribution.n_low:
+        raise SystemExit(f"{folder}: must be of a run with rare classes; `distribution.n_low` is 0 there")
     for n in config.n_sequences:
         replicas = [replica for replica in config.replicas if replica.n_sequences == n]
         asked = {name: part for tests, _ in systems.tests(systems.source(replicas))
                  for name, part in tests.sequences.items() if name in PLACES}  # fmt: skip
-        for system in SYSTEMS:
+        for system in trained:
             model = systems.trained(system, last, replicas)
             for name, sequences in asked.items():
                 for label, values in shares(sequences, model(sequences).argmax(-1), config.distribution.n_high).items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from gating.pictures.characters import CharacterImages, kanji, packaged_letters, printed_kanji, read_images
+from gating.pictures.characters import ENDINGS, CharacterImages, kanji, packaged_letters, printed_kanji, read_images
 from theory.settings import SpecError
 
 __all__ = ["HELD_OUT", "ImageBanks", "load_banks"]
@@ -63,9 +63,11 @@ def load_banks(
 
 
 def _stamp(folder: str | None) -> tuple[tuple[str, int, int], ...]:
-    """Names, sizes and times of the files in a folder and below it: where one has changed, images are read again."""
+    """Names, sizes and times of the images and fonts in a folder and below it: where one has changed, all are read
+    again. Fonts of the system and of packages are taken to stay as they are while a process runs."""
     files = sorted(Path(folder).expanduser().rglob("*")) if folder else []
-    return tuple((str(file), found.st_size, found.st_mtime_ns) for file in files for found in (file.stat(),))
+    read = (file for file in files if file.suffix.lower() in (".png", *ENDINGS) and file.is_file())
+    return tuple((str(file), found.st_size, found.st_mtime_ns) for file in read for found in (file.stat(),))
 
 
 @lru_cache(maxsize=2)

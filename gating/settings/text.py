@@ -103,13 +103,13 @@ def _walk(cls: Any, held: Any = MISSING, prefix: str = "") -> Iterator[_Setting]
 
 def described(cls: Any) -> dict[str, str]:
     """Description of each field, from ``Args:`` in the docstrings of its class and of those that it extends."""
-    described: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for each in reversed(cls.__mro__[:-1]):
         _, _, rest = (inspect.getdoc(each) or "").partition("\nArgs:\n")
         block = re.split(r"\n(?=\S)", rest)[0]
         found = re.findall(r"^    (\w+): ((?:.|\n {5,})*)", block, re.MULTILINE)
-        described |= {name: " ".join(text.replace("``", "`").split()) for name, text in found}
-    return described
+        texts |= {name: " ".join(text.replace("``", "`").split()) for name, text in found}
+    return texts
 
 
 def command_of(config: Any) -> str:

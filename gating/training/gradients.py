@@ -130,18 +130,24 @@ class Gradients:
 
 @contextmanager
 def _own_folder() -> Iterator[None]:
-    """Keeps all that is compiled, headers too, in a folder of this process: a compiler that is killed leaves
+    """Keeps what is compiled in C++, headers too, in a folder of this process: a compiler that is killed leaves
     half-written files, which torch would take for whole. Torch does not quote its own folder, which a space breaks."""
     from torch._inductor import codecache
     from torch.utils import cpp_extension
 
-    headers = f"{_folder()}/headers"
-    with (
-        patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=_folder()),
-        patch.multiple(codecache, create=True, _HEADER_DIR=headers, _HEADER_LOCK_DIR=f"{headers}/locks"),
-        patch.object(cpp_extension, "TORCH_LIB_PATH", shlex.quote(cpp_extension.TORCH_LIB_PATH)),
-    ):
-        yield
+    name, headers = "TORCHINDUCTOR_CACHE_DIR", f"{_folder()}/headers"
+    before = os.environ.get(name)  # this one alone: other threads read the others meanwhile
+    os.environ[name] = _folder()
+    try:
+        with (
+            patch.multiple(codecache, create=True, _HEADER_DIR=headers, _HEADER_LOCK_DIR=f"{headers}/locks"),
+            patch.object(cpp_extension, "TORCH_LIB_PATH", shlex.quote(cpp_extension.TORCH_LIB_PATH)),
+        ):
+            yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 @cache

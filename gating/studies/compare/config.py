@@ -38,7 +38,7 @@ class CompareConfig:
         hidden: hidden width of the perceptrons of the stylized model.
         gate_inputs: what its gate sees, ``query`` or ``query_and_context``.
         references: whether the reference Transformers are trained too, on contexts that never and always show the
-            query's class: two thirds of the time of training.
+            query's class: two thirds of the Transformers' training.
         transformer_training: how the Transformers are trained.
         stylized_training: how the predictors and the stylized models are trained.
     """

@@ -20,6 +20,7 @@ from gating.studies.compare.verdict import compare_verdict
 
 __all__ = ["by_group", "compare_page", "compare_text", "comparison_figures"]
 
+TRAINED_REFERENCES = ("transformer_iw", "transformer_ic")
 REFERENCES = "reference Transformers in place of g and h"
 GATE_TRACES = (
     Trace("effective_gate"),
@@ -88,8 +89,9 @@ def compare_page(
     table: pd.DataFrame,
     *,
     verdict: tuple[str, ...] | None = None,
-    told: Words = tables.WORDS,
+    texts: Words = tables.WORDS,
     figures: tuple[Multiples, ...] = (),
+    theory: bool = True,
 ) -> Page:
     """The page of a study that trains the systems of `compare`.
 
@@ -98,15 +100,18 @@ def compare_page(
         config: settings of the run.
         table: its rows, answers included.
         verdict: what came out, `compare_verdict` unless it is given.
-        told: title, terms and texts of the figures.
-        figures: those of a study that asks no theory; of `compare` where there are none.
+        texts: title, terms and texts of the figures.
+        figures: those of `comparison_figures` unless others are given.
+        theory: whether the table has exact risks, bounds and phases.
     """
     summary = summarise(table[~table["answer"]])
-    phases = () if figures else (Block("Certified phases", (tables.phase_table(table),)),)
-    crossings = "Crossings" if figures else "Crossings, predicted and measured"
+    phases = (Block("Certified phases", (tables.phase_table(table),)),) if theory else ()
+    crossings = "Crossings, predicted and measured" if theory else "Crossings"
+    left_out = () if config.references else TRAINED_REFERENCES
     return Page(
-        told.title, question, tuple(words.SYSTEMS),
-        figures or tuple(comparison_figures(table, told.figures, theory=True)), (*words.MIXTURE_TERMS, *told.terms),
+        texts.title, question, tuple(name for name in words.SYSTEMS if name not in left_out),
+        figures or tuple(comparison_figures(table, texts.figures, theory=theory)),
+        (*words.MIXTURE_TERMS, *texts.terms),
         (
             *phases,
             Block(crossings, tables.crossing_tables(config, table)),

@@ -57,7 +57,7 @@ def _figures(table: pd.DataFrame) -> Iterator[Multiples]:
 def images_page(question: str, config: ImagesConfig, table: pd.DataFrame) -> Page:
     """The page of the study `images`."""
     verdict, figures = images_verdict(config, table), tuple(_figures(table))
-    return compare_page(question, config, table, verdict=verdict, told=WORDS, figures=figures)
+    return compare_page(question, config, table, verdict=verdict, texts=WORDS, figures=figures, theory=False)
 
 
 def images_text(config: ImagesConfig, table: pd.DataFrame) -> str:

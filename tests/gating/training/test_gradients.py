@@ -26,6 +26,7 @@ from gating.studies.strategies.families import every_draw_log_loss, squared_erro
 from gating.tasks.item_labels import ItemLabels
 from gating.tasks.linear_regression import LinearRegression
 from gating.tasks.urns import Urns
+from gating.training import gradients
 from gating.training.gradients import Gradients, require_compiler
 from gating.training.group import ReplicaGroup, target_log_loss
 from gating.training.optimizer import Descent
@@ -182,6 +183,23 @@ def test_what_is_compiled_lies_in_a_folder_of_the_process_which_goes_with_it(tmp
     assert said[1] != said[0]
     assert int(said[2]) > 1
     assert not [file for file in tmp_path.rglob("*") if file.suffix in (".so", ".gch", ".h") or "gating" in file.name]
+
+
+def test_what_compiling_changes_is_put_back_and_nothing_else_is_touched(monkeypatch):
+    """Other threads go on meanwhile; and torch's folder, in the command for the compiler, may have a space."""
+    from torch._inductor.cpp_builder import CppBuilder, CppTorchOptions
+    from torch.utils import cpp_extension
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    monkeypatch.delenv("SET_MEANWHILE", raising=False)
+    monkeypatch.setattr(cpp_extension, "TORCH_LIB_PATH", "/a folder/lib")
+    with gradients._own_folder():
+        monkeypatch.setenv("SET_MEANWHILE", "1")
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == gradients._folder()
+        assert " -L'/a folder/lib'" in CppBuilder("x", "x.cpp", CppTorchOptions()).get_command_line()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
+    assert os.environ["SET_MEANWHILE"] == "1"
+    assert cpp_extension.TORCH_LIB_PATH == "/a folder/lib"
 
 
 @pytest.mark.parametrize("decays", ["all", "matrices"])

@@ -85,7 +85,9 @@ def test_references_are_trained_where_they_are_asked_for(whole, tmp_path):
     assert set(whole[1]["measure"]) - set(table["measure"]) == {
         "effective_gate_reference", "effective_gate_reference_residual"
     }  # fmt: skip
-    assert (tmp_path / "run" / "report.html").is_file()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Stylized model, end to end" in page
+    assert "Reference Transformer," not in page  # neither as a system nor as one that is missing
 
 
 def test_every_mean_over_test_sequences_says_how_many_and_how_far_it_may_be_off(whole):
