@@ -122,3 +122,13 @@ def test_the_list_has_no_page_that_is_not_there():
     assert not [
         page for page in Counter(entry["page"] for entry in listed()) if not (FOLDER.parents[2] / page).exists()
     ]
+
+
+def test_whose_label_is_of_the_run_beside_it():
+    """Two tables of one run: what is not answered with the label that the context shows is the error out of base."""
+    where = {"distribution": "oobd", "n": 100_000, "system": "transformer"}
+    copied = one("whose-label", label="of the class in the context", **where)["value"]
+    error = one("kanji", measure="error", context="relevant", group="low", kind="measured", answer=False, **where)[
+        "value"
+    ]
+    assert copied == pytest.approx(1 - error, abs=1e-9)

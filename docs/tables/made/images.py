@@ -89,9 +89,12 @@ def never_shown() -> str:
     return table_of(("N", "classes", *columns), (line(n, group) for n in SIZES for group in GROUPS))
 
 
+COPIED_LABEL = "of the class in the context"
+
+
 def whose_label() -> str:
     """Whose label the Transformers answer with, rare classes, out of base."""
-    labels = ("of the class in the context", "of the class in training", "of another class in the context", "any other")
+    labels = (COPIED_LABEL, "of the class in training", "of another class in the context", "any other")
     systems = {"transformer": "on the data", "transformer_ic": "on relevant contexts"}
 
     def line(n: int, system: str) -> Iterator[str]:
@@ -119,11 +122,18 @@ def sentences() -> Iterable[str]:
     few, many = (computed(f"{one('images', measure='variance', size=dim)['value']:.1%}") for dim in (64, 256))
     yield f"64 principal components have {few} of the variance of the training images, 256 have {many}."
     least, middle, most = SIZES
-    yield f"**Weights learn the rare classes as N grows** ({_error(*KNOWN, least)} to {_error(*KNOWN, most)}), as"
-    where = {"system": "transformer_ic", "measure": "error", "n": middle, "group": "low", "step": 13_680}
-    before = select(table("kanji"), where | dict(zip(("distribution", "context"), COPIED, strict=True)))["value"].mean()
-    late = _error(*COPIED, middle, "transformer_ic")
-    yield f"errs {late} at N = {middle:,} after 30,000 steps and {computed(f'{before:.2f}')} after 13,680: it is still"
+    yield f"**Weights learn the rare classes as N grows** ({_error(*KNOWN, least)} to {_error(*KNOWN, most)})."
+    copied = (one("whose-label", n=n, system="transformer", distribution="oobd", label=COPIED_LABEL) for n in SIZES)
+    first, second, third = (computed(f"{row['value']:.0%}") for row in copied)
+    yield f"the label that it shows is the answer to {first}, {second} and {third} of rare queries"
+    inside, outside = ([_error(*where, n, "transformer_ic") for n in SIZES] for where in (("ibd", "relevant"), COPIED))
+    yield f"errs {inside[0]}, {inside[1]} and {inside[2]} on rare classes in base, and yet {outside[0]}, {outside[1]}"
+    yield f"{outside[1]} and {outside[2]} out of base"
+    where = {"system": "transformer_ic", "measure": "error", "group": "low", "step": 13_680, "kind": "measured"}
+    rows = select(table("kanji"), where | {"distribution": COPIED[0], "context": COPIED[1]})
+    before = [computed(f"{rows[rows['n'] == n]['value'].mean():.2f}") for n in (least, middle)]
+    yield f"it goes on learning to copy ({before[1]} after 13,680 steps, {outside[1]} after 30,000)"
+    yield f"at 10,000 it has all but stopped ({before[0]}, {outside[0]})"
     yield (
         f"brings the error of rare classes from {_error(*KNOWN, most)} down to {_error('ibd', 'relevant', most)} at "
         f"N = {most:,}"
