@@ -12,6 +12,7 @@ from docs.tables.__main__ import main, problems
 from docs.tables.cells import one
 from docs.tables.committed import FOLDER, LARGEST, declared, keep, table
 from docs.tables.pages import computed, listed, missing, unlisted, with_tables
+from gating import BoundsConfig, sweep
 
 TABLES = declared()
 
@@ -99,6 +100,21 @@ def test_a_kept_file_is_read_again_and_refused_once_it_differs(folder):
     table.cache_clear()
     with pytest.raises(ValueError, match=r"`own\.csv` must have the checksum"):
         table("own", folder)
+
+
+def test_a_table_of_a_sweep_has_what_it_is_over(folder, tmp_path):
+    base = BoundsConfig(n_sequences=(100,), measures="error", contexts="relevant", groups="low")
+    sweep(base, {"distribution.label_noise": [0.0, 0.1]}, out=tmp_path / "run", say=lambda line: None)
+    entry = {"file": "swept.csv", "command": "none", "rows": [{"kind": "exact", "answer": False}]}
+    (folder / "tables.yaml").write_text(yaml.safe_dump({"swept": entry}))
+    keep("swept", tmp_path / "run", folder)
+    kept = declared(folder)["swept"]
+    assert kept["study"] == "sweep"
+    assert kept["settings"] == {
+        "of": "bounds", "over": {"distribution.label_noise": [0.0, 0.1]}, "n_sequences": [100], "measures": ["error"],
+        "contexts": ["relevant"], "groups": ["low"],
+    }  # fmt: skip
+    assert set(table("swept", folder)["distribution.label_noise"]) == {0.0, 0.1}
 
 
 def test_a_table_too_large_to_commit_is_refused_and_leaves_nothing(folder):
