@@ -191,6 +191,7 @@ def test_rivals_are_of_one_other_class_in_relevant_contexts_alone(rivals):
                         for tokens, asked in zip(context, query, strict=True)])  # fmt: skip
     alike = (most[:1000] >= max(rivals, 2)).double().mean().item()
     assert alike == 1 if rivals else alike < 0.3  # five tokens of 99 classes: two agree in a tenth of contexts
+    assert (most[:1000] > max(rivals, 2)).double().mean() < 0.1  # as many, and no more but by chance
     assert (most[1000:] >= 3).double().mean() < 0.05
     assert context.float().mean().item() == pytest.approx(49.5, abs=1.5)
     shown = (context[:1000] != query[:1000]).double().mean(0)

@@ -225,6 +225,8 @@ def test_parameters_side_by_side_are_the_same_as_alone(decays):
         assert torch.allclose(one, two, rtol=0, atol=1e-7), name
     kept = [descent.state() for descent in descents]
     assert kept[0].keys() == kept[1].keys()
+    for name, value in kept[0].items():
+        assert torch.allclose(value, kept[1][name], rtol=0, atol=1e-7), name
     again = Descent(dict(BUILDERS["transformer"]([0, 1]).named_parameters()), told, replicas=True, flat=True)
     again.restore(3, kept[1])
     assert all(torch.equal(value, kept[1][key]) for key, value in again.state().items())

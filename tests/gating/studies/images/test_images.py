@@ -156,7 +156,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
     after = load_banks(6, images=str(folder), pixels=8)
     assert after.sha256 != before.sha256
     assert (after.training.images[0, 0] != before.training.images[0, 0]).all()
-    (folder / "README").symlink_to(tmp_path / "nowhere")
+    (folder / "gone.ttf").symlink_to(tmp_path / "nowhere")
     (folder / "notes.txt").write_text("of no image")
     assert load_banks(6, images=str(folder), pixels=8) is after
 
