@@ -22,6 +22,9 @@ TESTS = {
     "gating/results": ["gating/results", "tests/gating/results", "tests/gating/test_cli_theory.py"],
     "gating/training": ["gating/training", "tests/gating/training"],
     "gating/evaluation": ["gating/evaluation", "tests/gating/evaluation", "tests/gating/studies"],
+    "gating/pictures": ["gating/pictures", "tests/gating/pictures", "tests/gating/studies/images"],
+    "gating/studies/images": ["gating/studies/images", "tests/gating/studies/images"],
+    "gating/models": ["gating/models", "tests/gating/models", "tests/gating/training"],
     "llm_finetune": ["llm_finetune", "tests/llm_finetune"],
 }
 """Packages that are broken, and the tests that look after each; the golden tables look after all."""
