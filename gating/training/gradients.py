@@ -26,6 +26,12 @@ from theory.validation import require_instances
 __all__ = ["Gradients", "require_compiler"]
 
 Step = Callable[..., tuple[Tensor, ...]]
+CALL = """
+    struct Released {{ PyThreadState* kept = PyEval_SaveThread(); ~Released() {{ PyEval_RestoreThread(kept); }} }};
+    [](auto... parsed) {{ Released others_run; kernel(parsed...); }}({});
+    Py_RETURN_NONE;
+"""
+"""How Python calls a compiled kernel: other threads run meanwhile, which torch does not let them."""
 
 _compiling = threading.Lock()
 """Torch's compiler keeps its state for the process."""
@@ -141,6 +147,7 @@ def _own_folder() -> Iterator[None]:
     try:
         with (
             patch.multiple(codecache, create=True, _HEADER_DIR=headers, _HEADER_LOCK_DIR=f"{headers}/locks"),
+            patch.multiple(codecache.CppPythonBindingsCodeCache, create=True, call_entry_function=CALL),
             patch.object(cpp_extension, "TORCH_LIB_PATH", shlex.quote(cpp_extension.TORCH_LIB_PATH)),
         ):
             yield

@@ -185,6 +185,15 @@ def test_what_is_compiled_lies_in_a_folder_of_the_process_which_goes_with_it(tmp
     assert not [file for file in tmp_path.rglob("*") if file.suffix in (".so", ".gch", ".h") or "gating" in file.name]
 
 
+def test_other_threads_run_while_a_compiled_kernel_does():
+    """Every function that Python calls a kernel by lets go of the interpreter first."""
+    _gradients("stylized", compiled=True)
+    sources = [file.read_text() for file in Path(gradients._folder()).rglob("*.cpp")]
+    called = [source for source in sources if "kernel_py(PyObject" in source]
+    assert called
+    assert all("{ Released others_run; kernel(parsed...); }(parse_arg" in source for source in called)
+
+
 def test_what_compiling_changes_is_put_back_and_nothing_else_is_touched(monkeypatch):
     """Other threads go on meanwhile; and torch's folder, in the command for the compiler, may have a space."""
     from torch._inductor.cpp_builder import CppBuilder, CppTorchOptions
