@@ -98,6 +98,9 @@ def draw_test_set(
 def conditions(spec: ClassMixture, classes: Sequence[int] | None = None) -> Iterator[Condition]:
     """Every context kind for every group that has a class; ``as_trained`` mixes both kinds with `p_relevant`.
 
+    Where only some classes are asked for, those of a group stand for all of it: in the group of all classes it keeps
+    the share that it has in the data.
+
     Args:
         spec: the data.
         classes: query classes of the test set; all by default.
@@ -110,11 +113,16 @@ def conditions(spec: ClassMixture, classes: Sequence[int] | None = None) -> Iter
     p = spec.relevant_shares
     shares = {"relevant": np.ones_like(p), "irrelevant": np.zeros_like(p), "as_trained": p}
     asked = spec.group("all") if classes is None else np.array(classes)
+    frequencies = spec.frequencies[asked]
+    for members in map(spec.group, ("high", "low")):
+        inside = np.isin(asked, members)
+        if inside.any():
+            frequencies[inside] *= spec.frequencies[members].sum() / frequencies[inside].sum()
     for context in CONTEXTS:
         for group in GROUPS:
             inside = np.isin(asked, spec.group(group))
             if not inside.any():
                 continue
-            q, share = spec.frequencies[asked] * inside, shares[context][asked]
+            q, share = frequencies * inside, shares[context][asked]
             weights = (q / q.sum())[:, None] * np.column_stack([share, 1 - share])
             yield Condition(context, group, torch.from_numpy(weights))
