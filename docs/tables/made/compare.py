@@ -1,0 +1,193 @@
+"""Numbers of docs/results/compare.md: the paper's fifteen sizes."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from docs.tables.cells import cell, one, said, table_of
+from docs.tables.committed import table
+from docs.tables.pages import computed
+from gating.page.names import system_of
+from gating.page.said import sized
+from gating.page.text_table import number
+from gating.results.intervals import mean_interval
+from gating.results.query import select
+from gating.studies.compare.config import CompareConfig
+from gating.studies.compare.page_tables import crossing_tables
+
+PAGE = "docs/results/compare.md"
+GROUPS = {"high": "frequent", "low": "rare"}
+COPIED = {"distribution": "oobd", "context": "relevant"}
+"""Out of base with a relevant context: only the context tells."""
+KNOWN = {"distribution": "ibd", "context": "irrelevant"}
+"""In base with an irrelevant context: only weights tell."""
+NAMES = {"oobd": "out of base, relevant", "ibd": "in base, irrelevant"}
+SIZES = tuple(2**k for k in range(6, 21))
+SHOWN = (256, 4096, 65536)
+SYSTEMS = ("transformer", "stylized", "stylized_frozen", "in_weight", "in_context", "transformer_iw", "transformer_ic")
+PUBLISHED: Mapping[tuple[str, str], Mapping[int, str]] = {
+    ("oobd", "high"): {64: "0.3", 256: "0.38", 1024: "0.9"},
+    ("oobd", "low"): {64: "0.63", 256: "0.25", 16384: "0.9"},
+    ("ibd", "low"): {64: "1.0", 256: "1.0", 4096: "0.35", 65536: "0.05"},
+}
+"""Errors of the paper's Transformer at input noise 0.2, read off a public picture, to about 0.05."""
+GATES = {"high": {1024: "0.8", 4096: "1"}, "low": {1024: "0.06", 16384: "0.06", 65536: "0.06", 1048576: "0.28"}}
+"""Mean gate of the paper's stylized model on relevant contexts, read off a public picture."""
+
+
+def _error(name: str, where: Mapping[str, str], group: str, **others: Any) -> str:
+    return cell(name, measure="error", kind="measured", answer=False, group=group, **where, **others)
+
+
+def _conditions() -> Iterator[tuple[Mapping[str, str], str]]:
+    yield from ((where, group) for where in (COPIED, KNOWN) for group in GROUPS)
+
+
+def _headings() -> Iterator[str]:
+    yield from (f"{NAMES[where['distribution']]}, {GROUPS[group]}" for where, group in _conditions())
+
+
+def sizes() -> str:
+    """The Transformer's errors at every N, beside the published ones."""
+
+    def line(n: int) -> Iterator[str]:
+        yield f"{n:,}"
+        for where, group in _conditions():
+            yield _error("paper", where, group, n=n, system="transformer")
+            if held := PUBLISHED.get((where["distribution"], group)):
+                yield held.get(n, "")
+
+    head = ["N"]
+    for (where, group), heading in zip(_conditions(), _headings(), strict=True):
+        head += [heading, "published"] if (where["distribution"], group) in PUBLISHED else [heading]
+    return table_of(head, map(line, SIZES))
+
+
+def systems() -> str:
+    """Errors of every system at three N."""
+
+    def line(n: int, system: str) -> Iterator[str]:
+        yield from (f"{n:,}", system_of(system).name)
+        yield from (_error("paper", where, group, n=n, system=system) for where, group in _conditions())
+
+    return table_of(["N", "system", *_headings()], (line(n, system) for n in SHOWN for system in SYSTEMS))
+
+
+def gates() -> str:
+    """Effective gates of Transformer and stylized model, and the stylized model's own, beside the published one."""
+
+    def line(n: int) -> Iterator[str]:
+        yield f"{n:,}"
+        for group in GROUPS:
+            place = {"n": n, "group": group, "kind": "measured", "answer": False}
+            yield cell("paper", measure="effective_gate", system="transformer", **COPIED, **place)
+            yield cell("paper", measure="effective_gate_residual", system="transformer", **COPIED, **place)
+            yield cell("paper", measure="effective_gate", system="stylized", **COPIED, **place)
+            yield cell("paper", measure="mean_gate", system="stylized", distribution="ibd", context="relevant", **place)
+            yield GATES[group].get(n, "")
+
+    names = ("Transformer's", "its residual, nats", "stylized model's", "own gate, in base", "published own gate")
+    head = ["N", *(f"{name}, {GROUPS[group]}" for group in GROUPS for name in names)]
+    return table_of(head, map(line, SIZES))
+
+
+FIRST_READ = 405
+"""The second checkpoint: at the first, after 20 steps, nothing is learnt."""
+
+
+@cache
+def course(n: int, group: str) -> pd.DataFrame:
+    """The Transformer's error out of base with a relevant context: a row for each step, a column for each seed."""
+    where = {"system": "transformer", "measure": "error", "kind": "measured", "n": n, "group": group, **COPIED}
+    rows = select(table("paper"), where)
+    rows = rows[~rows["answer"].astype(bool) & (rows["step"] >= FIRST_READ)]
+    return rows.pivot_table(index="step", columns="seed", values="value")
+
+
+def rise(n: int, group: str) -> tuple[int, str, str, str]:
+    """Step at which the mean over seeds is least, that mean, the last, and by how much each seed's error rose since."""
+    found = course(n, group)
+    step = found.mean(axis=1).idxmin()
+    low, last = found.loc[step].to_numpy(float), found.iloc[-1].to_numpy(float)
+    ends = [number(*map(float, mean_interval(values, low=0, high=1)[:3]), 2) for values in (low, last)]
+    change = mean_interval(last - low, low=-1, high=1)
+    return int(step), *ends, number(*map(float, change[:3]), 2) if step < found.index[-1] else ""
+
+
+def transience() -> str:
+    """Where the error of the mean over seeds is least, and what it is at the end."""
+
+    def line(n: int) -> Iterator[str]:
+        yield f"{n:,}"
+        for group in GROUPS:
+            step, least, last, change = rise(n, group)
+            yield from (f"{step:,}", least, last, change)
+
+    names = ("least at step", "error there", "at the end", "rise")
+    return table_of(["N", *(f"{GROUPS[group]}: {name}" for group in GROUPS for name in names)], map(line, SIZES))
+
+
+def crossings() -> str:
+    """N from which effective gates and in-weight errors are beyond 1/2."""
+    found = crossing_tables(CompareConfig(n_sequences=SIZES), table("paper"))
+    return "\n\n".join(f"{title}\n\n{shown.markdown}" for title, shown in found if shown.rows)
+
+
+TABLES = {
+    "sizes": sizes,
+    "systems": systems,
+    "gates": gates,
+    "crossings": crossings,
+    "transience": transience,
+}
+
+
+def _value(where: Mapping[str, str], group: str, n: int, system: str = "transformer", measure: str = "error") -> str:
+    return said("paper", 2, measure=measure, kind="measured", answer=False, group=group, n=n, system=system, **where)
+
+
+def met() -> tuple[int, int]:
+    """How many published errors there are, and how many of them lie inside the interval of ours."""
+    found = []
+    for (distribution, group), values in PUBLISHED.items():
+        where = COPIED if distribution == COPIED["distribution"] else KNOWN
+        place = {
+            "measure": "error",
+            "kind": "measured",
+            "answer": False,
+            "system": "transformer",
+            "group": group,
+            **where,
+        }
+        ours = {n: one("paper", n=n, **place) for n in values}
+        found += [ours[n]["low"] <= float(held) <= ours[n]["high"] for n, held in values.items()]
+    return len(found), sum(found)
+
+
+def _crossed(measure: str, group: str, system: str = "transformer") -> str:
+    return computed(sized(one("paper", measure=measure, group=group, system=system, kind="measured", answer=True)))
+
+
+def sentences() -> Iterator[str]:
+    low, middle, large, largest = 256, 4096, 65536, SIZES[-1]
+    frequent, rare = (_crossed("crossover_gate", group) for group in GROUPS)
+    yield f"N = {frequent} for frequent classes and {rare} for rare"
+    yield f"errs {_value(COPIED, 'high', middle)} on frequent classes and {_value(COPIED, 'low', middle)} on rare ones"
+    yield f"{_value(KNOWN, 'high', middle)} on frequent classes, {_value(KNOWN, 'low', middle)} on rare ones"
+    yield f"rises from {_value(COPIED, 'low', 512)} at N = 512 to {_value(COPIED, 'low', large)} at 65,536"
+    yield f"errs {_value(COPIED, 'low', low, 'transformer_ic')} at N = 256"
+    yield f"and {_value(COPIED, 'low', large, 'transformer_ic')} at 65,536: it can copy"
+    yield f"own gate for rare classes is {_value(COPIED, 'low', large, 'stylized', 'effective_gate')} at N = 65,536"
+    yield f"and {_value(COPIED, 'low', largest, 'stylized', 'effective_gate')} at 1,048,576"
+    step, least, last, change = rise(1024, "low")
+    yield f"at N = 1,024 from {computed(least)} after {computed(f'{step:,}')} steps to {computed(last)} at the end"
+    yield f"a rise of {computed(change)}"
+    published, inside = met()
+    yield f"Of {computed(published)} errors that can be read off pictures at this noise, {computed(inside)} lie inside"
+    *_, late = rise(large, "low")
+    yield f"at 65,536 by {computed(late)} since step 405"
+    yield f"errs {_value(COPIED, 'low', low, 'stylized_frozen')} out of base on rare classes at N = 256"
+    yield f"it is {_value(COPIED, 'low', low, measure='effective_gate_residual')} nats at N = 256"
+    yield f"and {_value(COPIED, 'low', large, measure='effective_gate_residual')} at 65,536"
