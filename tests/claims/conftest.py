@@ -1,4 +1,4 @@
-"""Random numbers of the claims about regret."""
+"""Random numbers of the claims."""
 
 import numpy as np
 import pytest

@@ -12,11 +12,6 @@ from tests.claims.hindsight import compositions
 from theory.mixture_regret import exact_add_beta_regret, exact_worst_add_beta_regret, kt_bound, laplace_bound
 
 
-@pytest.fixture
-def generator() -> np.random.Generator:
-    return np.random.default_rng(2024)
-
-
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.5])
 def test_4_9_constant_sequences_are_the_worst_for_add_beta_of_a_half_or_more(beta: float) -> None:
     for n, labels in ((1, 2), (7, 2), (12, 3), (9, 5)):

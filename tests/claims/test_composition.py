@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pytest
 import torch
 from scipy import stats
 
@@ -27,11 +26,6 @@ from theory.regret import (
 )
 
 N_ROUNDS = 200
-
-
-@pytest.fixture
-def generator() -> np.random.Generator:
-    return np.random.default_rng(2024)
 
 
 def test_4_14_sum_over_cells_with_one_shared_step(generator: np.random.Generator) -> None:

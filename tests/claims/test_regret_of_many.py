@@ -14,11 +14,6 @@ from theory.simplex import simplex_weights
 N_STREAMS = 1000
 
 
-@pytest.fixture
-def generator() -> np.random.Generator:
-    return np.random.default_rng(2024)
-
-
 @pytest.mark.parametrize("m", [3, 5])
 @pytest.mark.parametrize("rate", [None, 0.3])
 def test_4_7_weights_of_m_predictors_stay_within_their_bound(
