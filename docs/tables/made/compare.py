@@ -179,8 +179,9 @@ def sentences() -> Iterator[str]:
     yield f"rises from {_value(COPIED, 'low', 512)} at N = 512 to {_value(COPIED, 'low', large)} at 65,536"
     yield f"errs {_value(COPIED, 'low', low, 'transformer_ic')} at N = 256"
     yield f"and {_value(COPIED, 'low', large, 'transformer_ic')} at 65,536: it can copy"
-    yield f"own gate for rare classes is {_value(COPIED, 'low', large, 'stylized', 'effective_gate')} at N = 65,536"
-    yield f"and {_value(COPIED, 'low', largest, 'stylized', 'effective_gate')} at 1,048,576"
+    shown = {"distribution": "ibd", "context": "relevant"}
+    yield f"own gate for rare classes is {_value(shown, 'low', large, 'stylized', 'mean_gate')} at N = 65,536"
+    yield f"and {_value(shown, 'low', largest, 'stylized', 'mean_gate')} at 1,048,576"
     step, least, last, change = rise(1024, "low")
     yield f"at N = 1,024 from {computed(least)} after {computed(f'{step:,}')} steps to {computed(last)} at the end"
     yield f"a rise of {computed(change)}"
