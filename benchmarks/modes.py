@@ -10,6 +10,9 @@ same data, initial weights and test sequences, but rounding is enough to part tw
 single condition may move by as much as seeds differ; a mode that shifts results would move all in one direction. The
 mean over all conditions and sizes of a seed is therefore the number that is judged, and the spread
 of the single ones stands beside it. Intervals of 95% over seeds.
+
+Runs of `gating strategies` are compared by relative distance, free weight and loss; there every D of every seed is a
+pair of its own, as each trains alone.
 """
 
 import argparse
@@ -22,24 +25,28 @@ import gating
 from gating.page.text_table import TextTable
 from gating.results.intervals import mean_interval
 
-MEASURES = {"error": "error", "effective_gate": "effective gate", "mean_gate": "gate of the stylized model"}
-WHERE = {"ibd": "in base", "oobd": "out of base"}
+MEASURES = {"error": "error", "effective_gate": "effective gate", "mean_gate": "gate of the stylized model",
+            "relative_distance": "relative distance", "log_loss": "loss, nats"}  # fmt: skip
+WHERE = {"ibd": "in base", "oobd": "out of base", "absent": "absent"}
 CONDITION = ["system", "n", "distribution", "context", "group", "measure"]
+PAIR = {"compare": ["seed"], "strategies": ["n_tasks", "seed"]}
+"""What tells a pair from another, by study."""
 TRAINED = ("transformer", "transformer_iw", "transformer_ic", "in_weight", "in_context", "stylized", "stylized_frozen")
 
 
 def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Final values of the second table less those of the first: a row for each condition, a column for each seed."""
+    """Final values of the second table less those of the first: a row for each condition, a column for each pair."""
+    pair = PAIR[before["study"].iloc[0]]
 
     def final(table: pd.DataFrame) -> pd.Series:
         kept = table[table["measure"].isin([*MEASURES]) & table["system"].isin(TRAINED) & (table["kind"] == "measured")]
         last = kept[kept["step"] == kept.groupby("system")["step"].transform("max")]
-        return last.set_index([*CONDITION, "seed"])["value"]
+        return last.set_index([*CONDITION, *pair])["value"]
 
     apart: pd.Series = (final(after) - final(before)).dropna()
     if apart.empty:
         raise SystemExit("the two runs must have the same systems, sizes and seeds")
-    return apart.unstack("seed")
+    return apart.unstack(pair)
 
 
 def summaries(apart: pd.DataFrame) -> Iterator[tuple[str, ...]]:
@@ -68,7 +75,7 @@ def main() -> None:
     options = parser.parse_args()
     apart = differences(gating.read_results(options.before), gating.read_results(options.after))
     header = ("what", "mean difference", "conditions that contain 0", "largest of a condition")
-    print(f"{apart.shape[1]} seeds\n")
+    print(f"{apart.shape[1]} pairs\n")
     print(TextTable(header, tuple(summaries(apart))).markdown)
 
 
