@@ -276,7 +276,7 @@ def _horizontal(spec: Multiples, data: pd.DataFrame) -> Axis:
     found = sorted({float(value) for value in data[spec.x].dropna() if value > 0}) or [1.0]
     if spec.x == "n":
         low, high = np.log2(found[0]), np.log2(found[-1])
-        every = max(1, round(np.ceil((high - low) / 6)))
+        every = max(1, round(np.ceil((high - low) / 4)))
         ticks = tuple(2.0**k for k in range(round(low), int(high) + 1, every))
         return Axis(label, scale="log", ticks=ticks)
     if (data["step"].dropna() <= 0).any():  # step 0 sits left of the first one
