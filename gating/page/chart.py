@@ -159,9 +159,11 @@ def _printable(value: Any) -> Any:
 
 def _key(figure: Figure, scales: Scales) -> list[Spec]:
     """The legend of a paper, as a panel of its own below the others: Vega's shows lines as dots."""
-    entries, columns = legend_of(figure), max(1, min(figure.columns, 4))
+    entries, most = legend_of(figure), max(1, min(figure.columns, 4))
     if len(entries) < 2:
         return []
+    width = (290 if figure.columns > 2 else 400) * most
+    columns = max(1, min(most, width // (45 + 6 * max(len(entry["name"]) for entry in entries))))
     rows = [
         {"k": entry["name"], "m": entry["mark"], "i": at % columns, "j": at // columns, "d": bool(entry["shape"])}
         for at, entry in enumerate(entries)
@@ -182,7 +184,6 @@ def _key(figure: Figure, scales: Scales) -> list[Spec]:
         ("true", {"type": "text", "xOffset": 36, "align": "left", "baseline": "middle"}, {"text": {"field": "k"}}),
     ]  # fmt: skip
     layers = [{"mark": mark, "transform": [{"filter": kept}], "encoding": place | look} for kept, mark, look in drawn]
-    width = 290 * columns if figure.columns > 2 else 400 * columns
     return [{"data": {"values": rows}, "layer": layers, "width": width, "height": {"step": 18}}]
 
 

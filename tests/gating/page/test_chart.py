@@ -111,6 +111,18 @@ def test_a_legend_names_each_look_once_and_says_how_it_is_drawn():
     assert legend_of(shaded) == []
 
 
+@pytest.mark.parametrize(("length", "across"), [(0, 4), (60, 2), (400, 1)])
+def test_a_printed_legend_has_as_many_names_in_a_row_as_fit(length, across):
+    held = figure("curve", "points", "across", "cells")
+    panel = held.panels[0]
+    named = tuple(
+        layer._replace(look=layer.look._replace(name=layer.look.name.ljust(length, "x"))) for layer in panel.layers
+    )
+    spec = specification(replace(held, panels=(panel._replace(layers=named),), columns=4), "paper")
+    rows = spec["vconcat"][1]["data"]["values"]
+    assert max(row["i"] for row in rows) + 1 == across
+
+
 def test_a_look_that_has_points_and_a_line_is_one_entry_with_both():
     look = System("both", "", "#0072b2", "circle")
     layers = (Layer(look, points("points"), "points"), Layer(look, points("line"), "line"))
