@@ -1,7 +1,7 @@
-"""Numbers of docs/results/compare.md: the paper's fifteen sizes."""
+"""Numbers of docs/results/compare.md: the paper's fifteen sizes, long training, and the sweeps over the data."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
@@ -129,6 +129,74 @@ def transience() -> str:
     return table_of(["N", *(f"{GROUPS[group]}: {name}" for group in GROUPS for name in names)], map(line, SIZES))
 
 
+LONG = 4096
+"""The size that is trained for 200,000 steps."""
+
+
+@cache
+def long_course(measure: str, where: str, group: str) -> pd.DataFrame:
+    """What the Transformer trained for 200,000 steps does: a row for each step, a column for each seed."""
+    place = COPIED if where == COPIED["distribution"] else KNOWN
+    rows = select(table("long-training"), {"system": "transformer", "measure": measure, "group": group, **place})
+    return rows.pivot_table(index="step", columns="seed", values="value")
+
+
+def over_seeds(values: pd.Series, low: float = 0) -> str:
+    """Mean of some seeds' errors, gates or differences, with its interval."""
+    return number(*map(float, mean_interval(values.to_numpy(float), low=low, high=1)[:3]), 2)
+
+
+def long() -> str:
+    """Errors and gates over 200,000 steps at N = 4,096."""
+    columns = {
+        "out of base, relevant, rare": ("error", "oobd", "low"),
+        "in base, irrelevant, rare": ("error", "ibd", "low"),
+        "effective gate, rare": ("effective_gate", "oobd", "low"),
+        "out of base, relevant, frequent": ("error", "oobd", "high"),
+    }
+    courses = {name: long_course(*of) for name, of in columns.items()}
+
+    def line(step: int) -> Iterator[str]:
+        yield f"{step:,}"
+        yield from (over_seeds(found.loc[step]) for found in courses.values())
+
+    return table_of(["step", *columns], map(line, next(iter(courses.values())).index))
+
+
+SWEEPS: Mapping[str, tuple[str, str]] = {
+    "laws": ("distribution.relevance", "what is relevant"),
+}
+"""Column and name of the setting that each committed sweep is over."""
+SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
+    "noise": {(0.0, 256, "high"): "about 1", (0.0, 1048576, "high"): "about 1", (0.0, 1048576, "low"): "0.95",
+              (0.4, 256, "high"): "0.05", (0.4, 1024, "low"): "0.13", (0.4, 1048576, "high"): "0.77",
+              (0.4, 1048576, "low"): "0.6"},
+    "rare-classes": {(495, 16384, "low"): "0.15", (495, 262144, "low"): "0.5"},
+}  # fmt: skip
+"""Out-of-base errors of the paper's Transformer with relevant contexts, read off public pictures, to about 0.05."""
+
+
+def swept(name: str) -> str:
+    """Errors of the Transformer and of the stylized model at each value of a sweep and each N."""
+    column, words = SWEEPS[name]
+    places = table(name)[[column, "n"]].dropna().drop_duplicates().sort_values([column, "n"])
+    published = SWEPT_PUBLISHED.get(name, {})
+
+    def line(value: Any, n: int) -> Iterator[str]:
+        yield from (f"{value:g}" if isinstance(value, float) else str(value), f"{n:,}")
+        for where, group in _conditions():
+            yield _error(name, where, group, n=n, system="transformer", **{column: value})
+            if published and where is COPIED:
+                yield published.get((value, n, group), "")
+        yield from (_error(name, COPIED, group, n=n, system="stylized", **{column: value}) for group in GROUPS)
+
+    head = [words, "N"]
+    for (where, _), heading in zip(_conditions(), _headings(), strict=True):
+        head += [heading, "published"] if published and where is COPIED else [heading]
+    head += [f"stylized model: {heading}" for heading in list(_headings())[:2]]
+    return table_of(head, (line(value, int(n)) for value, n in places.itertuples(index=False)))
+
+
 def crossings() -> str:
     """N from which effective gates and in-weight errors are beyond 1/2."""
     found = crossing_tables(CompareConfig(n_sequences=SIZES), table("paper"))
@@ -141,11 +209,18 @@ TABLES = {
     "gates": gates,
     "crossings": crossings,
     "transience": transience,
+    "long-training": long,
+    **{name: partial(swept, name) for name in SWEEPS},
 }
 
 
 def _value(where: Mapping[str, str], group: str, n: int, system: str = "transformer", measure: str = "error") -> str:
     return said("paper", 2, measure=measure, kind="measured", answer=False, group=group, n=n, system=system, **where)
+
+
+def _swept(name: str, value: Any, n: int, group: str = "low", where: Mapping[str, str] = COPIED) -> str:
+    """The Transformer's error at one value of a sweep, in a sentence."""
+    return computed(_error(name, where, group, n=n, system="transformer", **{SWEEPS[name][0]: value}))
 
 
 def met() -> tuple[int, int]:
@@ -189,6 +264,21 @@ def sentences() -> Iterator[str]:
     yield f"Of {computed(published)} errors that can be read off pictures at this noise, {computed(inside)} lie inside"
     *_, late = rise(large, "low")
     yield f"at 65,536 by {computed(late)} since step 405"
+    errors = long_course("error", "oobd", "low")
+    least, end = errors.mean(axis=1).idxmin(), errors.index[-1]
+    near = {step: errors.loc[step] for step in (least, 45_878, end)}
+    ends = {step: computed(over_seeds(values)) for step, values in near.items()}
+    yield f"falls to {ends[least]} at step {computed(f'{least:,}')}, is {ends[45_878]} at step 45,878"
+    yield f"and {ends[end]} at step 200,000"
+    yield f"rise of {computed(over_seeds(near[end] - near[least], low=-1))} after its least"
+    yield f"after step 45,878 one of {computed(over_seeds(near[end] - near[45_878], low=-1))}"
+    known = long_course("error", "ibd", "low")
+    yield f"falls from {computed(over_seeds(known.loc[least]))} to {computed(over_seeds(known.loc[end]))} in the same time"
+    yield f"At N = 4,096 the Transformer errs {_swept('laws', 'context', middle)} on rare classes out of base"
+    yield f"under the first law, and {_swept('laws', 'token', middle)} under the second"
+    yield f"at L = 1 it is {_value(COPIED, 'low', middle)} there"
+    yield f"at N = 256, is {_swept('laws', 'context', low)} under the first law and"
+    yield f"{_swept('laws', 'token', low)} under the second, so the picture"
     yield f"errs {_value(COPIED, 'low', low, 'stylized_frozen')} out of base on rare classes at N = 256"
     yield f"it is {_value(COPIED, 'low', low, measure='effective_gate_residual')} nats at N = 256"
     yield f"and {_value(COPIED, 'low', large, measure='effective_gate_residual')} at 65,536"
