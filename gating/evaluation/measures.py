@@ -18,6 +18,8 @@ from theory.label_votes import TIE
 __all__ = ["Row", "answer_measures", "answers", "by_replica", "gate_rows", "loss_rows", "mean_gate_rows", "mean_rows"]
 
 Row = dict[str, Any]
+ABOVE_ONE = 1e-5
+"""Log-probabilities that float32 rounds to above 0, where an answer is all but certain; they count as 0."""
 
 
 def answers(predictor: Predictor, test_set: TestSet) -> dict[str, Tensor]:
@@ -31,8 +33,9 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
 
     ``error``: probability that the label of largest probability, ties broken at random, is not the target, where
     probabilities at most one millionth (relative) below the largest tie with it, as in `theory.label_votes`;
-    ``log_loss``: :math:`-\ln f_y` in nats; ``expected_error`` and ``expected_log_loss``: the same averaged over the
-    label distribution of the query class in place of the drawn label.
+    ``log_loss``: :math:`-\ln f_y` in nats, at least 0 also where rounding leaves :math:`f_y` above 1; ``expected_error``
+    and ``expected_log_loss``: the same averaged over the label distribution of the query class in place of the drawn
+    label.
 
     Args:
         log_p: log-probabilities, shape (R, B, C).
@@ -49,6 +52,7 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
         0.5
     """
     _check_answers(log_p, target, law)
+    log_p = log_p.where((log_p <= 0) | (log_p > ABOVE_ONE), 0.0)
     best = (log_p >= log_p.amax(-1, keepdim=True) - TIE).double()
     choice = best / best.sum(-1, keepdim=True)
     target = target.unsqueeze(-1)

@@ -111,6 +111,13 @@ def test_one_label_is_known_and_none_is_refused():
         answer_measures(zero[..., :0], label, zero[..., :0])
 
 
+@pytest.mark.parametrize(("above", "loss"), [(1.2e-7, 0.0), (0.5, -0.5)])
+def test_a_certain_answer_that_rounding_puts_above_certainty_costs_nothing_and_a_wrong_sum_still_shows(above, loss):
+    log_p = torch.tensor([[[above, -20.0]]], dtype=torch.float64)
+    found = answer_measures(log_p, torch.tensor([[0]]), torch.tensor([[[1.0, 0.0]]]))
+    assert found["log_loss"].item() == found["expected_log_loss"].item() == loss
+
+
 @pytest.mark.parametrize("logit", [-3.0, 0.0, 2.0])
 def test_the_effective_gate_recovers_the_gate_of_a_stylized_model(logit):
     """A stylized model with a constant gate has that effective gate in every condition, with residual 0."""
