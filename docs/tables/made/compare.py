@@ -164,6 +164,7 @@ def long() -> str:
 
 
 SWEEPS: Mapping[str, tuple[str, str]] = {
+    "noise": ("distribution.input_noise", "input noise"),
     "laws": ("distribution.relevance", "what is relevant"),
 }
 """Column and name of the setting that each committed sweep is over."""
@@ -216,6 +217,12 @@ TABLES = {
 
 def _value(where: Mapping[str, str], group: str, n: int, system: str = "transformer", measure: str = "error") -> str:
     return said("paper", 2, measure=measure, kind="measured", answer=False, group=group, n=n, system=system, **where)
+
+
+def one_swept(name: str, value: Any, n: int, group: str) -> dict[str, Any]:
+    """The Transformer's error out of base with relevant contexts at one value of a sweep."""
+    place = {"measure": "error", "kind": "measured", "answer": False, "group": group, "n": n, "system": "transformer"}
+    return one(name, **place, **COPIED, **{SWEEPS[name][0]: value})
 
 
 def _swept(name: str, value: Any, n: int, group: str = "low", where: Mapping[str, str] = COPIED) -> str:
@@ -274,6 +281,18 @@ def sentences() -> Iterator[str]:
     yield f"after step 45,878 one of {computed(over_seeds(near[end] - near[45_878], low=-1))}"
     known = long_course("error", "ibd", "low")
     yield f"falls from {computed(over_seeds(known.loc[least]))} to {computed(over_seeds(known.loc[end]))} in the same time"
+    copied = (100 * (1 - one_swept("noise", 0.4, largest, group)["value"]) for group in ("low", "high"))
+    rare, frequent = (computed(f"{share:.0f}%") for share in copied)
+    yield f"still copies {rare} of rare and {frequent} of frequent classes after 1,048,576"
+    inside = [
+        one_swept("noise", noise, n, group)["low"] <= float(held) <= one_swept("noise", noise, n, group)["high"]
+        for (noise, n, group), held in SWEPT_PUBLISHED["noise"].items()
+        if "about" not in held
+    ]
+    yield f"{computed(sum(inside))} of the {computed(len(inside))} published errors with a number lie inside"
+    own = {"measure": "mean_gate", "system": "stylized", "distribution": "ibd", "context": "relevant", "group": "high"}
+    place = {"n": largest, SWEEPS["noise"][0]: 0.4, "kind": "measured", "answer": False}
+    yield f"of frequent classes is {said('noise', 2, **own, **place)} at noise 0.4 and the largest N"
     yield f"At N = 4,096 the Transformer errs {_swept('laws', 'context', middle)} on rare classes out of base"
     yield f"under the first law, and {_swept('laws', 'token', middle)} under the second"
     yield f"at L = 1 it is {_value(COPIED, 'low', middle)} there"
