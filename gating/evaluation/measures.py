@@ -33,9 +33,8 @@ def answer_measures(log_p: Tensor, target: Tensor, law: Tensor) -> dict[str, Ten
 
     ``error``: probability that the label of largest probability, ties broken at random, is not the target, where
     probabilities at most one millionth (relative) below the largest tie with it, as in `theory.label_votes`;
-    ``log_loss``: :math:`-\ln f_y` in nats, at least 0 also where rounding leaves :math:`f_y` above 1; ``expected_error``
-    and ``expected_log_loss``: the same averaged over the label distribution of the query class in place of the drawn
-    label.
+    ``log_loss``: :math:`-\ln f_y` in nats, 0 where rounding leaves :math:`f_y` above 1; ``expected_error`` and
+    ``expected_log_loss``: the same averaged over the label distribution of the query class in place of the drawn label.
 
     Args:
         log_p: log-probabilities, shape (R, B, C).

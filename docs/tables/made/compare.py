@@ -166,6 +166,7 @@ def long() -> str:
 SWEEPS: Mapping[str, tuple[str, str]] = {
     "noise": ("distribution.input_noise", "input noise"),
     "laws": ("distribution.relevance", "what is relevant"),
+    "rare-classes": ("distribution.n_low", "rare classes"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
@@ -280,7 +281,8 @@ def sentences() -> Iterator[str]:
     yield f"rise of {computed(over_seeds(near[end] - near[least], low=-1))} after its least"
     yield f"after step 45,878 one of {computed(over_seeds(near[end] - near[45_878], low=-1))}"
     known = long_course("error", "ibd", "low")
-    yield f"falls from {computed(over_seeds(known.loc[least]))} to {computed(over_seeds(known.loc[end]))} in the same time"
+    first, last = (computed(over_seeds(known.loc[step])) for step in (least, end))
+    yield f"falls from {first} to {last} in the same time"
     copied = (100 * (1 - one_swept("noise", 0.4, largest, group)["value"]) for group in ("low", "high"))
     rare, frequent = (computed(f"{share:.0f}%") for share in copied)
     yield f"still copies {rare} of rare and {frequent} of frequent classes after 1,048,576"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from gating.gates.learned import GATE_INPUTS
@@ -33,6 +34,7 @@ class CompareConfig:
         init_seed: seed of the initial weights, combined with the data seed.
         evaluation_seed: seed of the test sequences, combined with the data seed.
         evaluation_per_cell: test sequences for each (query class, context kind), >= 1.
+        evaluation_classes: query classes of test sequences, of each group at most as many, evenly spread; null for all.
         cover_classes: give every class at least one training query.
         transformer: shape of the Transformer.
         hidden: hidden width of the perceptrons of the stylized model.
@@ -51,6 +53,7 @@ class CompareConfig:
     init_seed: Seed = 0
     evaluation_seed: Seed = 0
     evaluation_per_cell: Count = 200
+    evaluation_classes: Count | None = None
     cover_classes: bool = False
     transformer: TransformerShape = field(default_factory=TransformerShape)
     hidden: Count = 64
@@ -70,6 +73,14 @@ class CompareConfig:
     def read(self) -> ClassMixture:
         """The data as the Transformer's blocks read them."""
         return self.distribution
+
+    @property
+    def tested(self) -> list[int]:
+        """Query classes of the test sequences."""
+        groups = map(self.distribution.group, ("high", "low"))
+        counts = [(group, min(len(group), self.evaluation_classes or len(group))) for group in groups]
+        asked = [group[np.linspace(0, len(group) - 1, count).astype(int)] for group, count in counts if count]
+        return [int(c) for c in np.concatenate(asked)]
 
     @property
     def replicas(self) -> list[Replica]:

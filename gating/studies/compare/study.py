@@ -49,7 +49,7 @@ class Comparing(Study[Config]):
 
     def tests(self, config: Config) -> int:
         """Test sequences of a model that are answered in base, and as many out of base."""
-        return 2 * config.distribution.n_classes * config.evaluation_per_cell
+        return 2 * len(config.tested) * config.evaluation_per_cell
 
     def memory(self, config: Config) -> float:
         """Bytes: parameters with gradient, moments and copies while they are saved; beside them a training step of the

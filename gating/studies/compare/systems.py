@@ -125,10 +125,10 @@ class Systems:
 
     def tests(self, sampler: ClassMixtureSampler) -> Iterator[tuple[TestSet, list[Condition]]]:
         """Test sets of what `source` made, each with its conditions."""
-        config = self.config
-        per_cell = config.evaluation_per_cell
-        test_set = draw_test_set(sampler, seed=config.evaluation_seed, evaluation_per_cell=per_cell)
-        yield test_set, list(conditions(config.distribution))
+        config, classes = self.config, self.config.tested
+        per_cell, seed = config.evaluation_per_cell, config.evaluation_seed
+        test_set = draw_test_set(sampler, seed=seed, evaluation_per_cell=per_cell, classes=classes)
+        yield test_set, list(conditions(config.distribution, classes))
 
     def trained(self, system: str, step: int, replicas: Sequence[Replica]) -> nn.Module:
         """A trained system at a checkpoint, for consecutive replicas of the study."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import field, replace
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from gating.pictures.banks import ImageBanks, load_banks
@@ -44,7 +43,6 @@ class ImagesConfig(CompareConfig):
         rivals: in a relevant context, how often one other class is repeated, at most what `distribution.n_relevant`
             leaves of the context. 3, with 3 relevant pairs of 8, are the bursty sequences of S. Chan et al. (2022).
         distribution: the data; `dim` is the Transformer's width, or the number of pixels (``convolutional``).
-        evaluation_classes: query classes of test sequences, of each group at most as many, evenly spread.
     """
 
     study: Literal["images"] = "images"  # type: ignore[assignment]
@@ -58,7 +56,7 @@ class ImagesConfig(CompareConfig):
     distribution: ClassMixture = field(default_factory=_paper)
     n_sequences: Several[Annotated[int, Field(ge=1, le=MAX_SEQUENCES)]] = (10_000, 100_000, 1_000_000)
     evaluation_per_cell: Count = 4
-    evaluation_classes: Count = 80
+    evaluation_classes: Count | None = 80
     cover_classes: bool = True
     transformer_training: TrainSettings = field(default_factory=_training)
 
@@ -90,11 +88,3 @@ class ImagesConfig(CompareConfig):
         """
         return load_banks(self.distribution.n_classes, characters=self.characters, images=self.images,
                           fonts=self.fonts, pixels=self.pixels)  # fmt: skip
-
-    @property
-    def tested(self) -> list[int]:
-        """Query classes of the test sequences."""
-        groups = [self.distribution.group(group) for group in ("high", "low")]
-        few = [group[np.linspace(0, len(group) - 1, min(len(group), self.evaluation_classes)).astype(int)]
-               for group in groups if len(group)]  # fmt: skip
-        return [int(c) for c in np.concatenate(few)]

@@ -49,10 +49,6 @@ class Images(Comparing[ImagesConfig]):
         """Crossings."""
         return make_table(crossing_rows(table))
 
-    def tests(self, config: ImagesConfig) -> int:
-        """Test sequences of a model that are answered in base, and as many out of base."""
-        return 2 * len(config.tested) * config.evaluation_per_cell
-
     def page(self, config: ImagesConfig, table: pd.DataFrame, beside: Any) -> Page:
         """Errors, losses and gates against N and over steps, and crossings."""
         return images_page(self.question(), config, table)

@@ -143,6 +143,18 @@ def test_each_system_is_its_own_model_at_its_own_rows(whole):
     )
 
 
+@pytest.mark.parametrize(("asked", "tested"), [(None, [0, 1, 2, 3]), (1, [0, 2]), (9, [0, 1, 2, 3])])
+def test_few_query_classes_of_each_group_may_be_asked_for(whole, asked, tested):
+    """Test sequences, their conditions and the estimated memory are of these classes."""
+    config = tiny(evaluation_classes=asked)
+    systems = Systems(config, Place(RunFolder(whole[0]), ""), torch.device("cpu"))
+    [(test_set, of)] = systems.tests(systems.source(config.replicas[:1]))
+    assert config.tested == tested
+    assert test_set.sequences["ibd"].target.shape == (1, len(tested) * 2 * 4)
+    assert {tuple(condition.weights.shape) for condition in of} == {(len(tested), 2)}
+    assert Compare().tests(config) == 2 * len(tested) * 4
+
+
 def test_rows_are_what_the_kept_models_answer(whole):
     """Recounted for one replica on rare classes with a relevant context out of base; each gate is where the mixture of
     its own two predictors is nearest."""
