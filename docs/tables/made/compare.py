@@ -166,14 +166,12 @@ def long() -> str:
 SWEEPS: Mapping[str, tuple[str, str]] = {
     "noise": ("distribution.input_noise", "input noise"),
     "laws": ("distribution.relevance", "what is relevant"),
-    "rare-classes": ("distribution.n_low", "rare classes"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
     "noise": {(0.0, 256, "high"): "about 1", (0.0, 1048576, "high"): "about 1", (0.0, 1048576, "low"): "0.95",
               (0.4, 256, "high"): "0.05", (0.4, 1024, "low"): "0.13", (0.4, 1048576, "high"): "0.77",
               (0.4, 1048576, "low"): "0.6"},
-    "rare-classes": {(495, 16384, "low"): "0.15", (495, 262144, "low"): "0.5"},
 }  # fmt: skip
 """Out-of-base errors of the paper's Transformer with relevant contexts, read off public pictures, to about 0.05."""
 

@@ -1,0 +1,149 @@
+"""Numbers of docs/results/strategies.md: item labels at the paper's size."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from docs.tables.cells import cell, one, table_of
+from docs.tables.committed import table
+from docs.tables.pages import computed
+from gating.page.names import system_of
+from gating.results.columns import measure as measure_of
+from gating.results.query import select
+from gating.studies.strategies.page_tables import GATES, KINDS, parameter_table, steps_of
+
+PAGE = "docs/results/strategies.md"
+GROUPS = ("in_fit", "held_out_tasks", "held_out_steps")
+MEASURES = {"correlation": 3, "total_variation": 3, "rank_correlation": 3, "argmax_agreement": 3, "discrepancy": 4}
+"""What is told of the posterior, and with how many digits."""
+PUBLISHED: Mapping[str, Mapping[tuple[str, str], str]] = {
+    "item-labels": {
+        ("correlation", "ibd"): "0.977",
+        ("correlation", "oobd"): "0.980",
+        ("total_variation", "ibd"): "0.057",
+        ("total_variation", "oobd"): "0.086",
+    },
+}
+"""By run, measure and kind of sequences, cells of the fit included."""
+
+
+def _agreement(name: str, system: str, measure: str, distribution: str, group: str, digits: int) -> str:
+    place = {"system": system, "measure": measure, "distribution": distribution, "group": group}
+    return cell(name, digits, kind="measured", answer=True, **place)
+
+
+def agreement(name: str = "item-labels") -> str:
+    """How well the fitted posterior predicts the Transformers, beside the published figures."""
+
+    def line(measure: str, kind: str) -> Iterator[str]:
+        yield measure_of(measure).meaning
+        yield PUBLISHED[name].get((measure, kind), "")
+        yield KINDS[kind]
+        yield from (_agreement(name, "posterior", measure, kind, group, MEASURES[measure]) for group in GROUPS)
+
+    head = ["measure", "published", "test sequences", "in fit", "held-out D", "held-out steps"]
+    return table_of(head, (line(measure, kind) for measure in MEASURES for kind in KINDS))
+
+
+def gates(name: str = "item-labels") -> str:
+    """Every gate on sequences of training tasks: what it leaves, and how it orders the cells."""
+
+    def line(gate: str) -> Iterator[str]:
+        yield system_of(gate).name
+        for measure, digits in (("discrepancy", 4), ("correlation", 2)):
+            for group in GROUPS:
+                rows = select(table(name), {"system": gate, "measure": measure, "distribution": "ibd", "group": group})
+                yield _agreement(name, gate, measure, "ibd", group, digits) if len(rows) else ""
+
+    groups = ("in fit", "held-out D", "held-out steps")
+    head = ["gate", *(f"{what}, {group}" for what in ("KL, nats", "correlation") for group in groups)]
+    return table_of(head, map(line, GATES))
+
+
+def parameters(name: str = "item-labels") -> str:
+    """What the posterior and its ablations were fitted to."""
+    return parameter_table(table(name)).markdown
+
+
+def _steps(name: str, **where: Any) -> str:
+    return steps_of(select(table(name), where).iloc[0])
+
+
+def transitions(name: str = "item-labels") -> str:
+    """Steps from which each D stays nearer to M than to G."""
+    times = select(table(name), {"measure": "transition_time", "answer": True})
+
+    def line(n_tasks: int) -> Iterator[str]:
+        yield f"{n_tasks:,}"
+        for kind in ("measured", "predicted"):
+            yield _steps(name, measure="transition_time", answer=True, kind=kind, n_tasks=n_tasks)
+
+    return table_of(["D", "measured", "predicted"], map(line, map(int, sorted(set(times["n_tasks"])))))
+
+
+def over_steps(measure: str, system: str, distribution: str, name: str = "item-labels") -> pd.DataFrame:
+    """A row for each step, a column for each D; NaN where M and G do not describe the model."""
+    rows = select(table(name), {"measure": measure, "system": system, "distribution": distribution})
+    return rows.pivot_table(index="step", columns="n_tasks", values="value")
+
+
+LATE = 10_000
+"""From this step on, how far the prediction is off hardly changes."""
+
+
+def misfits(name: str = "item-labels") -> str:
+    """By D, what is measured late in training, and by how much the posterior's weight of M is less."""
+    weight = over_steps("weight", "posterior", "ibd", name)
+    found = {kind: over_steps("relative_distance", "transformer", kind, name) for kind in ("ibd", "oobd")}
+
+    def late(rows: pd.DataFrame) -> pd.Series:
+        return rows[rows.index >= LATE].mean()
+
+    def line(n_tasks: int) -> Iterator[str]:
+        yield f"{n_tasks:,}"
+        for rows in found.values():
+            yield f"{late(rows)[n_tasks]:.2f}"
+        yield f"{late(weight)[n_tasks]:.2f}"
+
+    head = ("D", "relative distance, training tasks", "unseen tasks", "predicted")
+    return table_of(head, map(line, map(int, weight.columns)))
+
+
+def correlation(rows: pd.DataFrame, weight: pd.DataFrame) -> str:
+    """Pearson's, over the cells that both have."""
+    both = rows.notna().to_numpy() & weight.reindex_like(rows).notna().to_numpy()
+    pair = (of.to_numpy()[both] for of in (rows, weight.reindex_like(rows)))
+    return computed(f"{np.corrcoef(*pair)[0, 1]:.3f}")
+
+
+TABLES = {
+    "item-labels-agreement": agreement,
+    "item-labels-gates": gates,
+    "item-labels-misfits": misfits,
+    "item-labels-parameters": parameters,
+    "item-labels-transitions": transitions,
+}
+
+
+def _exponent(kind: str, group: str) -> str:
+    row = one("item-labels", measure="transition_exponent", kind=kind, group=group, answer=True)
+    return computed(f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
+
+
+def sentences() -> Iterator[str]:
+    yield f"exponent {_exponent('measured', 'seen')} measured"
+    yield f"{_exponent('predicted', 'seen')} predicted at the same D"
+    weight = over_steps("weight", "posterior", "ibd")
+    found = over_steps("relative_distance", "transformer", "ibd")
+    yield f"over all cells that are described it is {correlation(found, weight)}"
+    yield f"from step 4,000 on {correlation(found[found.index >= 4000], weight)}"
+    smooth = found.rolling(9, center=True, min_periods=1).mean()
+    yield f"over nine checkpoints, {correlation(smooth, weight)}"
+    left = over_steps("residual", "transformer", "ibd")
+    shares = (left.iloc[-5:].mean() / left.max())[[128, 256, 512, 1024, 2048, 4096]]
+    least, most = (computed(f"{100 * share:.0f}%") for share in (shares.min(), shares.max()))
+    yield f"falls there to {least} to {most} of its largest"
+    free = _agreement("item-labels", "free in every cell", "correlation", "ibd", "in_fit", 3)
+    yield f"a free weight in every cell reaches {computed(free)}"
