@@ -11,7 +11,7 @@ from docs.tables.committed import table
 from docs.tables.pages import computed
 from gating.page.names import system_of
 from gating.page.said import sized
-from gating.page.text_table import number
+from gating.page.text_table import ends_of, number
 from gating.results.intervals import mean_interval
 from gating.results.query import select
 from gating.studies.compare.config import CompareConfig
@@ -98,22 +98,25 @@ FIRST_READ = 405
 
 
 @cache
-def course(n: int, group: str) -> pd.DataFrame:
-    """The Transformer's error out of base with a relevant context: a row for each step, a column for each seed."""
-    where = {"system": "transformer", "measure": "error", "kind": "measured", "n": n, "group": group, **COPIED}
-    rows = select(table("paper"), where)
-    rows = rows[~rows["answer"].astype(bool) & (rows["step"] >= FIRST_READ)]
-    return rows.pivot_table(index="step", columns="seed", values="value")
+def course(name: str, measure: str, distribution: str, group: str, n: int) -> pd.DataFrame:
+    """What the Transformer does over training: a row for each step, a column for each seed."""
+    place = COPIED if distribution == COPIED["distribution"] else KNOWN
+    where = {"system": "transformer", "measure": measure, "kind": "measured", "n": n, "group": group, "answer": False}
+    return select(table(name), where | place).pivot_table(index="step", columns="seed", values="value")
+
+
+def over_seeds(values: pd.Series, low: float = 0) -> str:
+    """Mean of some seeds' errors, gates or differences, with its interval."""
+    return number(*map(float, mean_interval(values.to_numpy(float), low=low, high=1)[:3]), 2)
 
 
 def rise(n: int, group: str) -> tuple[int, str, str, str]:
     """Step at which the mean over seeds is least, that mean, the last, and by how much each seed's error rose since."""
-    found = course(n, group)
-    step = found.mean(axis=1).idxmin()
-    low, last = found.loc[step].to_numpy(float), found.iloc[-1].to_numpy(float)
-    ends = [number(*map(float, mean_interval(values, low=0, high=1)[:3]), 2) for values in (low, last)]
-    change = mean_interval(last - low, low=-1, high=1)
-    return int(step), *ends, number(*map(float, change[:3]), 2) if step < found.index[-1] else ""
+    found = course("paper", "error", COPIED["distribution"], group, n).loc[FIRST_READ:]
+    step = int(found.mean(axis=1).idxmin())
+    low, last = found.loc[step], found.iloc[-1]
+    change = over_seeds(last - low, low=-1) if step < found.index[-1] else ""
+    return step, over_seeds(low), over_seeds(last), change
 
 
 def transience() -> str:
@@ -133,19 +136,6 @@ LONG = 4096
 """The size that is trained for 200,000 steps."""
 
 
-@cache
-def long_course(measure: str, where: str, group: str) -> pd.DataFrame:
-    """What the Transformer trained for 200,000 steps does: a row for each step, a column for each seed."""
-    place = COPIED if where == COPIED["distribution"] else KNOWN
-    rows = select(table("long-training"), {"system": "transformer", "measure": measure, "group": group, **place})
-    return rows.pivot_table(index="step", columns="seed", values="value")
-
-
-def over_seeds(values: pd.Series, low: float = 0) -> str:
-    """Mean of some seeds' errors, gates or differences, with its interval."""
-    return number(*map(float, mean_interval(values.to_numpy(float), low=low, high=1)[:3]), 2)
-
-
 def long() -> str:
     """Errors and gates over 200,000 steps at N = 4,096."""
     columns = {
@@ -154,7 +144,7 @@ def long() -> str:
         "effective gate, rare": ("effective_gate", "oobd", "low"),
         "out of base, relevant, frequent": ("error", "oobd", "high"),
     }
-    courses = {name: long_course(*of) for name, of in columns.items()}
+    courses = {name: course("long-training", *of, LONG) for name, of in columns.items()}
 
     def line(step: int) -> Iterator[str]:
         yield f"{step:,}"
@@ -218,15 +208,18 @@ def _value(where: Mapping[str, str], group: str, n: int, system: str = "transfor
     return said("paper", 2, measure=measure, kind="measured", answer=False, group=group, n=n, system=system, **where)
 
 
-def one_swept(name: str, value: Any, n: int, group: str) -> dict[str, Any]:
+def one_swept(name: str, value: Any, n: int, group: str = "low") -> dict[str, Any]:
     """The Transformer's error out of base with relevant contexts at one value of a sweep."""
     place = {"measure": "error", "kind": "measured", "answer": False, "group": group, "n": n, "system": "transformer"}
     return one(name, **place, **COPIED, **{SWEEPS[name][0]: value})
 
 
-def _swept(name: str, value: Any, n: int, group: str = "low", where: Mapping[str, str] = COPIED) -> str:
-    """The Transformer's error at one value of a sweep, in a sentence."""
-    return computed(_error(name, where, group, n=n, system="transformer", **{SWEEPS[name][0]: value}))
+def _swept(name: str, value: Any, n: int) -> str:
+    return computed(ends_of(one_swept(name, value, n), 2))
+
+
+def _holds(found: Mapping[str, Any], published: str) -> bool:
+    return bool(found["low"] <= float(published) <= found["high"])
 
 
 def met() -> tuple[int, int]:
@@ -243,7 +236,7 @@ def met() -> tuple[int, int]:
             **where,
         }
         ours = {n: one("paper", n=n, **place) for n in values}
-        found += [ours[n]["low"] <= float(held) <= ours[n]["high"] for n, held in values.items()]
+        found += [_holds(ours[n], held) for n, held in values.items()]
     return len(found), sum(found)
 
 
@@ -270,7 +263,7 @@ def sentences() -> Iterator[str]:
     yield f"Of {computed(published)} errors that can be read off pictures at this noise, {computed(inside)} lie inside"
     *_, late = rise(large, "low")
     yield f"at 65,536 by {computed(late)} since step 405"
-    errors = long_course("error", "oobd", "low")
+    errors = course("long-training", "error", "oobd", "low", LONG)
     least, end = errors.mean(axis=1).idxmin(), errors.index[-1]
     near = {step: errors.loc[step] for step in (least, 45_878, end)}
     ends = {step: computed(over_seeds(values)) for step, values in near.items()}
@@ -278,17 +271,14 @@ def sentences() -> Iterator[str]:
     yield f"and {ends[end]} at step 200,000"
     yield f"rise of {computed(over_seeds(near[end] - near[least], low=-1))} after its least"
     yield f"after step 45,878 one of {computed(over_seeds(near[end] - near[45_878], low=-1))}"
-    known = long_course("error", "ibd", "low")
+    known = course("long-training", "error", "ibd", "low", LONG)
     first, last = (computed(over_seeds(known.loc[step])) for step in (least, end))
     yield f"falls from {first} to {last} in the same time"
     copied = (100 * (1 - one_swept("noise", 0.4, largest, group)["value"]) for group in ("low", "high"))
     rare, frequent = (computed(f"{share:.0f}%") for share in copied)
     yield f"still copies {rare} of rare and {frequent} of frequent classes after 1,048,576"
-    inside = [
-        one_swept("noise", noise, n, group)["low"] <= float(held) <= one_swept("noise", noise, n, group)["high"]
-        for (noise, n, group), held in SWEPT_PUBLISHED["noise"].items()
-        if "about" not in held
-    ]
+    told = {place: held for place, held in SWEPT_PUBLISHED["noise"].items() if "about" not in held}
+    inside = [_holds(one_swept("noise", *place), held) for place, held in told.items()]
     yield f"{computed(sum(inside))} of the {computed(len(inside))} published errors with a number lie inside"
     own = {"measure": "mean_gate", "system": "stylized", "distribution": "ibd", "context": "relevant", "group": "high"}
     place = {"n": largest, SWEEPS["noise"][0]: 0.4, "kind": "measured", "answer": False}
