@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from docs.tables.cells import cell, one, table_of
+from docs.tables.cells import cell, one, table_of, value
 from docs.tables.committed import table
 from docs.tables.pages import computed
 from gating.page.names import system_of
@@ -132,6 +132,12 @@ def _exponent(kind: str, group: str) -> str:
     return computed(f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
 
 
+def one_of(measure: str, kind: str) -> str:
+    """A figure of the posterior in the fit, without its interval."""
+    place = {"system": "posterior", "measure": measure, "distribution": kind, "group": "in_fit", "kind": "measured"}
+    return value("item-labels", 3, answer=True, **place)
+
+
 def sentences() -> Iterator[str]:
     yield f"exponent {_exponent('measured', 'seen')} measured"
     yield f"{_exponent('predicted', 'seen')} predicted at the same D"
@@ -141,6 +147,20 @@ def sentences() -> Iterator[str]:
     yield f"from step 4,000 on {correlation(found[found.index >= 4000], weight)}"
     smooth = found.rolling(9, center=True, min_periods=1).mean()
     yield f"over nine checkpoints, {correlation(smooth, weight)}"
+    pairs = {
+        measure: [one_of(measure, kind) for kind in ("ibd", "oobd")]
+        for measure in ("correlation", "total_variation", "argmax_agreement")
+    }
+    yield "is {} and {} (after 12,000 steps".format(*pairs["correlation"])
+    yield "variation {} and {} (0.079".format(*pairs["total_variation"])
+    yield "agreement {} and {} (mean of twelve".format(*pairs["argmax_agreement"])
+    yield "variation of {} and {} (0.057".format(*pairs["total_variation"])
+    said, measured = (computed(f"{rows[rows.index >= LATE].mean()[4]:.2f}") for rows in (weight, found))
+    yield f"it says {said} of a model at {measured}:"
+    lost = select(table("item-labels"), {"measure": "log_loss", "system": ("memorizing", "generalizing")})
+    by_task = lost.pivot_table(index="n_tasks", columns="system", values="value")
+    gained = by_task["generalizing"] - by_task["memorizing"]
+    yield f"where M loses {computed(f'{gained[4]:.3f}')} nats less than G ({computed(f'{gained[8]:.3f}')} at D = 8)"
     left = over_steps("residual", "transformer", "ibd")
     shares = (left.iloc[-5:].mean() / left.max())[[128, 256, 512, 1024, 2048, 4096]]
     least, most = (computed(f"{100 * share:.0f}%") for share in (shares.min(), shares.max()))
