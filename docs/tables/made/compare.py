@@ -156,12 +156,14 @@ def long() -> str:
 SWEEPS: Mapping[str, tuple[str, str]] = {
     "noise": ("distribution.input_noise", "input noise"),
     "laws": ("distribution.relevance", "what is relevant"),
+    "rare-classes": ("distribution.n_low", "rare classes"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
     "noise": {(0.0, 256, "high"): "about 1", (0.0, 1048576, "high"): "about 1", (0.0, 1048576, "low"): "0.95",
               (0.4, 256, "high"): "0.05", (0.4, 1024, "low"): "0.13", (0.4, 1048576, "high"): "0.77",
               (0.4, 1048576, "low"): "0.6"},
+    "rare-classes": {(495, 16384, "low"): "0.15", (495, 262144, "low"): "0.5"},
 }  # fmt: skip
 """Out-of-base errors of the paper's Transformer with relevant contexts, read off public pictures, to about 0.05."""
 
@@ -216,6 +218,10 @@ def one_swept(name: str, value: Any, n: int, group: str = "low") -> dict[str, An
 
 def _swept(name: str, value: Any, n: int) -> str:
     return computed(ends_of(one_swept(name, value, n), 2))
+
+
+def _of_rare(n: int, **place: Any) -> str:
+    return said("rare-classes", 2, n=n, kind="measured", answer=False, **place)
 
 
 def _holds(found: Mapping[str, Any], published: str) -> bool:
@@ -288,6 +294,13 @@ def sentences() -> Iterator[str]:
     yield f"at L = 1 it is {_value(COPIED, 'low', middle)} there"
     yield f"at N = 256, is {_swept('laws', 'context', low)} under the first law and"
     yield f"{_swept('laws', 'token', low)} under the second, so the picture"
+    yield f"At 16,384 it errs {_swept('rare-classes', 495, 16_384)} on rare classes out of base"
+    yield f"and still {_swept('rare-classes', 495, 262_144)} at 262,144"
+    shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
+    known = [_of_rare(n, **shown) for n in (2048, 16_384)]
+    yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
+    kept = [_of_rare(262_144, **own | {"group": group}) for group in ("low", "high")]
+    yield "is {} for rare classes at the largest N, and {} for frequent ones".format(*kept)
     yield f"errs {_value(COPIED, 'low', low, 'stylized_frozen')} out of base on rare classes at N = 256"
     yield f"it is {_value(COPIED, 'low', low, measure='effective_gate_residual')} nats at N = 256"
     yield f"and {_value(COPIED, 'low', large, measure='effective_gate_residual')} at 65,536"

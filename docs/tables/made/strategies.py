@@ -1,6 +1,7 @@
-"""Numbers of docs/results/strategies.md: item labels at the paper's size."""
+"""Numbers of docs/results/strategies.md: item labels and urns at the paper's size."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("total_variation", "ibd"): "0.057",
         ("total_variation", "oobd"): "0.086",
     },
+    "urns": {
+        ("correlation", "ibd"): "0.991",
+        ("correlation", "oobd"): "0.988",
+        ("total_variation", "ibd"): "0.031",
+        ("total_variation", "oobd"): "0.058",
+    },
 }
 """By run, measure and kind of sequences, cells of the fit included."""
 
@@ -34,7 +41,7 @@ def _agreement(name: str, system: str, measure: str, distribution: str, group: s
     return cell(name, digits, kind="measured", answer=True, **place)
 
 
-def agreement(name: str = "item-labels") -> str:
+def agreement(name: str) -> str:
     """How well the fitted posterior predicts the Transformers, beside the published figures."""
 
     def line(measure: str, kind: str) -> Iterator[str]:
@@ -43,11 +50,13 @@ def agreement(name: str = "item-labels") -> str:
         yield KINDS[kind]
         yield from (_agreement(name, "posterior", measure, kind, group, MEASURES[measure]) for group in GROUPS)
 
+    found = set(select(table(name), {"measure": "correlation", "system": "posterior"})["distribution"])
+    kinds = [kind for kind in KINDS if kind in found]
     head = ["measure", "published", "test sequences", "in fit", "held-out D", "held-out steps"]
-    return table_of(head, (line(measure, kind) for measure in MEASURES for kind in KINDS))
+    return table_of(head, (line(measure, kind) for measure in MEASURES for kind in kinds))
 
 
-def gates(name: str = "item-labels") -> str:
+def gates(name: str) -> str:
     """Every gate on sequences of training tasks: what it leaves, and how it orders the cells."""
 
     def line(gate: str) -> Iterator[str]:
@@ -62,7 +71,7 @@ def gates(name: str = "item-labels") -> str:
     return table_of(head, map(line, GATES))
 
 
-def parameters(name: str = "item-labels") -> str:
+def parameters(name: str) -> str:
     """What the posterior and its ablations were fitted to."""
     return parameter_table(table(name)).markdown
 
@@ -71,7 +80,7 @@ def _steps(name: str, **where: Any) -> str:
     return steps_of(select(table(name), where).iloc[0])
 
 
-def transitions(name: str = "item-labels") -> str:
+def transitions(name: str) -> str:
     """Steps from which each D stays nearer to M than to G."""
     times = select(table(name), {"measure": "transition_time", "answer": True})
 
@@ -118,13 +127,10 @@ def correlation(rows: pd.DataFrame, weight: pd.DataFrame) -> str:
     return computed(f"{np.corrcoef(*pair)[0, 1]:.3f}")
 
 
-TABLES = {
-    "item-labels-agreement": agreement,
-    "item-labels-gates": gates,
-    "item-labels-misfits": misfits,
-    "item-labels-parameters": parameters,
-    "item-labels-transitions": transitions,
-}
+MADE = {"agreement": agreement, "gates": gates, "parameters": parameters, "transitions": transitions}
+RUNS = ("item-labels",)
+TABLES = {f"{name}-{part}": partial(made, name) for name in RUNS for part, made in MADE.items()}
+TABLES["item-labels-misfits"] = misfits
 
 
 def _exponent(kind: str, group: str) -> str:
