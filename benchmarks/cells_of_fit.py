@@ -1,8 +1,9 @@
 """How much does the agreement of the posterior with trained Transformers depend on which checkpoints it is judged on?
 
-    python -m benchmarks.cells_of_fit RUN
+    python -m benchmarks.cells_of_fit RUN [--instead OTHER]
 
-RUN is the folder of a `gating strategies` run. The posterior is fitted and judged again
+RUN is the folder of a `gating strategies` run; models of OTHER, a run of the same settings with another seed, take the
+place of those of the same D, where there are such. The posterior is fitted and judged again
 
 - on the checkpoints that this project takes, and on those of the published rule: from the first step on at which the
   best mixture of M and G leaves, at every D, less than its least plus 0.2 times the range of what it leaves (0.1 in
@@ -15,6 +16,7 @@ tasks and on unseen ones; the second measure is total variation (R^2 in regressi
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +32,7 @@ from gating.studies.strategies.agreement import cell_measures
 from gating.studies.strategies.cells import StudyCells, cells_of
 from gating.studies.strategies.config import StrategiesConfig
 from gating.studies.strategies.gates import PlayedGate
-from gating.studies.strategies.outputs import measure_run
+from gating.studies.strategies.outputs import RunOutputs, measure_run
 from theory.settings import build
 
 MOST_TASKS, STEPS_SHARE, WITHIN = 1024, 0.8, {"kl": 0.2, "squared": 0.1}
@@ -80,15 +82,26 @@ def variants(cells: StudyCells) -> Iterator[tuple[str, str, list[str]]]:
             yield rule, f"{bits:,} bits more", judged(cells, seen, shown, bits)
 
 
+def measured(path: Path) -> tuple[StrategiesConfig, dict[int, RunOutputs]]:
+    """Settings of a run of one seed, and what its models answer, by D."""
+    folder = RunFolder(path)
+    config = build(StrategiesConfig, folder.manifest["identity"]["config"])
+    if config.n_seeds != 1 or len(config.mlp_factors) != 1:
+        sys.exit(f"`run` must be of one seed and one MLP factor; got {path}")
+    place = Place(folder, "")
+    return config, {of.n_tasks: measure_run(config, place, index) for index, of in enumerate(config.replicas)}
+
+
 def main() -> None:
-    """Prints how far the losses of M and G are apart at each D, and one row for each variant."""
+    """Prints one row for each variant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    folder = RunFolder(parser.parse_args().run)
-    config = build(StrategiesConfig, folder.manifest["identity"]["config"])
-    place = Place(folder, "")
-    runs = [measure_run(config, place, index) for index in range(len(config.replicas))]
-    cells = cells_of(config, runs)
+    parser.add_argument("--instead", type=Path)
+    options = parser.parse_args()
+    config, runs = measured(options.run)
+    if options.instead:
+        runs |= {n_tasks: run for n_tasks, run in measured(options.instead)[1].items() if n_tasks in runs}
+    cells = cells_of(config, list(runs.values()))
     first = int(cells.trained.steps[published(cells)].min())
     print(f"Published rule: checkpoints from step {first:,} on\n")
     measure = "total variation" if cells.distance == "kl" else "R^2"
