@@ -11,6 +11,8 @@ place of those of the same D, where there are such. The posterior is fitted and 
 - on both, with each D left out in turn;
 - with descriptions of both predictors that are longer by some bits.
 
+Before that, how many nats M loses less than G per answer, in the run and over 20 other draws of the training tasks.
+
 Correlation is Pearson's, over checkpoints, between the weight of M and the relative distance on sequences of training
 tasks and on unseen ones; the second measure is total variation (R^2 in regression), of the same sequences. Markdown.
 """
@@ -28,15 +30,22 @@ from gating.evaluation.agreement import correlation
 from gating.gates.posterior_fit import fit_posterior
 from gating.runs.folder import RunFolder
 from gating.runs.store import Place
+from gating.studies.replicas import combined_seed
 from gating.studies.strategies.agreement import cell_measures
 from gating.studies.strategies.cells import StudyCells, cells_of
 from gating.studies.strategies.config import StrategiesConfig
+from gating.studies.strategies.ensemble import sampler_of
+from gating.studies.strategies.families import FAMILIES
 from gating.studies.strategies.gates import PlayedGate
 from gating.studies.strategies.outputs import RunOutputs, measure_run
+from gating.tasks.sequences import Sequences
 from theory.settings import build
+from theory.validation import Floats
 
 MOST_TASKS, STEPS_SHARE, WITHIN = 1024, 0.8, {"kl": 0.2, "squared": 0.1}
 BITS = (1_000, 10_000, 100_000)
+DRAWS, SEQUENCES, SEED, DRAWN = 20, 4096, 12, 64
+"""Draws of tasks, sequences of each, their seed, and the largest D that tasks are drawn for."""
 Mask = NDArray[np.bool_]
 
 
@@ -82,6 +91,18 @@ def variants(cells: StudyCells) -> Iterator[tuple[str, str, list[str]]]:
             yield rule, f"{bits:,} bits more", judged(cells, seen, shown, bits)
 
 
+def gaps(config: StrategiesConfig, n_tasks: int) -> Floats:
+    """What M loses less than G on sequences of the training tasks, for 20 seeds of tasks."""
+    family, found = FAMILIES[config.task], []
+    for seed in range(DRAWS):
+        sampler = sampler_of(config, [config.replicas[0]._replace(n_tasks=n_tasks, seed=config.seed + seed)])
+        sequences = Sequences(*(part[0] for part in sampler.fresh(combined_seed(SEED, seed), SEQUENCES)))
+        predictors = family.memorizer(sampler, 0)[0], family.generalizer(sampler)
+        lost_m, lost_g = (family.losses(sampler, of(sequences), sequences).mean().item() for of in predictors)
+        found.append(lost_g - lost_m)
+    return np.array(found)
+
+
 def measured(path: Path) -> tuple[StrategiesConfig, dict[int, RunOutputs]]:
     """Settings of a run of one seed, and what its models answer, by D."""
     folder = RunFolder(path)
@@ -101,9 +122,14 @@ def main() -> None:
     config, runs = measured(options.run)
     if options.instead:
         runs |= {n_tasks: run for n_tasks, run in measured(options.instead)[1].items() if n_tasks in runs}
+    print("| D | G's loss less M's | least of 20 draws | median | largest |\n| ---: | ---: | ---: | ---: | ---: |")
+    for n_tasks, run in runs.items():
+        if n_tasks <= DRAWN:
+            spread = np.quantile(gaps(config, n_tasks), (0, 0.5, 1))
+            print(f"| {n_tasks} | " + " | ".join(f"{gap:.3f}" for gap in (run.loss_g - run.loss_m, *spread)) + " |")
     cells = cells_of(config, list(runs.values()))
     first = int(cells.trained.steps[published(cells)].min())
-    print(f"Published rule: checkpoints from step {first:,} on\n")
+    print(f"\nPublished rule: checkpoints from step {first:,} on\n")
     measure = "total variation" if cells.distance == "kl" else "R^2"
     heads = ("correlation, training", "unseen", f"{measure}, training", "unseen", "alpha", "beta", "gamma")
     print("| checkpoints | change |", " | ".join(heads), "|\n|", " | ".join(["---"] * (2 + len(heads))), "|")
