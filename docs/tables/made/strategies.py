@@ -1,6 +1,6 @@
 """Numbers of docs/results/strategies.md: item labels and urns at the paper's size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -127,15 +127,54 @@ def correlation(rows: pd.DataFrame, weight: pd.DataFrame) -> str:
     return computed(f"{np.corrcoef(*pair)[0, 1]:.3f}")
 
 
+ENTROPY = sum(1 / k for k in range(2, 9))
+"""Mean entropy of the draws from an urn of eight colours whose shares are uniform on the simplex, nats."""
+ENDS: Mapping[str, Mapping[int, str]] = {
+    "relative": {16: "at least 0.95", 64: "0.79", 256: "0.40", 1024: "0.14"},
+    "divergence": {16: "0.255", 64: "0.133", 256: "0.092", 1024: "0.077"},
+    "time": {16: "230", 64: "4,500", 256: "none"},
+}
+"""Of the paper's urns after 100,000 steps, and the steps at which a model comes nearer to M than to G; of pictures."""
+
+
+def beside(name: str = "urns") -> str:
+    """By D, what a model has come to at the end, and when it went over to M, beside what public pictures show."""
+    where = {"system": "transformer", "distribution": "oobd", "measure": "log_loss"}
+    lost = select(table(name), where).sort_values("step").groupby("n_tasks").last()
+    ends = {kind: over_steps("relative_distance", "transformer", kind, name).iloc[-1] for kind in ("ibd", "oobd")}
+
+    def line(n_tasks: int) -> Iterator[str]:
+        row = lost.loc[n_tasks]
+        low, high = (row["value"] - ENTROPY + sign * 1.96 * row["standard_error"] for sign in (-1, 1))
+        yield f"{n_tasks:,}"
+        yield from (f"{ends['ibd'][n_tasks]:.2f}", ENDS["relative"].get(n_tasks, ""), f"{ends['oobd'][n_tasks]:.2f}")
+        yield f"{row['value'] - ENTROPY:.3f} [{low:.3f}, {high:.3f}]"
+        yield ENDS["divergence"].get(n_tasks, "")
+        yield _steps(name, measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks)
+        yield ENDS["time"].get(n_tasks, "")
+
+    head = ("D", "relative distance, training tasks", "published", "unseen tasks", "KL on unseen tasks, nats",
+            "published", "nearer to M from step", "published")  # fmt: skip
+    return table_of(head, map(line, map(int, lost.index)))
+
+
 MADE = {"agreement": agreement, "gates": gates, "parameters": parameters, "transitions": transitions}
 RUNS = ("item-labels",)
-TABLES = {f"{name}-{part}": partial(made, name) for name in RUNS for part, made in MADE.items()}
+TABLES: dict[str, Callable[[], str]] = {
+    f"{name}-{part}": partial(made, name) for name in RUNS for part, made in MADE.items()
+}
 TABLES["item-labels-misfits"] = misfits
 
 
-def _exponent(kind: str, group: str) -> str:
-    row = one("item-labels", measure="transition_exponent", kind=kind, group=group, answer=True)
-    return computed(f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
+def _exponent(kind: str, group: str, name: str = "item-labels") -> str:
+    row = one(name, measure="transition_exponent", kind=kind, group=group, answer=True)
+    ends = "" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return computed(f"{row['value']:.2f}{ends}")
+
+
+def _over(n_tasks: int, name: str) -> str:
+    """Step from which a model stays nearer to M."""
+    return computed(_steps(name, measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks))
 
 
 def one_of(measure: str, kind: str) -> str:
@@ -161,6 +200,10 @@ def sentences() -> Iterator[str]:
     yield "variation {} and {} (0.079".format(*pairs["total_variation"])
     yield "agreement {} and {} (mean of twelve".format(*pairs["argmax_agreement"])
     yield "variation of {} and {} (0.057".format(*pairs["total_variation"])
+    bare = "urns-no-warm-up"
+    yield "go over at steps {}, {} and {}".format(*(_over(n_tasks, bare) for n_tasks in (16, 32, 64)))
+    yield f"a slope of {_exponent('measured', 'seen', bare)}, where the gate"
+    yield f"fitted to these models predicts {_exponent('predicted', 'seen', bare)}"
     said, measured = (computed(f"{rows[rows.index >= LATE].mean()[4]:.2f}") for rows in (weight, found))
     yield f"it says {said} of a model at {measured}:"
     lost = select(table("item-labels"), {"measure": "log_loss", "system": ("memorizing", "generalizing")})
