@@ -153,17 +153,17 @@ def beside(name: str = "urns") -> str:
         yield _steps(name, measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks)
         yield ENDS["time"].get(n_tasks, "")
 
-    head = ("D", "relative distance, training tasks", "published", "unseen tasks", "KL on unseen tasks, nats",
-            "published", "nearer to M from step", "published")  # fmt: skip
+    head = ("D", "relative distance, training tasks", "published", "relative distance, unseen tasks",
+            "KL on unseen tasks, nats", "published", "nearer to M from step", "published")  # fmt: skip
     return table_of(head, map(line, map(int, lost.index)))
 
 
 MADE = {"agreement": agreement, "gates": gates, "parameters": parameters, "transitions": transitions}
-RUNS = ("item-labels",)
+RUNS = ("item-labels", "urns")
 TABLES: dict[str, Callable[[], str]] = {
     f"{name}-{part}": partial(made, name) for name in RUNS for part, made in MADE.items()
 }
-TABLES["item-labels-misfits"] = misfits
+TABLES |= {"item-labels-misfits": misfits, "urns-beside": beside}
 
 
 def _exponent(kind: str, group: str, name: str = "item-labels") -> str:
@@ -177,10 +177,16 @@ def _over(n_tasks: int, name: str) -> str:
     return computed(_steps(name, measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks))
 
 
-def one_of(measure: str, kind: str) -> str:
+def one_of(measure: str, kind: str, name: str = "item-labels") -> str:
     """A figure of the posterior in the fit, without its interval."""
     place = {"system": "posterior", "measure": measure, "distribution": kind, "group": "in_fit", "kind": "measured"}
-    return value("item-labels", 3, answer=True, **place)
+    return value(name, 3, answer=True, **place)
+
+
+def _divergence(n_tasks: int) -> tuple[str, str]:
+    """Least KL divergence of an urns model on unseen tasks, and that at the end."""
+    found = over_steps("log_loss", "transformer", "oobd", "urns")[n_tasks] - ENTROPY
+    return computed(f"{found.min():.3f}"), computed(f"{found.iloc[-1]:.3f}")
 
 
 def sentences() -> Iterator[str]:
@@ -200,6 +206,16 @@ def sentences() -> Iterator[str]:
     yield "variation {} and {} (0.079".format(*pairs["total_variation"])
     yield "agreement {} and {} (mean of twelve".format(*pairs["argmax_agreement"])
     yield "variation of {} and {} (0.057".format(*pairs["total_variation"])
+    ends = over_steps("relative_distance", "transformer", "ibd", "urns").iloc[-1]
+    yield "after 100,000 steps are {}, {}, {} and {}".format(*(computed(f"{end:.2f}") for end in ends))
+    yield "falls to {} and ends at {} at D = 256".format(*_divergence(256))
+    yield "to {} and {} at D = 16".format(*_divergence(16))
+    pairs_urns = {measure: [one_of(measure, kind, "urns") for kind in ("ibd", "oobd")]
+                  for measure in ("correlation", "total_variation")}  # fmt: skip
+    yield "correlations of {} and {} in the fit".format(*pairs_urns["correlation"])
+    yield "total variation of {} and {} there".format(*pairs_urns["total_variation"])
+    yield f"D = 16 goes over at step {_over(16, 'urns')}"
+    yield f"and D = 64 at {_over(64, 'urns')}"
     bare = "urns-no-warm-up"
     yield "go over at steps {}, {} and {}".format(*(_over(n_tasks, bare) for n_tasks in (16, 32, 64)))
     yield f"a slope of {_exponent('measured', 'seen', bare)}, where the gate"
