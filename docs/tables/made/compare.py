@@ -157,6 +157,7 @@ SWEEPS: Mapping[str, tuple[str, str]] = {
     "noise": ("distribution.input_noise", "input noise"),
     "laws": ("distribution.relevance", "what is relevant"),
     "rare-classes": ("distribution.n_low", "rare classes"),
+    "relevant-tokens": ("distribution.n_relevant", "relevant tokens of 4"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
@@ -164,8 +165,11 @@ SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
               (0.4, 256, "high"): "0.05", (0.4, 1024, "low"): "0.13", (0.4, 1048576, "high"): "0.77",
               (0.4, 1048576, "low"): "0.6"},
     "rare-classes": {(495, 16384, "low"): "0.15", (495, 262144, "low"): "0.5"},
+    "relevant-tokens": {("1", 1024, "low"): "0.93", ("2", 1024, "low"): "0.6", ("3", 1024, "low"): "0.2",
+                        ("4", 1024, "low"): "0.08"},
 }  # fmt: skip
-"""Out-of-base errors of the paper's Transformer with relevant contexts, read off public pictures, to about 0.05."""
+"""Out-of-base errors of the paper's Transformer with relevant contexts, read off public pictures, to about 0.05; of
+relevant tokens the least over N."""
 
 
 def swept(name: str) -> str:
@@ -210,14 +214,14 @@ def _value(where: Mapping[str, str], group: str, n: int, system: str = "transfor
     return said("paper", 2, measure=measure, kind="measured", answer=False, group=group, n=n, system=system, **where)
 
 
-def one_swept(name: str, value: Any, n: int, group: str = "low") -> dict[str, Any]:
-    """The Transformer's error out of base with relevant contexts at one value of a sweep."""
-    place = {"measure": "error", "kind": "measured", "answer": False, "group": group, "n": n, "system": "transformer"}
+def one_swept(name: str, value: Any, n: int, group: str = "low", system: str = "transformer") -> dict[str, Any]:
+    """A system's error out of base with relevant contexts at one value of a sweep."""
+    place = {"measure": "error", "kind": "measured", "answer": False, "group": group, "n": n, "system": system}
     return one(name, **place, **COPIED, **{SWEEPS[name][0]: value})
 
 
-def _swept(name: str, value: Any, n: int) -> str:
-    return computed(ends_of(one_swept(name, value, n), 2))
+def _swept(name: str, value: Any, n: int, system: str = "transformer") -> str:
+    return computed(ends_of(one_swept(name, value, n, system=system), 2))
 
 
 def _of_rare(n: int, **place: Any) -> str:
@@ -299,6 +303,10 @@ def sentences() -> Iterator[str]:
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
+    copied = (_swept("relevant-tokens", tokens, 1024) for tokens in "1234")
+    yield "errs {}, {}, {} and {} on rare classes".format(*copied)
+    alone = [_swept("relevant-tokens", tokens, 1024, "in_context") for tokens in "14"]
+    yield "errs {} on them with one relevant token, and {} with four".format(*alone)
     kept = [_of_rare(262_144, **own | {"group": group}) for group in ("low", "high")]
     yield "is {} for rare classes at the largest N, and {} for frequent ones".format(*kept)
     yield f"errs {_value(COPIED, 'low', low, 'stylized_frozen')} out of base on rare classes at N = 256"
