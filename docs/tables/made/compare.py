@@ -206,6 +206,7 @@ TABLES = {
     "crossings": crossings,
     "transience": transience,
     "long-training": partial(over_training, "long-training", LONG),
+    "rare-classes-long": partial(over_training, "rare-classes-long", RARE),
     **{name: partial(swept, name) for name in SWEEPS},
 }
 
@@ -303,6 +304,14 @@ def sentences() -> Iterator[str]:
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
+    copied = course("rare-classes-long", "error", "oobd", "low", RARE)
+    least, end = copied.mean(axis=1).idxmin(), copied.index[-1]
+    first, last = (computed(over_seeds(copied.loc[step])) for step in (least, end))
+    yield f"falls to {first} at step {computed(f'{least:,}')} and rises to {last} at step 400,000"
+    yield f"a rise of {computed(over_seeds(copied.loc[end] - copied.loc[least], low=-1))}"
+    known = course("rare-classes-long", "error", "ibd", "low", RARE)
+    first, last = (computed(over_seeds(known.loc[step])) for step in (least, end))
+    yield f"only weights answer, from {first} to {last}"
     copied = (_swept("relevant-tokens", tokens, 1024) for tokens in "1234")
     yield "errs {}, {}, {} and {} on rare classes".format(*copied)
     alone = [_swept("relevant-tokens", tokens, 1024, "in_context") for tokens in "14"]
