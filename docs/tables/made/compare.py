@@ -311,7 +311,7 @@ def sentences() -> Iterator[str]:
     yield f"a rise of {computed(over_seeds(copied.loc[end] - copied.loc[least], low=-1))}"
     known = course("rare-classes-long", "error", "ibd", "low", RARE)
     first, last = (computed(over_seeds(known.loc[step])) for step in (least, end))
-    yield f"only weights answer, from {first} to {last}"
+    yield f"goes in the same time only from {first} to {last}"
     copied = (_swept("relevant-tokens", tokens, 1024) for tokens in "1234")
     yield "errs {}, {}, {} and {} on rare classes".format(*copied)
     alone = [_swept("relevant-tokens", tokens, 1024, "in_context") for tokens in "14"]
