@@ -158,6 +158,7 @@ SWEEPS: Mapping[str, tuple[str, str]] = {
     "laws": ("distribution.relevance", "what is relevant"),
     "rare-classes": ("distribution.n_low", "rare classes"),
     "relevant-tokens": ("distribution.n_relevant", "relevant tokens of 4"),
+    "share-of-frequent": ("distribution.p_high", "p_high"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
@@ -304,6 +305,11 @@ def sentences() -> Iterator[str]:
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
+    for n in (1024, 16_384):
+        often, rarely = (_swept("share-of-frequent", p_high, n) for p_high in (0.5, 0.99))
+        between = _value(COPIED, "low", n)
+        yield f"{often} where half of the queries are of rare classes, {between} with a tenth"
+        yield f"{between} with a tenth and {rarely} with a hundredth"
     copied = course("rare-classes-long", "error", "oobd", "low", RARE)
     least, end = copied.mean(axis=1).idxmin(), copied.index[-1]
     first, last = (computed(over_seeds(copied.loc[step])) for step in (least, end))
