@@ -76,11 +76,10 @@ def judged(cells: StudyCells, seen: Mask, shown: Mask, bits: float = 0.0) -> lis
     return [*correlations, *agreements, f"{found.alpha:.2f}", f"{found.beta:.3f}", f"{found.gamma:.3g}"]
 
 
-def variants(cells: StudyCells) -> Iterator[tuple[str, str, list[str]]]:
+def variants(cells: StudyCells, theirs: Mask) -> Iterator[tuple[str, str, list[str]]]:
     """Name of the checkpoints, what is changed, and what is found."""
     n_tasks, steps = cells.trained.n_tasks, cells.trained.steps
     early = steps <= np.quantile(np.unique(steps), STEPS_SHARE)
-    theirs = published(cells)
     rules = {"of this project": (cells.fitted, cells.described),
              "published": (theirs & early & (n_tasks <= MOST_TASKS), theirs)}  # fmt: skip
     for rule, (seen, shown) in rules.items():
@@ -128,12 +127,12 @@ def main() -> None:
             spread = np.quantile(gaps(config, n_tasks), (0, 0.5, 1))
             print(f"| {n_tasks} | " + " | ".join(f"{gap:.3f}" for gap in (run.loss_g - run.loss_m, *spread)) + " |")
     cells = cells_of(config, list(runs.values()))
-    first = int(cells.trained.steps[published(cells)].min())
-    print(f"\nPublished rule: checkpoints from step {first:,} on\n")
+    theirs = published(cells)
+    print(f"\nPublished rule: checkpoints from step {cells.trained.steps[theirs].min():,.0f} on\n")
     measure = "total variation" if cells.distance == "kl" else "R^2"
     heads = ("correlation, training", "unseen", f"{measure}, training", "unseen", "alpha", "beta", "gamma")
     print("| checkpoints | change |", " | ".join(heads), "|\n|", " | ".join(["---"] * (2 + len(heads))), "|")
-    for rule, change, found in variants(cells):
+    for rule, change, found in variants(cells, theirs):
         print(f"| {rule} | {change} | {' | '.join(found)} |", flush=True)
 
 

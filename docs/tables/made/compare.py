@@ -301,7 +301,8 @@ def sentences() -> Iterator[str]:
     yield f"at N = 256, is {_swept('laws', 'context', low)} under the first law and"
     yield f"{_swept('laws', 'token', low)} under the second, so the picture"
     yield f"At 16,384 it errs {_swept('rare-classes', 495, 16_384)} on rare classes out of base"
-    yield f"and still {_swept('rare-classes', 495, 262_144)} at 262,144"
+    yield f"(with five of them {_value(COPIED, 'low', 16_384)})"
+    yield f"and still {_swept('rare-classes', 495, 262_144)} at 262,144 (with five {_value(COPIED, 'low', 262_144)})"
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)

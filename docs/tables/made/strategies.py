@@ -10,6 +10,7 @@ import pandas as pd
 from docs.tables.cells import cell, one, table_of, value
 from docs.tables.committed import table
 from docs.tables.pages import computed
+from gating.evaluation.agreement import correlation
 from gating.page.names import system_of
 from gating.results.columns import measure as measure_of
 from gating.results.query import select
@@ -102,10 +103,10 @@ LATE = 10_000
 """From this step on, how far the prediction is off hardly changes."""
 
 
-def misfits(name: str = "item-labels") -> str:
+def misfits() -> str:
     """By D, what is measured late in training, and by how much the posterior's weight of M is less."""
-    weight = over_steps("weight", "posterior", "ibd", name)
-    found = {kind: over_steps("relative_distance", "transformer", kind, name) for kind in ("ibd", "oobd")}
+    weight = over_steps("weight", "posterior", "ibd")
+    found = {kind: over_steps("relative_distance", "transformer", kind) for kind in ("ibd", "oobd")}
 
     def late(rows: pd.DataFrame) -> pd.Series:
         return rows[rows.index >= LATE].mean()
@@ -120,11 +121,10 @@ def misfits(name: str = "item-labels") -> str:
     return table_of(head, map(line, map(int, weight.columns)))
 
 
-def correlation(rows: pd.DataFrame, weight: pd.DataFrame) -> str:
-    """Pearson's, over the cells that both have."""
-    both = rows.notna().to_numpy() & weight.reindex_like(rows).notna().to_numpy()
-    pair = (of.to_numpy()[both] for of in (rows, weight.reindex_like(rows)))
-    return computed(f"{np.corrcoef(*pair)[0, 1]:.3f}")
+def correlated(rows: pd.DataFrame, weight: pd.DataFrame) -> str:
+    """Pearson's correlation, over the cells that both have."""
+    pair = (of.to_numpy(float, copy=True).ravel() for of in (weight.reindex_like(rows), rows))
+    return computed(f"{correlation(*pair):.3f}")
 
 
 ENTROPY = sum(1 / k for k in range(2, 9))
@@ -137,11 +137,11 @@ ENDS: Mapping[str, Mapping[int, str]] = {
 """Of the paper's urns after 100,000 steps, and the steps at which a model comes nearer to M than to G; of pictures."""
 
 
-def beside(name: str = "urns") -> str:
+def beside() -> str:
     """By D, what a model has come to at the end, and when it went over to M, beside what public pictures show."""
     where = {"system": "transformer", "distribution": "oobd", "measure": "log_loss"}
-    lost = select(table(name), where).sort_values("step").groupby("n_tasks").last()
-    ends = {kind: over_steps("relative_distance", "transformer", kind, name).iloc[-1] for kind in ("ibd", "oobd")}
+    lost = select(table("urns"), where).sort_values("step").groupby("n_tasks").last()
+    ends = {kind: over_steps("relative_distance", "transformer", kind, "urns").iloc[-1] for kind in ("ibd", "oobd")}
 
     def line(n_tasks: int) -> Iterator[str]:
         row = lost.loc[n_tasks]
@@ -150,7 +150,7 @@ def beside(name: str = "urns") -> str:
         yield from (f"{ends['ibd'][n_tasks]:.2f}", ENDS["relative"].get(n_tasks, ""), f"{ends['oobd'][n_tasks]:.2f}")
         yield f"{row['value'] - ENTROPY:.3f} [{low:.3f}, {high:.3f}]"
         yield ENDS["divergence"].get(n_tasks, "")
-        yield _steps(name, measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks)
+        yield _steps("urns", measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks)
         yield ENDS["time"].get(n_tasks, "")
 
     head = ("D", "relative distance, training tasks", "published", "relative distance, unseen tasks",
@@ -159,9 +159,8 @@ def beside(name: str = "urns") -> str:
 
 
 MADE = {"agreement": agreement, "gates": gates, "parameters": parameters, "transitions": transitions}
-RUNS = ("item-labels", "urns")
 TABLES: dict[str, Callable[[], str]] = {
-    f"{name}-{part}": partial(made, name) for name in RUNS for part, made in MADE.items()
+    f"{name}-{part}": partial(made, name) for name in PUBLISHED for part, made in MADE.items()
 }
 TABLES |= {"item-labels-misfits": misfits, "urns-beside": beside}
 
@@ -177,10 +176,10 @@ def _over(n_tasks: int, name: str) -> str:
     return computed(_steps(name, measure="transition_time", answer=True, kind="measured", n_tasks=n_tasks))
 
 
-def one_of(measure: str, kind: str, name: str = "item-labels") -> str:
-    """A figure of the posterior in the fit, without its interval."""
-    place = {"system": "posterior", "measure": measure, "distribution": kind, "group": "in_fit", "kind": "measured"}
-    return value(name, 3, answer=True, **place)
+def _pair(measure: str, name: str = "item-labels") -> list[str]:
+    """A figure of the posterior in the fit, on training and on unseen tasks, without its interval."""
+    place = {"system": "posterior", "measure": measure, "group": "in_fit", "kind": "measured", "answer": True}
+    return [value(name, 3, distribution=kind, **place) for kind in ("ibd", "oobd")]
 
 
 def _divergence(n_tasks: int) -> tuple[str, str]:
@@ -194,26 +193,20 @@ def sentences() -> Iterator[str]:
     yield f"{_exponent('predicted', 'seen')} predicted at the same D"
     weight = over_steps("weight", "posterior", "ibd")
     found = over_steps("relative_distance", "transformer", "ibd")
-    yield f"over all cells that are described it is {correlation(found, weight)}"
-    yield f"from step 4,000 on {correlation(found[found.index >= 4000], weight)}"
+    yield f"over all cells that are described it is {correlated(found, weight)}"
+    yield f"from step 4,000 on {correlated(found[found.index >= 4000], weight)}"
     smooth = found.rolling(9, center=True, min_periods=1).mean()
-    yield f"over nine checkpoints, {correlation(smooth, weight)}"
-    pairs = {
-        measure: [one_of(measure, kind) for kind in ("ibd", "oobd")]
-        for measure in ("correlation", "total_variation", "argmax_agreement")
-    }
-    yield "is {} and {} (after 12,000 steps".format(*pairs["correlation"])
-    yield "variation {} and {} (0.079".format(*pairs["total_variation"])
-    yield "agreement {} and {} (mean of twelve".format(*pairs["argmax_agreement"])
-    yield "variation of {} and {} (0.057".format(*pairs["total_variation"])
+    yield f"over nine checkpoints, {correlated(smooth, weight)}"
+    yield "is {} and {} (after 12,000 steps".format(*_pair("correlation"))
+    yield "variation {} and {} (0.079".format(*_pair("total_variation"))
+    yield "agreement {} and {} (mean of twelve".format(*_pair("argmax_agreement"))
+    yield "variation of {} and {} (0.057".format(*_pair("total_variation"))
     ends = over_steps("relative_distance", "transformer", "ibd", "urns").iloc[-1]
     yield "after 100,000 steps are {}, {}, {} and {}".format(*(computed(f"{end:.2f}") for end in ends))
     yield "falls to {} and ends at {} at D = 256".format(*_divergence(256))
     yield "to {} and {} at D = 16".format(*_divergence(16))
-    pairs_urns = {measure: [one_of(measure, kind, "urns") for kind in ("ibd", "oobd")]
-                  for measure in ("correlation", "total_variation")}  # fmt: skip
-    yield "correlations of {} and {} in the fit".format(*pairs_urns["correlation"])
-    yield "total variation of {} and {} there".format(*pairs_urns["total_variation"])
+    yield "correlations of {} and {} in the fit".format(*_pair("correlation", "urns"))
+    yield "total variation of {} and {} there".format(*_pair("total_variation", "urns"))
     yield f"D = 16 goes over at step {_over(16, 'urns')}"
     yield f"and D = 64 at {_over(64, 'urns')}"
     bare = "urns-no-warm-up"
