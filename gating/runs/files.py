@@ -1,6 +1,8 @@
-"""Files outside of run folders: written whole or not at all, and named where they cannot be read."""
+"""Files: written whole or not at all, by Ctrl-C too, and named where they cannot be read."""
 
 import os
+import signal
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +10,27 @@ from pathlib import Path
 
 from gating.runs.errors import Damaged, FolderError
 
-__all__ = ["reading", "write_bytes", "write_text"]
+__all__ = ["ctrl_c_waits", "reading", "write_bytes", "write_text"]
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C is obeyed once the block has ended, so that it never parts what the block does together.
+
+    It reaches the main thread alone; in others, and where its handler is not one of Python's, nothing is changed.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    if former is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def write_text(path: Path, text: str) -> None:

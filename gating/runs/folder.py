@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from filelock import FileLock, Timeout
 
 from gating.runs.errors import Damaged, FolderError
+from gating.runs.files import ctrl_c_waits
 from gating.runs.listed_files import ListedFiles
 from gating.runs.manifest import FORMAT, JOURNAL, JOURNALS, MANIFEST, OWN, Manifest, former, journal_of
 from gating.runs.part_folder import PartFolder
@@ -45,7 +46,7 @@ class RunFolder(ListedFiles):
 
     def change(self, **changes: Any) -> None:
         """Writes the manifest anew, with changes."""
-        with self._mutex, self._writing(MANIFEST):
+        with self._mutex, self._writing(MANIFEST), ctrl_c_waits():
             self._opened().change(self.draft(), **changes)
 
     # Life of a run.

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from gating.runs.errors import Damaged, FolderError
-from gating.runs.files import reading
+from gating.runs.files import ctrl_c_waits, reading
 from gating.runs.manifest import JOURNAL, OWN, Manifest, is_inside, to_disk
 
 __all__ = ["ListedFiles", "digest"]
@@ -63,8 +63,8 @@ class ListedFiles:
             return self._manifest
 
     def _note(self, **note: Any) -> None:
-        """Notes a change of the manifest."""
-        with self._mutex, self._writing(JOURNAL):
+        """Notes a change of the manifest, on disk and here, or neither."""
+        with self._mutex, self._writing(JOURNAL), ctrl_c_waits():
             self._opened().note(**note)
 
     def has(self, name: str) -> bool:

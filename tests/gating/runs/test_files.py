@@ -1,13 +1,15 @@
-"""Files outside of run folders appear whole or not at all."""
+"""Files appear whole or not at all, and Ctrl-C parts nothing that belongs together."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 from stops import killed_before
 
 from gating.runs.errors import Damaged, FolderError
-from gating.runs.files import reading, write_text
+from gating.runs.files import ctrl_c_waits, reading, write_text
 
 
 @pytest.mark.parametrize("name", ["a.txt", "☃" * 80, "a" * 255])
@@ -76,3 +78,30 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path):
         with pytest.raises(type(error)) as found:
             _read(error)
         assert found.value is error
+
+
+def test_ctrl_c_waits_for_the_end_of_the_block_and_counts_once():
+    done = []
+    with pytest.raises(KeyboardInterrupt), ctrl_c_waits():
+        for k in range(3):
+            signal.raise_signal(signal.SIGINT)
+            done.append(k)
+    assert done == [0, 1, 2]
+    with pytest.raises(KeyboardInterrupt) as found, ctrl_c_waits():
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("bad")
+    assert isinstance(found.value.__context__, ValueError)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_handler_of_ctrl_c_is_left_as_it_is_where_it_does_not_reach():
+    found = []
+
+    def look():
+        with ctrl_c_waits():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]

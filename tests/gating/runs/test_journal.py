@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from stops import contents, killed_before
 
-from gating.runs import part_folder
+from gating.runs import manifest, part_folder
 from gating.runs.errors import Damaged, FolderError
 from gating.runs.folder import RunFolder
 from gating.runs.journal import Journal, change_by
@@ -206,6 +207,24 @@ def test_a_part_is_of_one_process_and_the_next_goes_on_from_what_it_saved(begun,
     assert begun.damaged() == {}
     assert [*begun.files_of(["p"])] == ["parts/p/q/a.txt", "parts/p/q/b.txt"]
     assert [file.name for file in (begun.path / ".gating" / "journals").iterdir()] == ["p.lock"]
+
+
+@pytest.mark.parametrize("at", ["open", "fsync", "change_by"])
+def test_ctrl_c_waits_until_a_change_is_on_disk_and_here(folder, monkeypatch, at):
+    """An open file, too, would stay open if it came between its opening and the block that closes it."""
+    place = {"open": Path, "fsync": os, "change_by": manifest}[at]
+    act = getattr(place, at)
+
+    def interrupted(*arguments):
+        found = act(*arguments)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(place, at, interrupted)
+        folder.finish("p")
+    assert folder.done == ["p"]
+    assert RunFolder(folder.path).done == ["p"]
 
 
 def test_what_parts_saved_is_taken_up_when_the_folder_is_held_again(tmp_path):
