@@ -80,17 +80,22 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path):
         assert found.value is error
 
 
-def test_ctrl_c_waits_for_the_end_of_the_block_and_counts_once():
+@pytest.mark.parametrize("error", [None, ValueError("bad")])
+def test_ctrl_c_waits_for_the_end_of_the_block_and_counts_once(error):
     done = []
-    with pytest.raises(KeyboardInterrupt), ctrl_c_waits():
-        for k in range(3):
-            signal.raise_signal(signal.SIGINT)
-            done.append(k)
+
+    def work():
+        with ctrl_c_waits():
+            for k in range(3):
+                signal.raise_signal(signal.SIGINT)
+                done.append(k)
+            if error:
+                raise error
+
+    with pytest.raises(KeyboardInterrupt) as found:
+        work()
     assert done == [0, 1, 2]
-    with pytest.raises(KeyboardInterrupt) as found, ctrl_c_waits():
-        signal.raise_signal(signal.SIGINT)
-        raise ValueError("bad")
-    assert isinstance(found.value.__context__, ValueError)
+    assert found.value.__context__ is error
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
