@@ -111,7 +111,8 @@ def _run(study: Any, config: Any, options: Any) -> None:
     if options.dry_run:
         print(engine.estimate(study, config, how))
         return
-    table = engine.run(study, config, out, how, again=options.again, force=options.force)
+    flags = {name: getattr(options, name) for name in ("again", "reevaluate", "force")}
+    table = engine.run(study, config, out, how, **flags)
     print(json.dumps(engine.as_json(name, config, table), indent=1) if options.json else study.text(config, table))
 
 

@@ -38,6 +38,8 @@ ARGUMENTS = """
         address: cluster of Ray; ``local`` starts one for the run.
         tracker: ``tensorboard``, ``mlflow`` or ``wandb``, or several, that are told of the run.
         again: remove what a former run left in the folder, and run anew.
+        reevaluate: keep the models that the run in the folder trained, and measure them anew, also with other settings
+            of the measuring than before.
         keep: keep what the study drops at its end, such as fine-tuned models.
         force: go on although the estimated memory, or a changed version of what computes the result, speaks against it.
         say: receives a line about each piece of work.
@@ -112,7 +114,8 @@ def study_function(study: Study[Any]) -> StudyFunction:
         place = {"out": "none" if out is None else out}
         chosen, options = read_call(files | given | place, study.config, RunOptions, study.presets())
         how = resources_of(options, say)
-        return engine.run(study, chosen, options.folder(study), how, again=options.again, force=options.force)
+        flags = {name: getattr(options, name) for name in ("again", "reevaluate", "force")}
+        return engine.run(study, chosen, options.folder(study), how, **flags)
 
     call.__name__ = call.__qualname__ = study.name()
     call.__doc__ = _described(study)

@@ -42,6 +42,7 @@ def run(
     resources: Resources | None = None,
     *,
     again: bool = False,
+    reevaluate: bool = False,
     force: bool = False,
 ) -> pd.DataFrame:
     """Runs a study, or goes on with what its folder holds, and draws its page.
@@ -52,6 +53,7 @@ def run(
         out: folder of the run; None keeps nothing. A finished run of the same settings and inputs is read.
         resources: what it may use; one worker on the CPU by default.
         again: removes the files of the run that the folder holds first.
+        reevaluate: keeps what that run trained and makes the rest anew, also with other `Study.of_evaluation`.
         force: goes on although memory, or a changed version of what computes, speaks against it.
 
     Returns:
@@ -72,14 +74,20 @@ def run(
     """
     how = resources or Resources()
     if started() == 1:
-        return _run(study, config, out, how, again, force)
+        return _run(study, config, out, how, again, reevaluate, force)
     if number():
         return processes.follow(study, config, how, parts_of)
-    return processes.lead(study, how, lambda: _run(study, config, out, how, again, force))
+    return processes.lead(study, how, lambda: _run(study, config, out, how, again, reevaluate, force))
 
 
 def _run(
-    study: Study[Any], config: Any, out: str | Path | None, how: Resources, again: bool, force: bool
+    study: Study[Any],
+    config: Any,
+    out: str | Path | None,
+    how: Resources,
+    again: bool,
+    reevaluate: bool,
+    force: bool,
 ) -> pd.DataFrame:
     _require_memory(study, config, force)
     inputs = study.inputs(config, how.say)
@@ -91,13 +99,15 @@ def _run(
                 folder.begin("none", {})
                 return _of(config, _table(study, config, folder, how))
     folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
-    _require_same(study, folder, identity, again, force)
-    if again or not (folder.is_run and folder.finished):
+    _require_same(study, folder, identity, again, reevaluate, force)
+    if again or reevaluate or not (folder.is_run and folder.finished):
         study.check(config, how)
     with folder.locked():
-        changed = _require_same(study, folder, identity, again, force)
+        changed = _require_same(study, folder, identity, again, reevaluate, force)
         if again or not folder.is_run:
             folder.begin(study.name(), identity)
+        elif reevaluate:
+            _keep_trained(folder, identity)
         elif changed and not folder.finished:
             folder.change(identity=identity)
             folder.discard([ENVIRONMENT])
@@ -128,21 +138,48 @@ def _require_memory(study: Study[Any], config: Any, force: bool) -> None:
         raise SpecError([f"{fit}; the run is estimated to need {_size(needed)}: choose smaller ones, or --force"])
 
 
-def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, Any], again: bool, force: bool) -> bool:
-    """That the folder holds the same run, or none; with `again`, any. Returns whether it passed by `force` alone."""
+def _require_same(
+    study: Study[Any], folder: RunFolder, identity: Mapping[str, Any], again: bool, reevaluate: bool, force: bool
+) -> bool:
+    """That the folder holds the same run, or none; with `again`, any; with `reevaluate`, one that trained the same.
+
+    Returns whether it passed by `force` alone.
+    """
+    if reevaluate and not study.of_evaluation:
+        why = "it has no settings of measuring alone, without which nothing that was trained is measured anew"
+        raise SpecError([f"`reevaluate` must be left out for `{study.name()}`: {why}"])
+    if reevaluate and not folder.is_run:
+        raise FolderError(f"`{folder.path}` must hold a run whose trained models are measured anew; it holds none")
     if again or not folder.is_run:
         return False
     held = folder.manifest
     if held["study"] != study.name():
         raise FolderError(f"`{folder.path}` holds a run of `{held['study']}`; choose another folder")
-    asked, computed = what_changed(held["identity"], identity, finished=folder.finished)
-    if asked:
-        remedy = "choose another folder, or remove that run with --again"
-        raise FolderError(f"`{folder.path}` holds a run with other settings ({'; '.join(asked)}); {remedy}")
+    old, finished = held["identity"], folder.finished and not reevaluate
+    asked, computed = what_changed(old, identity, finished=finished)
+    trained, _ = what_changed(_training(study, old), _training(study, identity), finished=finished)
+    if refused := trained if reevaluate else asked:
+        keep = "" if trained else ", measure what it trained anew with --reevaluate"
+        remedy = f"choose another folder{keep}, or remove that run with --again"
+        raise FolderError(f"`{folder.path}` holds a run with other settings ({'; '.join(refused)}); {remedy}")
     if computed and not force:
         remedy = "begin anew with --again, or go on with --force; `gating report` draws a finished one as it is"
         raise FolderError(f"`{folder.path}` holds a run that something else computed ({'; '.join(computed)}); {remedy}")
     return bool(computed)
+
+
+def _training(study: Study[Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity without the settings that training does not read."""
+    read = {name: value for name, value in identity["config"].items() if name not in study.of_evaluation}
+    return {**identity, "config": read}
+
+
+def _keep_trained(folder: RunFolder, identity: dict[str, Any]) -> None:
+    """Takes all but the trained models out of a run, the table first: a kill then leaves one that is not finished."""
+    folder.discard([TABLE])
+    others = [name for name in folder.manifest["files"] if not name.startswith("parts/train/")]
+    folder.discard(others, [part for part in folder.done if not part.startswith("train/")])
+    folder.change(identity=identity)
 
 
 def parts_of(study: Study[Any], config: Any, device: str) -> list[Part]:

@@ -32,6 +32,8 @@ class RunOptions:
         tracker: ``tensorboard``, ``mlflow`` or ``wandb``, one or more, that are told settings, losses and measured
             results, and given the page and the table; null for none.
         again: remove what a former run left in the folder, and run anew.
+        reevaluate: keep the models that the run in the folder trained, and measure them anew, also with other settings
+            of the measuring than before.
         keep: keep what a study drops at its end, such as fine-tuned models.
         dry_run: check everything, print how long the run will take and how much memory and disk, and write nothing.
         force: go on although the estimated memory, or a changed version of what computes the result, speaks against it.
@@ -45,6 +47,7 @@ class RunOptions:
     json: bool = False
     tracker: Several[TrackerName] | None = None
     again: bool = False
+    reevaluate: bool = False
     keep: bool = False
     dry_run: bool = False
     force: bool = False
@@ -53,8 +56,11 @@ class RunOptions:
         """What is wrong with the options together."""
         if self.address != "local" and self.executor != "ray":
             yield f"`address` must be left out where `executor` is 'threads'; got {shown(self.address)}"
-        if self.again and self.out == "none":
-            yield "`again` must be left out where `out` is none; got both"
+        for name in ("again", "reevaluate"):
+            if getattr(self, name) and self.out == "none":
+                yield f"`{name}` must be left out where `out` is none; got both"
+        if self.again and self.reevaluate:
+            yield "`reevaluate` must be left out with `again`, which trains anew; got both"
 
     def folder(self, study: Study[Any]) -> str | None:
         """Folder of a study's run that `out` asks for, or None.

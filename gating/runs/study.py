@@ -57,6 +57,8 @@ class Study(Generic[Config]):
         several: whether the last of them takes any number of values.
         in_folder: whether a run keeps its work in a folder by default; a study of a few seconds needs none.
         shared: whether several processes of one run may do its wide parts together (`gating.runs.processes`).
+        of_evaluation: settings that no ensemble reads, with other ones of which a run's trained models can be measured
+            anew; none where nothing is trained, or not in ensembles.
     """
 
     config: ClassVar[type[Any]]
@@ -64,6 +66,7 @@ class Study(Generic[Config]):
     several: ClassVar[bool] = False
     in_folder: ClassVar[bool] = True
     shared: ClassVar[bool] = False
+    of_evaluation: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def name(cls) -> str:

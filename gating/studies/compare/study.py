@@ -36,6 +36,7 @@ class Comparing(Study[Config]):
     """
 
     kind: ClassVar[type[systems.Systems]] = systems.Systems
+    of_evaluation = ("evaluation_seed", "evaluation_per_cell", "evaluation_classes")
 
     def ensembles(self, config: Config) -> Iterator[Ensemble[Replica]]:
         """Predictors, stylized models and Transformers."""

@@ -32,6 +32,8 @@ class Crossover(Study[CrossoverConfig]):
     """
 
     config = CrossoverConfig
+    of_evaluation = ("evaluation_seed", "evaluation_per_cell", "tabular_seeds", "tabular_octaves",
+                     "tabular_per_octave", "beta", "temperature")  # fmt: skip
 
     def check(self, config: CrossoverConfig, resources: Resources) -> None:
         """Asks theory first, so that nothing is trained where it refuses."""

@@ -31,6 +31,7 @@ class Predict(Study[PredictConfig]):
     """
 
     config = PredictConfig
+    of_evaluation = ("evaluation_seed", "evaluation_per_cell", "beta", "temperature")
 
     def check(self, config: PredictConfig, resources: Resources) -> None:
         """Asks theory first, so that nothing is trained where it refuses."""

@@ -45,7 +45,8 @@ def keep_fit(config: StrategiesConfig, place: Place, resources: Resources) -> No
     n_seen = len(np.unique(cells.run[cells.fitted]))
     if n_seen < 2:
         allowed = "`described_within` must let the fit see checkpoints of two or more models"
-        raise SpecError([f"{allowed}; it lets it see those of {n_seen}: train for longer"])
+        remedy = "choose a larger one with --reevaluate, which keeps what is trained, or train for longer"
+        raise SpecError([f"{allowed}; it lets it see those of {n_seen}: {remedy}"])
     gates = fitted_gates(cells, config.n_resamples)
     rows = [
         *_strategy_rows(config, runs),

@@ -35,6 +35,8 @@ class Strategies(Study[StrategiesConfig]):
     """
 
     config = StrategiesConfig
+    of_evaluation = ("evaluation_seed", "evaluation_sequences", "evaluation_rows", "loss_sequences", "loss_groups",
+                     "described_within", "held_out", "n_resamples")  # fmt: skip
 
     def check(self, config: StrategiesConfig, resources: Resources) -> None:
         """Looks for what compiled training needs."""

@@ -2,17 +2,20 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from stops import contents
-from visiting import RUN, refused, stop_at
+from stops import contents, killed_before
+from visiting import RUN, edit_source, forget_visitor, refused, stop_at
 
 from gating import cli
 from gating.runs import engine
+from gating.runs.catalogue import find_study
 from gating.runs.errors import RunFailed
 from gating.runs.folder import RunFolder
+from gating.runs.identity import identity_of
 
 
 def test_a_study_of_its_own_distribution_has_a_run(here, capsys):
@@ -210,6 +213,74 @@ def test_again_removes_what_the_manifest_lists_and_only_after_everything_was_che
     assert json.loads(after["run/manifest.json"])["files"].keys() == {
         name.removeprefix("run/") for name in after.keys() - foreign.keys() - {"numbers.txt", "run/manifest.json"}
     }
+
+
+@pytest.mark.parametrize("flags", [[], ["--keep"]])
+def test_what_a_run_trained_is_measured_anew_as_a_new_run_measures_it(here, monkeypatch, capsys, flags):
+    assert cli.main([*RUN, *flags]) == 0
+    Path("run/notes.txt").write_text("mine")
+    before = contents(here / "run")
+    wider = ["visitor", "numbers.txt", "--steps", "10", "--sizes", "[16, 32]", "--workers", "1", "--out"]
+    asked = "`run` holds a run with other settings (sizes is [64] there, [16, 32] here); choose another folder"
+    remedy = "measure what it trained anew with --reevaluate, or remove that run with --again"
+    assert refused([*wider, "run"], capsys) == f"gating: {asked}, {remedy}\n"
+    said = refused([*wider, "run", "--steps", "20", "--reevaluate"], capsys)
+    asked = "`run` holds a run with other settings (steps is 10 there, 20 here); choose another folder"
+    assert said == f"gating: {asked}, or remove that run with --again\n"
+    assert contents(here / "run") == before
+    with monkeypatch.context() as patch:
+        stop_at(patch, "walk", 1, AssertionError("trained again"))
+        stop_at(patch, "measure", 2, KeyboardInterrupt())
+        assert refused([*wider, "run", *flags, "--reevaluate"], capsys, status=130).startswith("gating: interrupted")
+    with monkeypatch.context() as patch:
+        stop_at(patch, "walk", 1, AssertionError("trained again"))
+        assert cli.main([*wider, "run", *flags]) == 0
+    assert cli.main([*wider, "new", *flags]) == 0
+    run, new = contents(here / "run"), contents(here / "new")
+    assert run.pop("notes.txt") == b"mine"
+    del run["manifest.json"], new["manifest.json"]
+    assert run == new
+    assert RunFolder("run").done == RunFolder("new").done
+
+
+def test_nothing_is_measured_anew_where_nothing_was_trained(here, monkeypatch, capsys):
+    said = "gating: `run` must hold a run whose trained models are measured anew; it holds none\n"
+    assert refused([*RUN, "--reevaluate"], capsys) == said
+    assert "`reevaluate` must be left out where `out` is none" in refused([*RUN[:-1], "none", "--reevaluate"], capsys)
+    assert "`reevaluate` must be left out with `again`" in refused([*RUN, "--again", "--reevaluate"], capsys)
+    assert {file.name for file in here.iterdir()} == {"numbers.txt"}
+    assert cli.main(RUN) == 0
+    before = contents(here)
+    monkeypatch.setattr(sys.modules["visitor.study"].Visitor, "of_evaluation", ())
+    said = "gating: `reevaluate` must be left out for `visitor`: it has no settings of measuring alone"
+    assert refused([*RUN, "--reevaluate"], capsys).startswith(said)
+    assert contents(here) == before
+
+
+def test_models_that_other_code_trained_are_measured_anew_by_force_alone(here, site, capsys):
+    assert cli.main(RUN) == 0
+    edit_source(site)
+    forget_visitor()
+    said = refused([*RUN, "--reevaluate"], capsys)
+    assert "`run` holds a run that something else computed (the source of visitor has changed)" in said
+    assert cli.main([*RUN, "--reevaluate", "--force"]) == 0
+
+
+@pytest.mark.parametrize("call", range(8))
+def test_a_kill_while_models_are_kept_leaves_a_run_that_goes_on(here, monkeypatch, call):
+    wider = [*RUN, "--sizes", "[16]"]
+    assert cli.main([*RUN[:-1], "whole", "--sizes", "[16]"]) == 0
+    assert cli.main(RUN) == 0
+    study, config = find_study("visitor"), find_study("visitor").config("visitor", "numbers.txt", (16,), 10)
+    folder, identity = RunFolder("run"), identity_of("visitor", config, study.inputs(config, print), "cpu")
+    with folder.locked():
+        killed_before(call, monkeypatch, lambda: engine._keep_trained(folder, identity))
+        finished = folder.finished
+    assert call or finished
+    assert cli.main([*wider, "--reevaluate"]) == 0
+    whole, run = contents(here / "whole"), contents(here / "run")
+    del whole["manifest.json"], run["manifest.json"]
+    assert run == whole
 
 
 def test_again_does_not_touch_a_folder_that_is_not_a_runs(here, capsys):

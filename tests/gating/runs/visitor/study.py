@@ -51,6 +51,7 @@ class Visitor(Study[VisitorConfig]):
 
     config = VisitorConfig
     positionals = ("numbers",)
+    of_evaluation = ("sizes",)
 
     def inputs(self, config, say):
         if not Path(config.numbers).is_file():
