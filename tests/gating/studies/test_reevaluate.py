@@ -1,5 +1,8 @@
 """Settings of evaluation are read by no ensemble: models measured anew give the table of a new run."""
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -30,6 +33,10 @@ QUIET = Resources(workers=1, say=lambda line: None)
 def test_studies_that_train_ensembles_can_measure_anew():
     assert {*STUDIES} == {"compare", "crossover", "images", "predict", "strategies"}
     assert OTHER.keys() == {name for study in STUDIES.values() for name in study.of_evaluation}
+    told = (Path(__file__).parents[3] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    for name, study in STUDIES.items():
+        allowed = ", ".join(f"`{each}`" for each in study.of_evaluation)
+        assert re.search(rf"\n\|[^|]*`{name}`[^|]*\| {allowed} \|\n", told), name
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES.keys() - {"images"}))  # `images` measures as `compare` does
