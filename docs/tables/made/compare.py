@@ -153,6 +153,18 @@ def over_training(name: str, n: int) -> str:
     return table_of(["step", *columns], map(line, next(iter(courses.values())).index))
 
 
+def of_seeds(name: str, **place: Any) -> pd.Series:
+    """A measure of the Transformer at the last step, or at that of the place, for each seed; an error by default."""
+    where = {"measure": "error", "system": "transformer", "kind": "measured", "answer": False} | place
+    rows = select(table(name), where)
+    return rows[rows["step"] == rows["step"].max()].set_index("seed")["value"]
+
+
+def apart(first: pd.Series, second: pd.Series) -> str:
+    """The mean over the seeds of both of the second less the first, with its interval."""
+    return computed(over_seeds((second - first).dropna(), low=-1))
+
+
 SWEEPS: Mapping[str, tuple[str, str]] = {
     "noise": ("distribution.input_noise", "input noise"),
     "laws": ("distribution.relevance", "what is relevant"),
@@ -265,6 +277,8 @@ def sentences() -> Iterator[str]:
     yield f"rises from {_value(COPIED, 'low', 512)} at N = 512 to {_value(COPIED, 'low', large)} at 65,536"
     yield f"errs {_value(COPIED, 'low', low, 'transformer_ic')} at N = 256"
     yield f"and {_value(COPIED, 'low', large, 'transformer_ic')} at 65,536: it can copy"
+    yield f"it errs {_value(KNOWN, 'low', low, 'transformer_iw')} on rare classes at N = 256"
+    yield f"where this one errs {_value(KNOWN, 'low', low)}"
     shown = {"distribution": "ibd", "context": "relevant"}
     yield f"own gate for rare classes is {_value(shown, 'low', large, 'stylized', 'mean_gate')} at N = 65,536"
     yield f"and {_value(shown, 'low', largest, 'stylized', 'mean_gate')} at 1,048,576"
@@ -282,13 +296,16 @@ def sentences() -> Iterator[str]:
     yield f"falls to {ends[least]} at step {computed(f'{least:,}')}, is {ends[45_878]} at step 45,878"
     yield f"and {ends[end]} at step 200,000"
     yield f"rise of {computed(over_seeds(near[end] - near[least], low=-1))} after its least"
-    yield f"after step 45,878 one of {computed(over_seeds(near[end] - near[45_878], low=-1))}"
     known = course("long-training", "error", "ibd", "low", LONG)
     first, last = (computed(over_seeds(known.loc[step])) for step in (least, end))
-    yield f"falls from {first} to {last} in the same time"
-    copied = (100 * (1 - one_swept("noise", 0.4, largest, group)["value"]) for group in ("low", "high"))
-    rare, frequent = (computed(f"{share:.0f}%") for share in copied)
-    yield f"still copies {rare} of rare and {frequent} of frequent classes after 1,048,576"
+    yield f"falls from {first} at step {computed(f'{least:,}')} to {last} at the end"
+    late = apart(near[45_878], near[end]), apart(known.loc[45_878], known.loc[end])
+    yield "out of base changes by {}, that in base by {}".format(*late)
+    rare, frequent = (computed(ends_of(one_swept("noise", 0.4, largest, group), 2)) for group in ("low", "high"))
+    yield f"errs {rare} on rare classes after 1,048,576"
+    yield f"so copies about half of them, and {frequent} on frequent ones"
+    copied = computed(ends_of(one_swept("noise", 0.4, largest, "high", "stylized"), 2))
+    yield f"more of them than the Transformer does, and errs {copied}"
     told = {place: held for place, held in SWEPT_PUBLISHED["noise"].items() if "about" not in held}
     inside = [_holds(one_swept("noise", *place), held) for place, held in told.items()]
     yield f"{computed(sum(inside))} of the {computed(len(inside))} published errors with a number lie inside"
@@ -297,15 +314,36 @@ def sentences() -> Iterator[str]:
     yield f"of frequent classes is {said('noise', 2, **own, **place)} at noise 0.4 and the largest N"
     yield f"At N = 4,096 the Transformer errs {_swept('laws', 'context', middle)} on rare classes out of base"
     yield f"under the first law, and {_swept('laws', 'token', middle)} under the second"
-    yield f"at L = 1 it is {_value(COPIED, 'low', middle)} there"
-    yield f"at N = 256, is {_swept('laws', 'context', low)} under the first law and"
-    yield f"{_swept('laws', 'token', low)} under the second, so the picture"
+    law = SWEEPS["laws"][0]
+    two = {n: of_seeds("laws", n=n, group="low", **COPIED, **{law: "context"}) for n in SHOWN}
+    token = of_seeds("laws", n=large, group="low", **COPIED, **{law: "token"})
+    yield f"at 65,536 by {apart(token, two[large])} less under the second"
+    more = [apart(of_seeds("paper", n=n, group="low", **COPIED), two[n]) for n in SHOWN]
+    yield "rises by {} over that of L = 1 (paired by seed), at 4,096 by {}, at 65,536 by {}".format(*more)
+    yield f"of three N, at 256, is {_swept('laws', 'context', low)} under the first law and"
+    yield f"{_swept('laws', 'token', low)} under the second, which suggests"
     yield f"At 16,384 it errs {_swept('rare-classes', 495, 16_384)} on rare classes out of base"
     yield f"(with five of them {_value(COPIED, 'low', 16_384)})"
     yield f"and still {_swept('rare-classes', 495, 262_144)} at 262,144 (with five {_value(COPIED, 'low', 262_144)})"
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
+    rare = {"n": 16_384, "group": "low", **COPIED}
+    half, hundredth = (
+        of_seeds("share-of-frequent", **rare, **{SWEEPS["share-of-frequent"][0]: p}) for p in (0.5, 0.99)
+    )
+    tenth = of_seeds("paper", **rare)
+    yield f"above the last by {apart(hundredth, half)}, and above the middle one by {apart(tenth, half)}"
+    yield f"which is above the last by {apart(hundredth, tenth)}"
+    few, many = _value(COPIED, "low", 2048), _swept("rare-classes", 495, 2048)
+    yield f"At 2,048 they are not copied yet: {many}, with five {few}"
+    relevant = (
+        of_seeds("relevant-tokens", n=1024, group="low", **COPIED, **{SWEEPS["relevant-tokens"][0]: tokens})
+        for tokens in "34"
+    )
+    yield f"the fourth changes the error by {apart(*relevant)}, paired by seed"
+    yield f"at some N ({_value(KNOWN, 'low', 32_768, 'stylized')} at"
+    yield f"where the Transformer errs {_value(KNOWN, 'low', 32_768)})"
     for n in (1024, 16_384):
         often, rarely = (_swept("share-of-frequent", p_high, n) for p_high in (0.5, 0.99))
         between = _value(COPIED, "low", n)
