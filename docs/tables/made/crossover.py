@@ -140,7 +140,8 @@ def sentences() -> Iterator[str]:
     yield f"the Transformers' N* were {blind_mean} times as large on average"
     yield f"early everywhere, by a factor of {blind_mean} (geometric mean over settings)"
     counts, best, means = (computed(f"{off[name]:.0f}") for name in ("tabular", "bayes", "nearest_mean"))
-    yield f"where theories that train nothing are off by {means} to {counts}."
+    own = computed(f"{off['stylized']:.2f}")
+    yield f"and off by {own} (root mean square), where theories that train nothing are off by {means} to {counts}."
     yield f"are off by {counts} (counts), {best} (best learner) and {means} (nearest means), root mean square."
     gates = {system: [computed(sized(found("long", "crossover_gate", system, 20000, p))) for p in (0.6, 0.9)]
              for system in ("transformer", "stylized")}  # fmt: skip

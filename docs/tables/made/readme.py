@@ -17,7 +17,8 @@ def sentences() -> Iterator[str]:
     tenth = "a tenth" if 8 < rare["value"] / frequent["value"] < 12 else f"{frequent['value']:,.0f}"
     yield (
         f"the Transformer goes over from its context to its weights at N = {computed(sized(rare))} training sequences "
-        f"for rare classes, and for frequent ones at about {tenth} of that."
+        f"for rare classes, and for frequent ones at about {tenth} of that (in {computed(frequent['reached'])} of the "
+        f"{computed(frequent['seeds'])} seeds"
     )
     last = {**OUT_OF_BASE, "group": "low", "n": 16384}
     yield (
@@ -25,8 +26,8 @@ def sentences() -> Iterator[str]:
         f"{said('quick', system='stylized', **last)} out of base on rare classes, the Transformer "
         f"{said('quick', system='transformer', **last)}."
     )
-    high, low = (value("quick", system="transformer", n=64, group=g, **OUT_OF_BASE) for g in ("high", "low"))
-    yield f"it errs {high} on frequent classes and {low} on rare ones."
+    high, low = (said("quick", system="transformer", n=64, group=g, **OUT_OF_BASE) for g in ("high", "low"))
+    yield f"out of base it errs {high} on frequent classes and {low} on rare ones."
     off = off_by()
     least, most = (computed(f"{end(off[name] for name in off if name != 'stylized'):.0f}") for end in (min, max))
-    yield f"Models trained on noisy inputs go over much later, by a factor of {least} to {most} in eight settings"
+    yield f"in eight settings drawn by chance {least} to {most} times as late, the root mean square by learner"
