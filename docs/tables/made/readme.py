@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from docs.tables.cells import one, said, value
+from docs.tables.cells import one, said
 from docs.tables.made.crossover import off_by
 from docs.tables.pages import computed
 from gating.page.said import sized

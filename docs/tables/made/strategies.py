@@ -205,8 +205,8 @@ def sentences() -> Iterator[str]:
     yield "after 100,000 steps are {}, {}, {} and {}".format(*(computed(f"{end:.2f}") for end in ends))
     yield "falls to {} and ends at {} at D = 256".format(*_divergence(256))
     yield "to {} and {} at D = 16".format(*_divergence(16))
-    yield "correlations of {} and {} in the fit".format(*_pair("correlation", "urns"))
-    yield "total variation of {} and {} there".format(*_pair("total_variation", "urns"))
+    yield "with three D in the fit: correlations of {} and {}".format(*_pair("correlation", "urns"))
+    yield "total variation of {} and {}, on training and unseen".format(*_pair("total_variation", "urns"))
     yield f"D = 16 goes over at step {_over(16, 'urns')}"
     yield f"and D = 64 at {_over(64, 'urns')}"
     bare = "urns-no-warm-up"
@@ -225,3 +225,7 @@ def sentences() -> Iterator[str]:
     yield f"falls there to {least} to {most} of its largest"
     free = _agreement("item-labels", "free in every cell", "correlation", "ibd", "in_fit", 3)
     yield f"a free weight in every cell reaches {computed(free)}"
+    floor = (
+        _agreement("item-labels", "free in every cell", "total_variation", of, "in_fit", 3) for of in ("ibd", "oobd")
+    )
+    yield "a free weight leaves {} and {} on training".format(*map(computed, floor))
