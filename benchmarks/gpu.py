@@ -27,6 +27,11 @@ from gating.runs.store import opened
 FULL, QUICK = Sizes(64, 32, 20, 512, 256, 5), Sizes(2, 4, 2, 8, 32, 2)
 
 
+def kinds(infinite: Tensor) -> Tensor:
+    """1 and -1 for the two infinities, 0 for what is no number."""
+    return infinite.sign().nan_to_num(0.0)
+
+
 def difference(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
     """The largest difference, over the largest finite number where that is above 1; infinite where integers, shapes or
     what is no number differ."""
@@ -36,7 +41,11 @@ def difference(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
         if mine.shape != other.shape or mine.dtype != other.dtype:
             return float("inf")
         finite = other.isfinite()
-        if not torch.equal(finite, mine.isfinite()) or not (other.is_floating_point() or torch.equal(mine, other)):
+        if (
+            not torch.equal(finite, mine.isfinite())
+            or not torch.equal(*(kinds(part[~finite]) for part in (mine, other)))
+            or not (other.is_floating_point() or torch.equal(mine, other))
+        ):
             return float("inf")
         if bool(finite.any()) and other.is_floating_point():
             a, b = mine[finite].double(), other[finite].double()

@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FolderError as error:
         return _fail(2, [str(error)])
     except Interrupted as stop:
-        return _fail(130, [f"{stop}; the same command goes on from there"])
+        return _fail(130, [f"{stop}; {_same(given)} goes on from there"])
     except KeyboardInterrupt:
-        return _fail(130, ["interrupted; what is saved stays, and the same command goes on from it"])
+        return _fail(130, [f"interrupted; what is saved stays, and {_same(given)} goes on from it"])
     except RunFailed as error:
         return _fail(1, [str(error)])
     except BrokenPipeError:  # the reader of our output has gone
@@ -49,7 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
-        return _fail(1, ["the memory that is free is not enough; what is saved stays, and the same command goes on"])
+        return _fail(1, [f"the memory that is free is not enough; what is saved stays, and {_same(given)} goes on"])
+
+
+def _same(given: Sequence[str]) -> str:
+    """The command that goes on with what another has saved: one that begins anew would remove it."""
+    anew = [flag for flag in ("--again", "--reevaluate") if any(token.partition("=")[0] == flag for token in given)]
+    return " ".join(["the same command", *(f"without `{flag}`" for flag in anew)])
 
 
 def _fail(status: int, problems: Sequence[str]) -> int:

@@ -42,6 +42,9 @@ def test_a_difference_is_told(monkeypatch):
     a, nan = torch.tensor([1.0, 20.0]), torch.tensor([1.0, torch.nan])
     assert gpu.difference([a + 0.2], [a]) == pytest.approx(0.01, rel=1e-4)
     assert gpu.difference([nan], [nan]) == 0.0
+    infinite = torch.tensor([float("inf"), 1.0])
+    assert gpu.difference([infinite], [infinite]) == 0.0
+    assert gpu.difference([infinite], [-infinite]) == gpu.difference([infinite * 0], [infinite]) == float("inf")
     assert gpu.difference([a], [nan]) == gpu.difference([a.long() + 1], [a.long()]) == float("inf")
     assert gpu.difference([a], [a.double()]) == gpu.difference([a[:1]], [a]) == float("inf")
 

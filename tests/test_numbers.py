@@ -73,6 +73,11 @@ def test_a_table_outside_of_markers_is_seen_and_known_by_all_that_it_holds():
 
 def test_a_sentence_must_stand_on_the_page_wherever_its_lines_break():
     assert missing("It errs\n0.4 of\nthe time.", [f"errs {computed('0.4')} of the time"]) == []
+    assert missing("It errs 0.41 in 12.5% of runs, 1.2, and 3.", ["errs 0.4", "2.5% of", "1.", "and 3."]) == [
+        "errs 0.4",
+        "2.5% of",
+        "1.",
+    ]
     assert missing("It errs 0.5 of the time.", [f"errs {computed('0.4')} of the time"]) == ["errs 0.4 of the time"]
 
 

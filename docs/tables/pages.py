@@ -97,8 +97,13 @@ def _plain(text: str) -> str:
 
 def missing(text: str, sentences: Iterable[str]) -> list[str]:
     """Sentences that a page does not have as they are computed."""
-    page = _plain(text)
-    return [said for said in (_plain(s).replace(OPEN, "").replace(CLOSE, "") for s in sentences) if said not in page]
+    page, plain = _plain(text), (_plain(s).replace(OPEN, "").replace(CLOSE, "") for s in sentences)
+    return [said for said in plain if not re.search(_whole(said), page)]
+
+
+def _whole(said: str) -> str:
+    """Matches a sentence where no digit goes on before or after it."""
+    return rf"(?<![\d.,]){re.escape(said)}(?!\d|[.,]\d)"
 
 
 def _comments(code: re.Match[str]) -> str:
@@ -110,7 +115,7 @@ def _spans(page: str, sentences: Iterable[str]) -> Iterator[range]:
     """Places of computed numbers on a page."""
     for sentence in map(_plain, sentences):
         said = sentence.replace(OPEN, "").replace(CLOSE, "")
-        for begin in (found.start() for found in re.finditer(re.escape(said), page)):
+        for begin in (found.start() for found in re.finditer(_whole(said), page)):
             for before, hole in enumerate(re.finditer(f"{OPEN}(.*?){CLOSE}", sentence)):
                 start = begin + hole.start() - 2 * before
                 yield range(start, start + len(hole[1]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gating.models.layers import Linear
+from gating.models.layers import FullLinear, Linear
 from gating.tasks.sequences import Sequences
 from theory.validation import require_choice, require_integer, require_sizes
 
@@ -63,7 +63,7 @@ class MLPGate(LearnedGate):
         require_sizes(context_length=length + 1, dim=dim, hidden=hidden)
         self.inputs = require_choice("inputs", inputs, GATE_INPUTS)
         n_in = dim if inputs == "query" else dim * (length + 1)
-        self.layers = nn.Sequential(Linear(n_in, hidden, rngs), nn.ReLU(), Linear(hidden, 1, rngs))
+        self.layers = nn.Sequential(Linear(n_in, hidden, rngs), nn.ReLU(), FullLinear(hidden, 1, rngs))
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Logit of alpha, (R, B, ...) -> (R, B)."""

@@ -64,6 +64,7 @@ class Decoder(nn.Module):
 
     def answers(self, x: Tensor, *, last_only: bool = False) -> Tensor:
         """From embedded tokens, (R, B, T, width) -> (R, B, T, n_out), or (R, B, 1, n_out) when `last_only`."""
+        x = x.to(self.norm.scale.dtype)  # a product of the embedding may have made it of fewer digits
         return self.read_out(self.norm(through(self.blocks, x, last_only=last_only)))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from theory.fields import shown
 from theory.validation import require_instances, require_integers, require_nonnegative, require_scalar, require_sizes
 
-__all__ = ["LayerNorm", "Linear", "ReadOut", "affine", "generators", "n_replicas", "one_hot", "rows_of"]
+__all__ = ["FullLinear", "LayerNorm", "Linear", "ReadOut", "affine", "generators", "n_replicas", "one_hot", "rows_of"]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -69,6 +69,15 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(R, ..., n_in) -> (R, ..., n_out)."""
         return affine(x, self.weight, self.bias)
+
+
+class FullLinear(Linear):
+    """Linear maps that are computed in the parameters' precision whatever that of other products is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, ..., n_in) -> (R, ..., n_out)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 class ReadOut(Linear):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -144,9 +145,20 @@ def packaged_letters(size: int = 28) -> CharacterImages:
     return render(found, common, size)
 
 
+@contextmanager
+def _packages() -> Iterator[None]:
+    """Says which package is not installed that the block imports, and how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        needs = f"images need the package '{missing.name}', which is not installed"
+        raise SpecError([f"{needs}; `pip install 'icl-gating[images]'` installs it"]) from missing
+
+
 def _held(file: Path) -> set[int]:
     """Codes of the characters that a font has."""
-    from fontTools.ttLib import TTFont
+    with _packages():
+        from fontTools.ttLib import TTFont
 
     with open(file, "rb") as opened, TTFont(opened, fontNumber=0) as font:
         return set(font.getBestCmap() or {})
@@ -172,12 +184,9 @@ def render(fonts: Mapping[str, Path], characters: Sequence[str], size: int = 28)
 
 def _drawn(fonts: Mapping[str, Path], characters: Sequence[str], size: int) -> Iterator[NDArray[np.uint8]]:
     """Images of all characters in one typeface after the other."""
-    try:
+    with _packages():
         from fontTools.ttLib import TTLibError
         from PIL import Image, ImageDraw, ImageFont
-    except ModuleNotFoundError as missing:
-        needs = f"images need the package '{missing.name}', which is not installed"
-        raise SpecError([f"{needs}; `pip install 'icl-gating[images]'` installs it"]) from missing
     side = OVERSAMPLING * size
     for name, file in fonts.items():
         try:
@@ -208,16 +217,20 @@ def read_images(folder: str | Path, size: int = 28) -> CharacterImages:
         size: pixels along each side, >= 8.
 
     Raises:
-        SpecError: the folder is not there or holds no image, classes have different numbers of them, or a file is none.
+        SpecError: Pillow is not installed, the folder is not there or holds no image, classes have different numbers of
+            them, or a file is none, or one of unreasonable size.
     """
-    from PIL import Image, UnidentifiedImageError
+    with _packages():
+        from PIL import Image
 
     place, size = Path(folder).expanduser(), require_integer("size", size, least=8)
     if not place.is_dir():
         raise SpecError([f"`images` must be an existing folder; got {str(folder)!r}"])
     classes: dict[str, list[Path]] = {}
-    for file in sorted(place.rglob("*.png")):
+    for file in sorted(file for file in place.rglob("*") if file.suffix.lower() == ".png"):
         classes.setdefault(file.parent.relative_to(place).as_posix(), []).append(file)
+    if not classes:
+        raise SpecError([f"`images` must be a folder with images (.png), one class a folder; got {str(folder)!r}"])
     numbers = sorted({len(files) for files in classes.values()})
     if len(numbers) != 1:
         raise SpecError(
@@ -229,7 +242,7 @@ def read_images(folder: str | Path, size: int = 28) -> CharacterImages:
             try:
                 with Image.open(file) as image:
                     read = image.convert("L").resize((size, size), Image.Resampling.BOX)
-            except (OSError, UnidentifiedImageError) as error:
+            except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # as Pillow says what is wrong
                 raise SpecError([f"`images` must hold images; '{file}' is none ({error})"]) from error
             images[row, exemplar] = np.asarray(read)
     light = images.mean() > 127.5

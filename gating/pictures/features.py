@@ -51,7 +51,8 @@ class Components(NamedTuple):
         flat = images.reshape(-1, images.shape[-2] * images.shape[-1]).astype(np.float64) / 255
         dim = require_integer("dim", dim, least=1, most=min(flat.shape[1], len(flat) - 1))
         mean = flat.mean(0)
-        values, vectors = np.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+        flat -= mean
+        values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
         first = slice(None, -dim - 1, -1)
         directions = vectors.T[first]
         directions = (

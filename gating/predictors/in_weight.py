@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gating.models.layers import Linear
+from gating.models.layers import FullLinear, Linear
 from gating.predictors.tables import require_finite
 from gating.tasks.class_mixture import ClassMixtureSampler
 from gating.tasks.sequences import Sequences
@@ -42,7 +42,7 @@ class InWeightMLP(nn.Module):
         super().__init__()
         require_sizes(dim=dim, hidden=hidden)
         require_sizes(hidden=hidden, n_labels=n_labels)
-        self.layers = nn.Sequential(Linear(dim, hidden, rngs), nn.ReLU(), Linear(hidden, n_labels, rngs))
+        self.layers = nn.Sequential(Linear(dim, hidden, rngs), nn.ReLU(), FullLinear(hidden, n_labels, rngs))
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Log-probabilities of the labels, (R, B, ...) -> (R, B, C)."""

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gating.runs.files import ctrl_c_waits
+
 __all__ = ["matmul_precision"]
 
 _turn = threading.Condition()
@@ -30,28 +32,30 @@ def matmul_precision(precision: str) -> Iterator[None]:
         'highest'
     """
     outer: str | None = getattr(_mine, "precision", None)
-    _hold(precision, outer)
     try:
+        _hold(precision)
         yield
     finally:
-        _hold(outer, precision)
+        _hold(outer)
 
 
-def _hold(wanted: str | None, held: str | None) -> None:
-    """Lays down one precision and takes up another."""
+def _hold(wanted: str | None) -> None:
+    """Lays down the precision that this thread holds, if any, and takes up another; Ctrl-C parts neither."""
     with _turn:
-        if held:
-            _holders[held] -= 1
-            if not _holders[held]:
-                del _holders[held]
-                _set("highest")
-            _turn.notify_all()
-        _mine.precision = None
+        with ctrl_c_waits():
+            held, _mine.precision = getattr(_mine, "precision", None), None
+            if held:
+                _holders[held] -= 1
+                if not _holders[held]:
+                    del _holders[held]
+                    _set("highest")
+                _turn.notify_all()
         if wanted:
             _turn.wait_for(lambda: _holders.keys() <= {wanted})
-            _holders[wanted] = _holders.get(wanted, 0) + 1
-            _mine.precision = wanted
-            _set(wanted)
+            with ctrl_c_waits():
+                _holders[wanted] = _holders.get(wanted, 0) + 1
+                _mine.precision = wanted
+                _set(wanted)
 
 
 def _set(precision: str) -> None:

@@ -4,15 +4,19 @@ import atexit
 import os
 import shlex
 import shutil
+import sysconfig
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from unittest.mock import patch
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -32,6 +36,9 @@ CALL = """
     Py_RETURN_NONE;
 """
 """How Python calls a compiled kernel: other threads run meanwhile, which torch does not let them."""
+
+FOLDERS, LOCK, NEW_SECONDS = "gating-compiled-", "lock", 60
+"""Names of the folders for what is compiled and of the lock in each, and for how long one may not be locked yet."""
 
 _compiling = threading.Lock()
 """Torch's compiler keeps its state for the process."""
@@ -56,9 +63,12 @@ def require_compiler(device: torch.device | str = "cpu", /, **settings: TrainSet
             allowed = "must be false on a GPU where Triton does not run (its package, and gcc, clang or what CC names)"
             raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking])
         return
-    if " " in gettempdir():  # torch does not quote it in the command for the compiler
+    if shlex.quote(gettempdir()) != gettempdir():  # torch does not quote it in the command for the compiler
+        allowed = "must be false where the folder for temporary files (TMPDIR) has a space or a quote in its name, as"
+        raise SpecError([f"`{name}.compiled` {allowed} {gettempdir()}; got true" for name in asking])
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         allowed = (
-            f"must be false where the folder for temporary files (TMPDIR) has a space in its name, as {gettempdir()}"
+            "must be false where Python's headers are not installed (on Debian and Ubuntu the package python3-dev)"
         )
         raise SpecError([f"`{name}.compiled` {allowed}; got true" for name in asking])
     with _compiling, warnings.catch_warnings():
@@ -159,8 +169,17 @@ def _own_folder() -> Iterator[None]:
 
 @cache
 def _folder() -> str:
-    made = TemporaryDirectory(prefix="gating-compiled-", ignore_cleanup_errors=True)
+    """Made with a lock in it, and removed when this process ends; those of processes that were killed go here."""
+    for left in Path(gettempdir()).glob(f"{FOLDERS}*/{LOCK}"):
+        with suppress(OSError, Timeout):
+            if time.time() - left.stat().st_mtime > NEW_SECONDS:
+                with FileLock(left, timeout=0):
+                    shutil.rmtree(left.parent, ignore_errors=True)
+    made = TemporaryDirectory(prefix=FOLDERS, ignore_cleanup_errors=True)
+    held = FileLock(Path(made.name) / LOCK)
+    held.acquire()
     atexit.register(made.cleanup)
+    atexit.register(held.release)  # which goes first
     return made.name
 
 

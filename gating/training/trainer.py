@@ -78,6 +78,8 @@ class Trainer(Generic[Replica]):
         self.kept, self.settings, self._loss = Checkpoints(place), settings, loss
         self._replicas, self._build, self._source = replicas, build, source
         self._device, self._dtype = require_device(device), require_dtype(dtype)
+        if settings.matmul_precision == "bfloat16" and dtype != torch.float32:
+            raise ValueError(f"`dtype` must be torch.float32 where `matmul_precision` is bfloat16; got {dtype}")
         self._group: ReplicaGroup | None = None
 
     def run(

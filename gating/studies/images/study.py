@@ -22,6 +22,10 @@ from gating.training.gradients import require_compiler
 __all__ = ["Images"]
 
 
+EXEMPLARS = 24
+"""Of a class, at most, in the sources of images that there are."""
+
+
 class Images(Comparing[ImagesConfig]):
     """Images of many classes: when does a Transformer answer from weights, and what can it read that it never saw?"""
 
@@ -40,6 +44,13 @@ class Images(Comparing[ImagesConfig]):
             inputs_of(config)
         told = {"transformer_training": config.transformer_training, "stylized_training": config.stylized_training}
         require_compiler(resources.device, **told)
+
+    def memory(self, config: ImagesConfig) -> float:
+        """Bytes: those of `compare`, and the images with what components are made of, or what the encoder reads."""
+        area, classes = config.pixels**2, config.distribution.n_classes
+        shown = classes * (1 if config.exemplars == "single" else EXEMPLARS)
+        read = 4 * classes * EXEMPLARS if config.encoder == "convolutional" else 8 * (2 * shown + 3 * area)
+        return super().memory(config) + float(area * (classes * EXEMPLARS + read))
 
     def rows(self, config: ImagesConfig, work: Place) -> pd.DataFrame:
         """Measures of every system, step and seed."""

@@ -20,6 +20,7 @@ from gating.studies.images.config import PICTURES, ImagesConfig
 from gating.studies.replicas import Replica
 from gating.tasks.class_mixture import ClassMixtureSampler
 from theory.distribution import ClassMixture
+from theory.settings import SpecError
 
 __all__ = ["ImageSystems", "inputs_of"]
 
@@ -36,6 +37,10 @@ def inputs_of(config: ImagesConfig) -> dict[str | None, Tensor]:
     if banks.new:
         images["new"] = banks.new.images
     if config.encoder == "components":
+        count, dim = shown.shape[0] * shown.shape[1], config.distribution.dim
+        if dim >= count:
+            allowed = f"less than {count}, the number of images that are trained on, whose components are read"
+            raise SpecError([f"`distribution.dim` must be {allowed}; got {dim}"])
         components = Components.of(shown, config.distribution.dim)
         return {name: components.of_images(held) for name, held in images.items()}
     return {name: torch.from_numpy(held.astype(np.float32) / 255).flatten(2) for name, held in images.items()}

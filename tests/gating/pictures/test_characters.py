@@ -1,5 +1,7 @@
 """Images of characters: from fonts that have them, from folders, and what is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -130,6 +132,41 @@ def test_a_folder_of_omniglots_layout_is_read(tmp_path):
         read_images(tmp_path)
     with pytest.raises(SpecError, match="`images` must be an existing folder; got 'nowhere'"):
         read_images("nowhere")
+
+
+def test_images_that_are_broken_or_of_unreasonable_size_are_named(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        SpecError, match=r"`images` must be a folder with images \(.png\), one class a folder; got '.*empty'"
+    ):
+        read_images(tmp_path / "empty")
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "1.PNG"
+    Image.fromarray(np.random.default_rng(0).integers(256, size=(400, 400), dtype=np.uint8)).save(file)
+    assert read_images(tmp_path).images.shape == (1, 1, 28, 28)
+    whole = file.read_bytes()
+    last = whole.rindex(b"IDAT")  # of several, so that the file looks like an image at its beginning
+    file.write_bytes(whole[:last] + b"\x00\x01DA" + whole[last + 4 :])
+    with pytest.raises(SpecError, match=rf"`images` must hold images; '{file}' is none \(.*broken PNG"):
+        read_images(tmp_path)
+    file.write_bytes(whole)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(SpecError, match=rf"`images` must hold images; '{file}' is none \(Image size"):
+        read_images(tmp_path)
+
+
+@pytest.mark.parametrize("package", ["PIL", "fontTools"])
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch, package):
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / "a").mkdir()
+    said = rf"images need the package '{package}(\.\w+)*', which is not installed; `pip install 'icl-gating\[images\]'`"
+    with pytest.raises(SpecError, match=said):
+        packaged_letters(12)
+    if package == "PIL":
+        with pytest.raises(SpecError, match=said):
+            read_images(tmp_path)
 
 
 SPEC = ClassMixture(n_high=2, n_low=3, dim=4, context_length=2, input_noise=0.1, label_noise=0.1)

@@ -231,7 +231,9 @@ def test_what_a_run_trained_is_measured_anew_as_a_new_run_measures_it(here, monk
     with monkeypatch.context() as patch:
         stop_at(patch, "walk", 1, AssertionError("trained again"))
         stop_at(patch, "measure", 2, KeyboardInterrupt())
-        assert refused([*wider, "run", *flags, "--reevaluate"], capsys, status=130).startswith("gating: interrupted")
+        said = refused([*wider, "run", *flags, "--reevaluate"], capsys, status=130)
+    kept = "`run` holds what is done; the same command without `--reevaluate` goes on from there"
+    assert said == f"gating: interrupted; {kept}\n"
     with monkeypatch.context() as patch:
         stop_at(patch, "walk", 1, AssertionError("trained again"))
         assert cli.main([*wider, "run", *flags]) == 0

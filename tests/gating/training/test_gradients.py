@@ -15,13 +15,16 @@ from small_run import BUILDERS, source, trainer
 from gating.cli import main
 from gating.models.activation import gelu, with_slope
 from gating.models.attention import causal_attention
+from gating.models.blocks import Block
 from gating.models.decoder import ItemDecoder, RegressionDecoder, UrnDecoder
-from gating.models.layers import ReadOut, generators
+from gating.models.layers import LayerNorm, ReadOut, generators
 from gating.models.recording import recording
+from gating.predictors.in_weight import InWeightMLP
 from gating.runs.ensemble import Ensemble
 from gating.runs.errors import Interrupted
 from gating.runs.executor import Resources, run_parts
 from gating.runs.folder import RunFolder
+from gating.runs.store import opened
 from gating.studies.strategies.families import every_draw_log_loss, squared_error
 from gating.tasks.item_labels import ItemLabels
 from gating.tasks.linear_regression import LinearRegression
@@ -54,7 +57,12 @@ def _of(name):
     return lambda seeds: (BUILDERS[name](seeds), source(seeds))
 
 
+def _in_weight(seeds):
+    return InWeightMLP(8, 4, hidden=8, rngs=generators(seeds)), source(seeds)
+
+
 SYSTEMS = {
+    "in_weight": (_in_weight, target_log_loss),
     "transformer": (_of("transformer"), target_log_loss),
     "stylized": (_of("stylized"), target_log_loss),
     "urns": (_urns, every_draw_log_loss),
@@ -265,17 +273,54 @@ def test_short_attention_is_attention(asked, seen):
 
 def test_answers_are_read_out_in_full_precision():
     layer, x = ReadOut(8, 3, generators([0, 1])), torch.randn(2, 5, 8)
+    wanted = layer(x)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(layer(x), layer.forward(x))
-        assert layer(x).dtype == torch.float32
-    assert torch.allclose(layer(x), x @ layer.weight + layer.bias, atol=1e-6)
+        assert torch.equal(layer(x), wanted)
+    assert torch.allclose(wanted, x @ layer.weight + layer.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_stream_norms_answers_and_loss_keep_their_precision(name):
+    """Products alone are of fewer digits: nothing that is added up over blocks, normalised or answered."""
+    build, loss = SYSTEMS[name]
+    model, data = build([0, 1])
+    found = []
+    for part in model.modules():
+        if isinstance(part, Block | LayerNorm):
+            part.register_forward_hook(lambda part, inputs, out: found.extend([inputs[0].dtype, out.dtype]))
+    batch = data.batches(0, 1, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert loss(model(batch), batch).dtype == torch.float32
+    assert bool(found) == (name not in ("stylized", "in_weight"))
+    assert {*found} <= {torch.float32}
+
+
+def test_numbers_that_bfloat16_would_not_shorten_are_refused(tmp_path):
+    with (
+        opened(tmp_path / "run", {}) as place,
+        pytest.raises(ValueError, match=r"^`dtype` must be torch.float32 where"),
+    ):
+        Trainer(
+            place,
+            [0],
+            BUILDERS["stylized"],
+            source,
+            TrainSettings(steps=1, matmul_precision="bfloat16"),
+            dtype=torch.float64,
+        )
 
 
 def test_without_a_compiler_the_setting_is_named_before_anything_is_written(tmp_path, monkeypatch, capsys):
     require_compiler(training=TrainSettings(steps=1))
     require_compiler(training=TrainSettings(steps=1, compiled=True))
-    monkeypatch.setattr("gating.training.gradients.gettempdir", lambda: "/a folder")
-    with pytest.raises(SpecError, match=r"^`training.compiled` must be false where .* \(TMPDIR\) .* as /a folder; got"):
+    for folder in ("/a folder", "/o'b"):
+        monkeypatch.setattr("gating.training.gradients.gettempdir", lambda folder=folder: folder)
+        said = rf"^`training.compiled` must be false where .* \(TMPDIR\) .* as {folder}; got true$"
+        with pytest.raises(SpecError, match=said):
+            require_compiler(training=TrainSettings(steps=1, compiled=True))
+        monkeypatch.undo()
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / name))
+    with pytest.raises(SpecError, match=r"^`training.compiled` must be false where Python's headers are not installed"):
         require_compiler(training=TrainSettings(steps=1, compiled=True))
     monkeypatch.undo()
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
@@ -287,6 +332,38 @@ def test_without_a_compiler_the_setting_is_named_before_anything_is_written(tmp_
         assert main([study, "--out", str(tmp_path / "run"), f"--{setting}.compiled", "true"]) == 2
         assert f"`{setting}.compiled` must be false" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+LOCKED = """
+import os, sys, time
+from gating.training import gradients
+print(gradients._folder(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_compiled_is_removed_by_the_next(tmp_path, monkeypatch):
+    """Not that of one that lives, nor a folder that is being made."""
+    places = {"TMPDIR": str(tmp_path)} | {name: value for name, value in os.environ.items() if name != "TMPDIR"}
+    both = [subprocess.Popen([sys.executable, "-c", LOCKED], env=places, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)]  # fmt: skip
+    try:
+        killed, alive = (Path(process.stdout.readline().strip()) for process in both)
+        both[0].kill()
+        both[0].wait(60)
+        (tmp_path / "gating-compiled-of-before").mkdir()
+        (new := tmp_path / "gating-compiled-new").mkdir()
+        (new / "lock").touch()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        assert (killed / "lock").is_file()
+        for folder in (killed, alive):
+            os.utime(folder / "lock", (0, 0))
+        mine = Path(gradients._folder.__wrapped__())
+        assert {*tmp_path.iterdir()} == {mine, alive, new, tmp_path / "gating-compiled-of-before"}
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
 
 
 def test_a_group_stops_between_two_batches_of_one_draw():

@@ -261,14 +261,17 @@ def test_killed_at_random_moments_the_run_ends_with_the_same_bits(whole, tmp_pat
     out, rng = tmp_path / "killed", random.Random(2)
     start = [sys.executable, "-c", "import test_compare as t; from pathlib import Path; import sys;"
              "t._run(t.tiny(), Path(sys.argv[1]))", str(out)]  # fmt: skip
+    alive = 0
     for _ in range(request.config.getoption("--kills")):
         process = subprocess.Popen(start, cwd=Path(__file__).parent)
         before = _progress(out)
         while _progress(out) == before and process.poll() is None:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.3))
+        alive += process.poll() is None
         process.kill()
         process.wait(timeout=60)
+    assert alive, "no run was killed before it ended"
     _run(tiny(), out)
     for ensemble in ENSEMBLES:
         trained = sorted((whole[0] / "parts/train" / ensemble / "0").iterdir())

@@ -178,6 +178,16 @@ def test_letters_of_packages_and_what_is_missing_is_named(monkeypatch):
         load_banks(7, characters="letters", pixels=9)
 
 
+def test_memory_counts_the_images(folder):
+    kanji = ImagesConfig(pixels=28)
+    sizes = {pixels: Images().memory(replace(kanji, pixels=pixels)) for pixels in (28, 128, 256)}
+    assert sizes[28] < 4 * 2**30 < sizes[128] < sizes[256]
+    all_shown = replace(kanji, pixels=128, exemplars="all")
+    assert Images().memory(all_shown) == pytest.approx(sizes[128] + 23 * 1623 * 128**2 * 16)
+    asked = replace(kanji, pixels=256, encoder="convolutional", distribution=replace(kanji.distribution, dim=256**2))
+    assert Images().memory(asked) > 24 * 1623 * 256**2 * 4
+
+
 def test_pixels_belong_to_what_a_run_is(whole, folder, tmp_path):
     config = tiny(folder)
     before = contents(Images().inputs(config, print))
@@ -196,7 +206,10 @@ def test_pixels_belong_to_what_a_run_is(whole, folder, tmp_path):
             {"distribution": replace(DATA, n_low=8)},
             "`distribution` must have at most 8 classes, as there are classes in",
         ),
-        ({"exemplars": "single"}, "`dim` must be an integer in 1 .. 5; got 8"),
+        (
+            {"exemplars": "single"},
+            "`distribution.dim` must be less than 6, the number of images that are trained on, .*; got 8",
+        ),
     ],
 )
 def test_nothing_is_written_where_images_do_not_do(folder, tmp_path, fields, said):

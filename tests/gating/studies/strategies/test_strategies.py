@@ -73,14 +73,17 @@ def test_killed_at_random_moments_the_run_ends_with_the_same_bits(small, tmp_pat
     out, rng = tmp_path / "killed", random.Random(3)
     start = [sys.executable, "-c", "import test_strategies as t; from pathlib import Path; import sys;"
              "t._run(t.fewer(), Path(sys.argv[1]))", str(out)]  # fmt: skip
+    alive = 0
     for _ in range(request.config.getoption("--kills")):
         process = subprocess.Popen(start, cwd=Path(__file__).parent)
         before = _progress(out)
         while _progress(out) == before and process.poll() is None:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.3))
+        alive += process.poll() is None
         process.kill()
         process.wait(timeout=60)
+    assert alive, "no run was killed before it ended"
     _run(small[0], out)
     trained = sorted((small[1] / "parts" / TRAINED).glob("*/*"))
     assert len(trained) > len(small[0].replicas)
