@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
+settings.register_profile("shared cores", deadline=None)  # a machine that does other work may halt in any example
+settings.load_profile("shared cores")
 torch.set_num_threads(1)  # the arithmetic of every test is that of one core, however many the machine has
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs so; some tests press Ctrl-C

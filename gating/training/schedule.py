@@ -24,7 +24,8 @@ class TrainSettings(DescentSettings):
             1 .. 2^20.
         matmul_precision: of matrix products. ``highest``, ``high`` and ``medium`` are torch's names: less than
             ``highest`` lets a processor that has shorter formats use them inside a product; one that has none may still
-            take a faster kernel. ``bfloat16`` rounds what goes into a product and what comes out, on any processor;
+            take a faster kernel; threads in other precisions wait meanwhile, torch having one for the process.
+            ``bfloat16`` rounds what goes into a product and what comes out, on any processor;
             parameters, the stream, norms, softmax, read-out, loss and the optimizer stay as they are.
         compiled: whether the gradient is compiled, once for each group, by ``torch.compile``'s compiler; it needs a C++
             compiler (on a GPU, Triton and a C compiler), and the first steps take some 10 s longer. Rounding differs

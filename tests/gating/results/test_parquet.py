@@ -53,7 +53,7 @@ def queries(names):
     return st.lists(one, max_size=3).map(dict)
 
 
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def whole(parts):

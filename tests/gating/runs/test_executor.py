@@ -156,11 +156,14 @@ def test_an_error_ends_the_work_that_has_not_begun(folder, error, raised, wide):
 
 def test_ctrl_c_while_threads_work_is_an_interruption(folder):
     log = Log(0.03)
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def press(place):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    parts = [log.part(f"c{k}", press if k == 3 else None) for k in range(200)]
     with pytest.raises(Interrupted):
-        run_parts([log.part(f"c{k}") for k in range(200)], folder, Resources(workers=2))
-    assert 0 < len(log.begun) < 40
+        run_parts(parts, folder, Resources(workers=2))
+    assert 3 < len(log.begun) < 40
     assert sorted(folder.done) == sorted(log.ended)
 
 

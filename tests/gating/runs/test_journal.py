@@ -193,8 +193,8 @@ def test_a_part_is_of_one_process_and_the_next_goes_on_from_what_it_saved(begun,
     with PartFolder(begun.path, "p", {}) as other:
         assert not other.goes_on
     monkeypatch.setattr(part_folder, "LOCK_SECONDS", 30.0)
-    threading.Timer(0.2, killed, [first]).start()
     start = time.monotonic()
+    threading.Timer(0.2, killed, [first]).start()
     with PartFolder(begun.path, "p/q", {}) as second:  # waits for the kill
         assert time.monotonic() - start > 0.1
         assert second.goes_on

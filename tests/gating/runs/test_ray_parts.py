@@ -113,8 +113,13 @@ def test_parts_run_after_those_that_they_read_and_find_their_files(connected, fo
 def test_ctrl_c_ends_parts_that_wait_and_keeps_those_that_ended(connected, folder):
     run_parts([Part(f"first{k}", ending_well(0.1)) for k in range(2)], folder, connected)  # starts processes
     parts = [Part(f"p{k}", ending_well(0.1)) for k in range(40)]
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def press():
+        while len(folder.done) < 5:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
     with pytest.raises(Interrupted, match=rf"^interrupted; `{folder.path}` holds what is done$"):
         run_parts(parts, folder, connected)
     assert 2 < len(folder.done) < 40
