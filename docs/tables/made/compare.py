@@ -171,6 +171,7 @@ SWEEPS: Mapping[str, tuple[str, str]] = {
     "rare-classes": ("distribution.n_low", "rare classes"),
     "relevant-tokens": ("distribution.n_relevant", "relevant tokens of 4"),
     "share-of-frequent": ("distribution.p_high", "p_high"),
+    "share-of-relevant": ("distribution.p_relevant", "p_relevant"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
@@ -335,6 +336,10 @@ def sentences() -> Iterator[str]:
     tenth = of_seeds("paper", **rare)
     yield f"above the last by {apart(hundredth, half)}, and above the middle one by {apart(tenth, half)}"
     yield f"which is above the last by {apart(hundredth, tenth)}"
+    for n, place in zip((middle, low, large), ("at N = 4,096", "at 256 it errs", "at 65,536"), strict=True):
+        tenth, half, most = (_swept("share-of-relevant", p_relevant, n) for p_relevant in (0.1, 0.5, 0.99))
+        errors = f"{tenth}, {half}, {_value(COPIED, 'low', n)} and {most}"
+        yield f"{errors} {place}" if n == middle else f"{place} {errors}"
     few, many = _value(COPIED, "low", 2048), _swept("rare-classes", 495, 2048)
     yield f"At 2,048 they are not copied yet: {many}, with five {few}"
     relevant = (
