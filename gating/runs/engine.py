@@ -160,7 +160,8 @@ def _require_same(
     trained, _ = what_changed(_training(study, old), _training(study, identity), finished=finished)
     if refused := trained if reevaluate else asked:
         keep = "" if trained else ", measure what it trained anew with --reevaluate"
-        remedy = f"choose another folder{keep}, or remove that run with --again"
+        alone = f"only {', '.join(study.of_evaluation)} may be others with --reevaluate; " if reevaluate else ""
+        remedy = f"{alone}choose another folder{keep}, or remove that run with --again"
         raise FolderError(f"`{folder.path}` holds a run with other settings ({'; '.join(refused)}); {remedy}")
     if computed and not force:
         remedy = "begin anew with --again, or go on with --force; `gating report` draws a finished one as it is"

@@ -225,8 +225,10 @@ def test_what_a_run_trained_is_measured_anew_as_a_new_run_measures_it(here, monk
     remedy = "measure what it trained anew with --reevaluate, or remove that run with --again"
     assert refused([*wider, "run"], capsys) == f"gating: {asked}, {remedy}\n"
     said = refused([*wider, "run", "--steps", "20", "--reevaluate"], capsys)
-    asked = "`run` holds a run with other settings (steps is 10 there, 20 here); choose another folder"
-    assert said == f"gating: {asked}, or remove that run with --again\n"
+    asked = (
+        "`run` holds a run with other settings (steps is 10 there, 20 here); only sizes may be others with --reevaluate"
+    )
+    assert said == f"gating: {asked}; choose another folder, or remove that run with --again\n"
     assert contents(here / "run") == before
     with monkeypatch.context() as patch:
         stop_at(patch, "walk", 1, AssertionError("trained again"))
