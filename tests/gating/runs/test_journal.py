@@ -228,6 +228,23 @@ def test_ctrl_c_waits_until_a_change_is_on_disk_and_here(folder, monkeypatch, at
     assert RunFolder(folder.path).done == ["p"]
 
 
+def test_ctrl_c_waits_until_a_manifest_is_written_anew(folder, monkeypatch):
+    act = os.replace
+
+    def interrupted(*arguments):
+        act(*arguments)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            folder.change(identity={"config": "other"})
+    folder.finish("p")
+    assert RunFolder(folder.path).manifest == folder.manifest
+    assert folder.manifest["identity"] == {"config": "other"}
+    assert folder.done == ["p"]
+
+
 def test_what_parts_saved_is_taken_up_when_the_folder_is_held_again(tmp_path):
     run = process(KILLED_RUN, tmp_path / "run")
     killed(process(PART, tmp_path / "run"))

@@ -33,6 +33,23 @@ def test_ctrl_c_at_any_change_leaves_the_precision_as_it_was(monkeypatch, call):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+def test_ctrl_c_while_a_precision_is_counted_leaves_none_counted(monkeypatch):
+    class Pressed(dict):
+        def __setitem__(self, precision, count):
+            super().__setitem__(precision, count)
+            signal.raise_signal(signal.SIGINT)
+
+    def held():
+        with matmul_precision("medium"):
+            pass
+
+    monkeypatch.setattr(precision, "_holders", Pressed())
+    with pytest.raises(KeyboardInterrupt):
+        held()
+    assert precision._holders == {}
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_a_thread_waits_until_no_other_computes_in_another_precision():
     held, free, seen = threading.Event(), threading.Event(), []
 
