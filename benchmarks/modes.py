@@ -35,17 +35,20 @@ TRAINED = ("transformer", "transformer_iw", "transformer_ic", "in_weight", "in_c
 
 
 def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Final values of the second table less those of the first: a row for each condition, a column for each pair."""
+    """Final values of the second table less those of the first: a row for each condition, a column for each pair.
+
+    Systems that were trained for different numbers of steps are left out.
+    """
     pair = PAIR[before["study"].iloc[0]]
 
     def final(table: pd.DataFrame) -> pd.Series:
         kept = table[table["measure"].isin([*MEASURES]) & table["system"].isin(TRAINED) & (table["kind"] == "measured")]
         last = kept[kept["step"] == kept.groupby("system")["step"].transform("max")]
-        return last.set_index([*CONDITION, *pair])["value"]
+        return last.set_index([*CONDITION, "step", *pair])["value"]
 
     apart: pd.Series = (final(after) - final(before)).dropna()
     if apart.empty:
-        raise SystemExit("the two runs must have the same systems, sizes and seeds")
+        raise SystemExit("the two runs must have the same systems, sizes, steps and seeds")
     return apart.unstack(pair)
 
 
@@ -55,8 +58,8 @@ def summaries(apart: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     What no seed changes has a difference of 0 without an interval.
     """
     for (measure, system, distribution), rows in apart.groupby(["measure", "system", "distribution"]):
-        whole = mean_interval(rows.mean(axis=0).to_numpy(), low=-1, high=1)
-        each = mean_interval(rows.to_numpy(), low=-1, high=1)
+        ends = {} if measure == "log_loss" else {"low": -1, "high": 1}
+        whole, each = mean_interval(rows.mean(axis=0).to_numpy(), **ends), mean_interval(rows.to_numpy(), **ends)
         low, high = np.nan_to_num(whole.low), np.nan_to_num(whole.high)
         covered = (each.value == 0) | (each.low <= 0) & (each.high >= 0)
         yield (
