@@ -172,6 +172,7 @@ SWEEPS: Mapping[str, tuple[str, str]] = {
     "relevant-tokens": ("distribution.n_relevant", "relevant tokens of 4"),
     "share-of-frequent": ("distribution.p_high", "p_high"),
     "share-of-relevant": ("distribution.p_relevant", "p_relevant"),
+    "lengths": ("distribution.context_length", "L"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
@@ -329,6 +330,19 @@ def sentences() -> Iterator[str]:
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
+    alone = [_swept("lengths", length, 1024, "in_context") for length in (8, 16)]
+    yield "errs {} on rare classes out of base with eight tokens and {} with sixteen".format(*alone)
+    place = {
+        "measure": "error",
+        "system": "transformer",
+        "kind": "measured",
+        "answer": False,
+        "group": "low",
+        "n": 1024,
+    }
+    place |= {"distribution": "ibd", SWEEPS["lengths"][0]: 16}
+    without, shown = (said("lengths", 2, context=context, **place) for context in ("irrelevant", "relevant"))
+    yield f"brings the error of rare classes from {without} to {shown} with sixteen"
     rare = {"n": 16_384, "group": "low", **COPIED}
     half, hundredth = (
         of_seeds("share-of-frequent", **rare, **{SWEEPS["share-of-frequent"][0]: p}) for p in (0.5, 0.99)

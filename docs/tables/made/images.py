@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pandas as pd
+
 from docs.tables.cells import cell, one, table_of, value
 from docs.tables.committed import table
+from docs.tables.made.compare import over_seeds
 from docs.tables.pages import computed
 from gating.results.query import select
 
@@ -104,7 +107,31 @@ def whose_label() -> str:
     return table_of(("N", "trained", *labels), (line(n, system) for n in SIZES for system in systems))
 
 
+def course(distribution: str, context: str, group: str = "low") -> pd.DataFrame:
+    """The Transformer's errors over 100,000 steps at the smallest N: a row for each step, a column for each seed."""
+    where = {"system": "transformer", "measure": "error", "kind": "measured", "answer": False, "group": group}
+    rows = select(table("kanji-long"), where | {"distribution": distribution, "context": context})
+    return rows.pivot_table(index="step", columns="seed", values="value")
+
+
+def over_steps() -> str:
+    """What the Transformer answers over 100,000 steps."""
+    columns = {
+        "from context: rare": course(*COPIED),
+        "in base, relevant: rare": course("ibd", "relevant"),
+        "from weights: rare": course(*KNOWN),
+        "from context: frequent": course(*COPIED, "high"),
+    }
+
+    def line(step: int) -> Iterator[str]:
+        yield f"{step:,}"
+        yield from (over_seeds(found.loc[step]) for found in columns.values())
+
+    return table_of(("step", *columns), map(line, course(*COPIED).index))
+
+
 TABLES = {
+    "over-steps": over_steps,
     "one-shot": one_shot,
     "kanji": kanji,
     "beside": beside,
@@ -134,6 +161,9 @@ def sentences() -> Iterable[str]:
     before = [computed(f"{rows[rows['n'] == n]['value'].mean():.2f}") for n in (least, middle)]
     yield f"it goes on learning to copy ({before[1]} after 13,680 steps, {outside[1]} after 30,000)"
     yield f"at 10,000 it has all but stopped ({before[0]}, {outside[0]})"
+    copied = course(*COPIED).mean(axis=1)
+    early, late = (computed(f"{copied.loc[step]:.2f}") for step in (11_749, 100_000))
+    yield f"itself comes from {early} to {late} (table below)"
     yield (
         f"brings the error of rare classes from {_error(*KNOWN, most)} down to {_error('ibd', 'relevant', most)} at "
         f"N = {most:,}"
