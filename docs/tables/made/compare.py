@@ -332,17 +332,6 @@ def sentences() -> Iterator[str]:
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
     alone = [_swept("lengths", length, 1024, "in_context") for length in (8, 16)]
     yield "errs {} on rare classes out of base with eight tokens and {} with sixteen".format(*alone)
-    place = {
-        "measure": "error",
-        "system": "transformer",
-        "kind": "measured",
-        "answer": False,
-        "group": "low",
-        "n": 1024,
-    }
-    place |= {"distribution": "ibd", SWEEPS["lengths"][0]: 16}
-    without, shown = (said("lengths", 2, context=context, **place) for context in ("irrelevant", "relevant"))
-    yield f"brings the error of rare classes from {without} to {shown} with sixteen"
     rare = {"n": 16_384, "group": "low", **COPIED}
     half, hundredth = (
         of_seeds("share-of-frequent", **rare, **{SWEEPS["share-of-frequent"][0]: p}) for p in (0.5, 0.99)
