@@ -173,6 +173,7 @@ SWEEPS: Mapping[str, tuple[str, str]] = {
     "share-of-frequent": ("distribution.p_high", "p_high"),
     "share-of-relevant": ("distribution.p_relevant", "p_relevant"),
     "lengths": ("distribution.context_length", "L"),
+    "label-noise": ("distribution.label_noise", "label noise"),
 }
 """Column and name of the setting that each committed sweep is over."""
 SWEPT_PUBLISHED: Mapping[str, Mapping[tuple[Any, int, str], str]] = {
@@ -316,6 +317,13 @@ def sentences() -> Iterator[str]:
     yield f"of frequent classes is {said('noise', 2, **own, **place)} at noise 0.4 and the largest N"
     yield f"At N = 4,096 the Transformer errs {_swept('laws', 'context', middle)} on rare classes out of base"
     yield f"under the first law, and {_swept('laws', 'token', middle)} under the second"
+    noisy = [_swept("label-noise", noise, low) for noise in (0.01, 0.1)]
+    yield "rare ones err there {} and {} out of base, and {} without".format(*noisy, _swept("noise", 0.0, low))
+    place = {"distribution": "ibd", "context": "relevant", "group": "high", "n": middle, "measure": "error"}
+    place |= {"kind": "measured", "answer": False, SWEEPS["label-noise"][0]: 0.1}
+    yield f"the Transformer errs {said('label-noise', 2, system='transformer', **place)} on frequent classes"
+    copied = said("label-noise", 2, system="in_context", **place | COPIED)
+    yield f"the stylized in-context predictor errs {copied} on them out of base"
     law = SWEEPS["laws"][0]
     two = {n: of_seeds("laws", n=n, group="low", **COPIED, **{law: "context"}) for n in SHOWN}
     token = of_seeds("laws", n=large, group="low", **COPIED, **{law: "token"})
