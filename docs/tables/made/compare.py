@@ -172,6 +172,7 @@ SWEEPS: Mapping[str, tuple[str, str]] = {
     "relevant-tokens": ("distribution.n_relevant", "relevant tokens of 4"),
     "share-of-frequent": ("distribution.p_high", "p_high"),
     "share-of-relevant": ("distribution.p_relevant", "p_relevant"),
+    "tens-of-rare-classes": ("distribution.n_low", "rare classes"),
     "lengths": ("distribution.context_length", "L"),
     "label-noise": ("distribution.label_noise", "label noise"),
 }
@@ -335,6 +336,10 @@ def sentences() -> Iterator[str]:
     yield f"At 16,384 it errs {_swept('rare-classes', 495, 16_384)} on rare classes out of base"
     yield f"(with five of them {_value(COPIED, 'low', 16_384)})"
     yield f"and still {_swept('rare-classes', 495, 262_144)} at 262,144 (with five {_value(COPIED, 'low', 262_144)})"
+    for n in (16_384, 262_144):
+        tens = (_swept("tens-of-rare-classes", count, n) for count in (45, 95))
+        errors = [_value(COPIED, "low", n), *tens, _swept("rare-classes", 495, n)]
+        yield "{}, {}, {} and {} at".format(*errors) + (f" N = {n:,}" if n == 16_384 else f" {n:,}. Each class")
     shown = {"distribution": "ibd", "context": "relevant", "group": "low", "measure": "error", "system": "transformer"}
     known = [_of_rare(n, **shown) for n in (2048, 16_384)]
     yield "are answered wrongly in {} of cases at N = 2,048 and in {} at 16,384".format(*known)
