@@ -45,7 +45,7 @@ from gating.models.attention import Attention, Rotary
 from gating.models.blocks import Block
 from gating.models.construction import Constants, ConstructedTransformer
 from gating.models.decoder import Decoder, ItemDecoder, RegressionDecoder, UrnDecoder
-from gating.models.layers import LayerNorm, Linear, ReadOut, generators
+from gating.models.layers import FullLinear, LayerNorm, Linear, ReadOut, generators
 from gating.models.transformer import Transformer, sinusoidal_positions
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP, TabularInWeight
@@ -122,6 +122,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     UrnMemorizer: {"urns": torch.full((2, 2), 0.5), "chunk": 64},
     UrnGeneralizer: {"n_colours": 3, "concentration": 1.0},
     Linear: {"n_in": 4, "n_out": 3, "rngs": RNGS, "bias": True, "std": 0.1},
+    FullLinear: {"n_in": 4, "n_out": 3, "rngs": RNGS, "bias": True, "std": 0.1},
     ReadOut: {"n_in": 4, "n_out": 3, "rngs": RNGS, "bias": True, "std": 0.1},
     LayerNorm: {"width": 4, "n_replicas": 2},
     Rotary: {"n_features": 4, "n_positions": 3},
