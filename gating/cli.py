@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from gating.runs.catalogue import find_study, study_names, study_question
-from gating.runs.errors import FolderError, Interrupted, RunFailed
+from gating.runs.errors import FolderError, Interrupted, RunFailed, Unwritable
 from gating.runs.options import RunOptions
 from gating.runs.ranks import number
 from gating.settings import near, read_config, read_flags
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except SpecError as error:
         return _fail(2, error.problems)
+    except Unwritable as error:
+        return _fail(2, [f"{error}, and {_same(given)} goes on from it"])
     except FolderError as error:
         return _fail(2, [str(error)])
     except Interrupted as stop:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import psutil
@@ -72,24 +72,24 @@ def run(
         >>> set(table["study"]) == {"bounds"}
         True
     """
-    how = resources or Resources()
+    how, held = resources or Resources(), _Held(again, reevaluate, force)
     if started() == 1:
-        return _run(study, config, out, how, again, reevaluate, force)
+        return _run(study, config, out, how, held)
     if number():
         return processes.follow(study, config, how, parts_of)
-    return processes.lead(study, how, lambda: _run(study, config, out, how, again, reevaluate, force))
+    return processes.lead(study, how, lambda: _run(study, config, out, how, held))
 
 
-def _run(
-    study: Study[Any],
-    config: Any,
-    out: str | Path | None,
-    how: Resources,
-    again: bool,
-    reevaluate: bool,
-    force: bool,
-) -> pd.DataFrame:
-    _require_memory(study, config, force)
+class _Held(NamedTuple):
+    """What becomes of the run that a folder holds; the arguments of `run`."""
+
+    again: bool
+    reevaluate: bool
+    force: bool
+
+
+def _run(study: Study[Any], config: Any, out: str | Path | None, how: Resources, held: _Held) -> pd.DataFrame:
+    _require_memory(study, config, held.force)
     inputs = study.inputs(config, how.say)
     if out is None:
         study.check(config, how)
@@ -99,14 +99,14 @@ def _run(
                 folder.begin("none", {})
                 return _of(config, _table(study, config, folder, how))
     folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
-    _require_same(study, folder, identity, again, reevaluate, force)
-    if again or reevaluate or not (folder.is_run and folder.finished):
+    _require_same(study, folder, identity, held)
+    if held.again or held.reevaluate or not (folder.is_run and folder.finished):
         study.check(config, how)
     with folder.locked():
-        changed = _require_same(study, folder, identity, again, reevaluate, force)
-        if again or not folder.is_run:
+        changed = _require_same(study, folder, identity, held)
+        if held.again or not folder.is_run:
             folder.begin(study.name(), identity)
-        elif reevaluate:
+        elif held.reevaluate:
             _keep_trained(folder, identity)
         elif changed and not folder.finished:
             folder.change(identity=identity)
@@ -138,32 +138,30 @@ def _require_memory(study: Study[Any], config: Any, force: bool) -> None:
         raise SpecError([f"{fit}; the run is estimated to need {_size(needed)}: choose smaller ones, or --force"])
 
 
-def _require_same(
-    study: Study[Any], folder: RunFolder, identity: Mapping[str, Any], again: bool, reevaluate: bool, force: bool
-) -> bool:
+def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, Any], held: _Held) -> bool:
     """That the folder holds the same run, or none; with `again`, any; with `reevaluate`, one that trained the same.
 
     Returns whether it passed by `force` alone.
     """
-    if reevaluate and not study.of_evaluation:
+    if held.reevaluate and not study.of_evaluation:
         why = "it has no settings of measuring alone, without which nothing that was trained is measured anew"
         raise SpecError([f"`reevaluate` must be left out for `{study.name()}`: {why}"])
-    if reevaluate and not folder.is_run:
+    if held.reevaluate and not folder.is_run:
         raise FolderError(f"`{folder.path}` must hold a run whose trained models are measured anew; it holds none")
-    if again or not folder.is_run:
+    if held.again or not folder.is_run:
         return False
-    held = folder.manifest
-    if held["study"] != study.name():
-        raise FolderError(f"`{folder.path}` holds a run of `{held['study']}`; choose another folder")
-    old, finished = held["identity"], folder.finished and not reevaluate
+    there = folder.manifest
+    if there["study"] != study.name():
+        raise FolderError(f"`{folder.path}` holds a run of `{there['study']}`; choose another folder")
+    old, finished = there["identity"], folder.finished and not held.reevaluate
     asked, computed = what_changed(old, identity, finished=finished)
     trained, _ = what_changed(_training(study, old), _training(study, identity), finished=finished)
-    if refused := trained if reevaluate else asked:
+    if refused := trained if held.reevaluate else asked:
         keep = "" if trained else ", measure what it trained anew with --reevaluate"
-        alone = f"only {', '.join(study.of_evaluation)} may be others with --reevaluate; " if reevaluate else ""
+        alone = f"only {', '.join(study.of_evaluation)} may be others with --reevaluate; " if held.reevaluate else ""
         remedy = f"{alone}choose another folder{keep}, or remove that run with --again"
         raise FolderError(f"`{folder.path}` holds a run with other settings ({'; '.join(refused)}); {remedy}")
-    if computed and not force:
+    if computed and not held.force:
         remedy = "begin anew with --again, or go on with --force; `gating report` draws a finished one as it is"
         raise FolderError(f"`{folder.path}` holds a run that something else computed ({'; '.join(computed)}); {remedy}")
     return bool(computed)

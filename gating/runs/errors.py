@@ -1,6 +1,6 @@
 """What can stop a run; the command prints each as a sentence."""
 
-__all__ = ["Damaged", "FolderError", "Interrupted", "RunFailed"]
+__all__ = ["Damaged", "FolderError", "Interrupted", "RunFailed", "Unwritable"]
 
 
 class FolderError(ValueError):
@@ -9,6 +9,10 @@ class FolderError(ValueError):
 
 class Damaged(FolderError):
     """A file is not the one that the run wrote."""
+
+
+class Unwritable(FolderError):
+    """A file cannot be written; what was saved stays, and the same call goes on from it."""
 
 
 class Interrupted(Exception):

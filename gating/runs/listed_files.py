@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from gating.runs.errors import Damaged, FolderError
+from gating.runs.errors import Damaged, FolderError, Unwritable
 from gating.runs.files import ctrl_c_waits, reading
 from gating.runs.manifest import JOURNAL, OWN, Manifest, is_inside, to_disk
 
@@ -208,10 +208,9 @@ class ListedFiles:
                 raise self._unwritable(error, name) from error
             raise
 
-    def _unwritable(self, error: Exception, name: str = "") -> FolderError:
+    def _unwritable(self, error: Exception, name: str = "") -> Unwritable:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
-        saved = "what is saved stays, and the same command goes on from it"
-        return FolderError(f"`{self.path / name}` cannot be written ({reason}); {saved}")
+        return Unwritable(f"`{self.path / name}` cannot be written ({reason}); what is saved stays")
 
 
 def _is_empty(place: Path) -> bool:

@@ -41,7 +41,7 @@ PATIENCE_SECONDS = 2.0
 """How long a process that has failed waits for the first one to say the same."""
 
 KEY = "icl-gating/failed/"
-LOST = "another process of the run has ended; what is saved stays, and the same command goes on from it"
+LOST = "another process of the run has ended; what is saved stays, and the command without --again goes on from it"
 
 
 class _Told(NamedTuple):

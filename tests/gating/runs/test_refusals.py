@@ -138,6 +138,8 @@ def test_a_folder_that_may_only_be_read_is_named(here, disk, capsys):
         said = refused(command, capsys)
         assert said.startswith("gating: `disk/")
         assert "Read-only file system" in said
+        goes_on = "the same command without `--again`" if "--again" in command else "the same command"
+        assert said.endswith(f"; what is saved stays, and {goes_on} goes on from it\n")
     assert cli.main(["ls", "disk"]) == 0
     assert contents(disk) == before
 

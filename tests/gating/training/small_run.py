@@ -48,6 +48,12 @@ def place_in(path):
         return held
 
 
+def contents(path):
+    """Bytes of every file of a run's parts, by its place."""
+    parts = path / "parts"
+    return {str(file.relative_to(parts)): file.read_bytes() for file in parts.rglob("*") if file.is_file()}
+
+
 def trainer(path, seeds=range(N_REPLICAS), *, model="transformer", dtype=torch.float32, **settings):
     """A trainer of the ensemble into `path`, whose `source` may be replaced."""
     make = settings.pop("source", lambda mine: source(mine, dtype))

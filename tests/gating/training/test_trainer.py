@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from small_run import BUILDERS, N_REPLICAS, place_in, source, trainer
+from small_run import BUILDERS, N_REPLICAS, contents, place_in, source, trainer
 from torch import nn
 
 from gating.runs.errors import FolderError, Interrupted
@@ -25,10 +25,6 @@ class _Source:
     def batches(self, first_step, n_steps, batch_size):
         batch = self.sampler.batches(first_step, n_steps, batch_size)
         return self.at(first_step, n_steps, batch) or batch
-
-
-def _contents(path):
-    return {file.name: file.read_bytes() for file in (path / "parts" / "training").glob("*")}
 
 
 def _metrics(path):
@@ -111,7 +107,7 @@ def test_the_number_of_threads_does_not_change_the_bits(tmp_path):
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert _contents(tmp_path / "1") == _contents(tmp_path / "2")
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
 def test_an_event_ends_training_at_its_next_step(tmp_path):
@@ -125,28 +121,28 @@ def test_an_event_ends_training_at_its_next_step(tmp_path):
         trainer(tmp_path / "a", source=lambda seeds: _Source(seeds, at)).run(stop=stop)
     for name in "ab":
         trainer(tmp_path / name).run()
-    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
     trainer(tmp_path).run()
-    before, times = _contents(tmp_path), {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("s*.*")}
+    before, times = contents(tmp_path), {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("s*.*")}
 
     def fail(*_):
         raise AssertionError("a batch was asked for")
 
     trainer(tmp_path, source=lambda seeds: _Source(seeds, fail)).run()
-    assert _contents(tmp_path) == before
+    assert contents(tmp_path) == before
     assert {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("s*.*")} == times
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_folder_of_another_number_of_replicas_is_refused(tmp_path, n):
     trainer(tmp_path, [0, 1], steps=2, checkpoints=1).run()
-    before = _contents(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(FolderError, match=rf"must hold {n} replicas, as many as are trained; it holds 2$"):
         trainer(tmp_path, range(n), steps=4, checkpoints=1).run()
-    assert _contents(tmp_path) == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("saved", [0, 20])
@@ -165,7 +161,7 @@ def test_ctrl_c_raises_interrupted_and_the_same_call_goes_on(tmp_path, saved):
         with pytest.raises(Interrupted, match=f"^interrupted; `{tmp_path / again}/parts/training` holds step {saved}$"):
             run.run()
         (run if again == "same" else trainer(tmp_path / again)).run()
-        assert _contents(tmp_path / again) == _contents(tmp_path / "whole")
+        assert contents(tmp_path / again) == contents(tmp_path / "whole")
 
 
 def _acting(act, file, after, monkeypatch):
@@ -191,7 +187,7 @@ def test_ctrl_c_while_saving_raises_interrupted(tmp_path, monkeypatch):
             trainer(tmp_path / "a").run()
     for name in "ab":
         trainer(tmp_path / name).run()
-    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -208,7 +204,7 @@ def test_a_stop_before_or_after_any_file_of_a_save_is_gone_on_from(tmp_path, mon
             trainer(tmp_path / "a").run()
     for folder in "ab":
         trainer(tmp_path / folder).run()
-    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert _metrics(tmp_path / "a")["step"].unique().tolist() == [20, 28, 38, 50]
 
 
@@ -235,7 +231,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, bad_
         trainer(tmp_path, source=spoil).run()
     assert _kept(tmp_path).step == kept
     assert max([0, *_kept(tmp_path).steps]) == kept
-    assert all(name.startswith(("step-", "state.", "metrics.")) for name in _contents(tmp_path))
+    whole = tuple(f"training/{name}" for name in ("step-", "state.", "metrics."))
+    assert all(name.startswith(whole) for name in contents(tmp_path))
     trainer(tmp_path).run()
     assert _kept(tmp_path).steps == [20, 28, 38, 50]
 
@@ -258,7 +255,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     settings = TrainSettings(steps=1, batch_size=8)
     with pytest.raises(TrainingDiverged, match=r"^the parameters of replica 1 are not finite after step 1; .*: none$"):
         Trainer(place_in(tmp_path), [0, 1, 2], _InfiniteSlope, source, settings).run()
-    assert _contents(tmp_path) == {}
+    assert contents(tmp_path) == {}
 
 
 def test_an_error_of_a_group_stops_the_run_and_reaches_the_caller(tmp_path):
