@@ -38,7 +38,7 @@ NOT_RUN = {
     r"pip install 'icl-gating\[[a-z]+\]'|tensorboard --logdir .*": "of other packages",
     r"gating explore\b.*": "a server: tests/browser/test_explorer.py asks it, and writes the file",
     r"pip install ./examples/new_study": "tests/test_new_study.py installs it, and runs the commands that follow",
-    r"gating (sweep )?temperature\b.*|gating report runs/quick": "of that study: tests/test_new_study.py",
+    r"gating (sweep )?temperature\b.*|gating report runs/temperature": "of that study: tests/test_new_study.py",
     r"gating regret --gates .*my_gate.*": "a gate of another package: tests/test_own_examples.py plays one by its name",
     r"gating probe .*mine\.jsonl.*": "prompts of one's own: tests/llm_finetune/test_suites.py reads such files",
     r"gating demonstrations .*my-suite.*": "texts of one's own: tests/llm_finetune/test_demonstrations.py reads such",

@@ -17,7 +17,7 @@ STATUSES = {
     "no public number": "ours was made; nothing public is to be set beside it",
     "not reproduced": "there is no command for it, for the reason given",
 }
-READ = {"code": "public code or text", "picture": "off a public picture, to about 0.05"}
+READ = {"code": "public code or text", "picture": "off a public picture; errors and distances to about 0.05"}
 NEEDED = {
     "made": {"command", "published", "read", "ours", "page"},
     "planned": {"command", "published"},
