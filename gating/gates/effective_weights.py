@@ -22,7 +22,6 @@ from theory.validation import Floats
 __all__ = ["EffectiveWeights", "effective_weights"]
 
 Array = TypeVar("Array", Tensor, NDArray[Any])
-Booleans = NDArray[np.bool_]
 
 
 class EffectiveWeights(NamedTuple, Generic[Array]):

@@ -17,14 +17,14 @@ WIDTH = 100
 NO_SPREAD = "No interval says how much another would differ"
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
+def listed(words: Sequence[str]) -> str:
     """Words as a list in a sentence.
 
     Example:
         >>> listed(["a", "b", "c"]), listed(["a"])
         ('a, b and c', 'a')
     """
-    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def interval(row: Row) -> str:

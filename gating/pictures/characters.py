@@ -118,7 +118,9 @@ def printed_kanji(
     there = find_fonts(*fonts)
     packages = {package for own in declared.values() for name, package in own.items() if name not in there}
     if packages:
-        raise SpecError([f"fonts are missing: `apt-get install {' '.join(sorted(packages))}`, or name a folder"])
+        lacks = ", ".join(sorted({name for own in declared.values() for name in own} - there.keys()))
+        remedy = f"`apt-get install {' '.join(sorted(packages))}`, or name a folder that has them"
+        raise SpecError([f"fonts are missing ({lacks}): {remedy}"])
     training, held_out = (
         render({Path(name).stem: there[name] for name in sorted(declared[role])}, every[first:last], size)
         for role in ("training", "held_out")

@@ -170,8 +170,9 @@ def read_results(
         Damaged: the table in the folder is not as the run wrote it, which is looked at where all of it is read.
         ValueError: the query does not suit the table, or a file has another schema version.
     """
+    path = Path(path).expanduser()
     folder = RunFolder(path)
-    if folder.is_run or not (Path(path).is_file() or next(Path(path).glob("**/*.parquet"), None)):
+    if folder.is_run or not (path.is_file() or next(path.glob("**/*.parquet"), None)):
         if not folder.has(TABLE):
             raise FolderError(f"`{path}` must be a finished run; it has no {TABLE}")
         if where is None and columns is None:

@@ -99,11 +99,11 @@ def _run(study: Study[Any], config: Any, out: str | Path | None, how: Resources,
                 folder.begin("none", {})
                 return _of(config, _table(study, config, folder, how))
     folder, identity = RunFolder(out), identity_of(study.name(), config, inputs, how.device)
-    _require_same(study, folder, identity, held)
+    _require_same(study, config, folder, identity, held)
     if held.again or held.reevaluate or not (folder.is_run and folder.finished):
         study.check(config, how)
     with folder.locked():
-        changed = _require_same(study, folder, identity, held)
+        changed = _require_same(study, config, folder, identity, held)
         if held.again or not folder.is_run:
             folder.begin(study.name(), identity)
         elif held.reevaluate:
@@ -138,7 +138,7 @@ def _require_memory(study: Study[Any], config: Any, force: bool) -> None:
         raise SpecError([f"{fit}; the run is estimated to need {_size(needed)}: choose smaller ones, or --force"])
 
 
-def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, Any], held: _Held) -> bool:
+def _require_same(study: Study[Any], config: Any, folder: RunFolder, identity: Mapping[str, Any], held: _Held) -> bool:
     """That the folder holds the same run, or none; with `again`, any; with `reevaluate`, one that trained the same.
 
     Returns whether it passed by `force` alone.
@@ -164,7 +164,17 @@ def _require_same(study: Study[Any], folder: RunFolder, identity: Mapping[str, A
     if computed and not held.force:
         remedy = "begin anew with --again, or go on with --force; `gating report` draws a finished one as it is"
         raise FolderError(f"`{folder.path}` holds a run that something else computed ({'; '.join(computed)}); {remedy}")
+    before, now = (of["environment"]["device"] for of in (old, identity))
+    holds = not finished and any(part.startswith("train/") for part in folder.done)
+    if holds and before != now and _training_parts(study, config, before) != _training_parts(study, config, now):
+        why = f"models that were trained in other groups, as `device` {before} has them"
+        raise FolderError(f"`{folder.path}` holds {why}; go on with that device, or begin anew with --again")
     return bool(computed)
+
+
+def _training_parts(study: Study[Any], config: Any, device: str) -> list[str]:
+    """Names of the parts that train: of one number for each shape on a GPU, of more on a CPU."""
+    return [part.name for part in parts_of(study, config, device) if part.name.startswith("train/")]
 
 
 def _training(study: Study[Any], identity: Mapping[str, Any]) -> dict[str, Any]:

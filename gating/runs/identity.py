@@ -21,7 +21,7 @@ from gating.settings.text import as_plain, settings_differences
 __all__ = ["content", "contents", "environment", "identity_of", "what_changed"]
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "transformers", "peft")
-DRAWN = ("page", "report", "cli.py")
+DRAWN = ("page", "cli.py")
 """Folders and files of source that draw what was computed: a change of theirs changes no number."""
 
 

@@ -68,12 +68,13 @@ class Journal:
         """
         text = json.dumps(note)
         seal = self._next(text)
-        with self.file.open("r+b" if self._size else "wb") as stream:
+        lines = (f"{seal} {text}\n" if self._size else f"{_first(self._seal)}\n{seal} {text}\n").encode()
+        with self.file.open("r+b" if self._size else "wb", buffering=0) as stream:  # closing then writes nothing more
             stream.truncate(self._size)
             stream.seek(self._size)
             try:
-                stream.write((f"{seal} {text}\n" if self._size else f"{_first(self._seal)}\n{seal} {text}\n").encode())
-                stream.flush()
+                while lines:
+                    lines = lines[stream.write(lines) :]
                 os.fsync(stream.fileno())
             except BaseException:
                 with suppress(OSError):

@@ -126,7 +126,7 @@ class ListedFiles:
         path, listed = self.path / name, self.manifest["files"].get(name)
         try:
             if listed is None or not path.is_file():
-                raise Damaged(f"`{path}` is missing; {remedy}")
+                raise Damaged(f"`{path}` is missing; {remedy.removeprefix('remove it, and ')}")
             now = path.stat()
             state, known = (now.st_ino, now.st_size, now.st_mtime_ns), self._known.get(name)
             if known is None or known[0] != state:
@@ -141,9 +141,9 @@ class ListedFiles:
     def discard(self, names: Sequence[str], parts: Sequence[str] = ()) -> None:
         """Removes files of the run that it does not need any more, and marks of parts."""
         with self._mutex:
-            for name in names:
-                self._unlink(name)
             gone = [name for name in names if name in self.manifest["files"]]
+            for name in gone:
+                self._unlink(name)
             done = set(self.manifest["done"])
             undone = [part for part in parts if part in done]
             if gone or undone:

@@ -66,10 +66,12 @@ class RunOptions:
         """Folder of a study's run that `out` asks for, or None.
 
         Raises:
-            SpecError: trackers are to be told of a run that has none.
+            SpecError: there is none, and an option is about one.
         """
         usual = f"runs/{study.name()}" if study.in_folder else None
         found = {"auto": usual, "none": None}.get(self.out, self.out)
-        if self.tracker and found is None:
-            raise SpecError(["`tracker` must be left out where the run has no folder: choose one with `out`"])
+        about = [name for name in ("tracker", "again", "reevaluate") if getattr(self, name)]
+        if about and found is None:
+            what = f"`{about[0]}` must be left out where the run has no folder"
+            raise SpecError([f"{what}: choose one with `out`"])
         return found

@@ -42,7 +42,11 @@ class PartFolder(ListedFiles):
             raise FolderError(f"part `{self._part}` of `{self.path}` is being done by another process") from None
         except OSError as error:
             raise self._unwritable(error, JOURNALS) from error
-        self._manifest = Manifest.of_part(self.path, self._part, self._files)
+        try:
+            self._manifest = Manifest.of_part(self.path, self._part, self._files)
+        except BaseException:
+            self._lock.release()
+            raise
         self.goes_on = self._manifest.goes_on
         return self
 

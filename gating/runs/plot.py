@@ -87,7 +87,7 @@ def save_plot(results: Any, name: str, file: str | Path) -> Path:
         ValueError: there is no such figure or ending.
         FolderError: the folder holds no finished run, or the file cannot be written.
     """
-    place = Path(file)
+    place = Path(file).expanduser()
     if place.suffix not in ENDINGS:
         raise ValueError(f"`file` must end in one of {list(ENDINGS)}; got '{file}'")
     figure = _figure(results, name)

@@ -11,6 +11,8 @@ __all__ = ["matmul_precision"]
 
 _turn = threading.Condition()
 _holders: dict[str, int] = {}
+_before = ["highest"]
+"""The precision of the process while no thread holds one."""
 _mine = threading.local()
 
 
@@ -18,7 +20,8 @@ _mine = threading.local()
 def matmul_precision(precision: str) -> Iterator[None]:
     """Computes in a precision; waits while other threads compute in another.
 
-    Inside of a block of another precision, the outer one is laid down and taken up again.
+    Inside of a block of another precision, the outer one is laid down and taken up again; the last thread to leave puts
+    back the one that was there before the first.
 
     Args:
         precision: ``highest``, ``high`` or ``medium``, as `torch.set_float32_matmul_precision` takes it.
@@ -48,11 +51,13 @@ def _hold(wanted: str | None) -> None:
                 _holders[held] -= 1
                 if not _holders[held]:
                     del _holders[held]
-                    _set("highest")
+                    _set(_before[0])
                 _turn.notify_all()
         if wanted:
             _turn.wait_for(lambda: _holders.keys() <= {wanted})
             with ctrl_c_waits():
+                if not _holders and "torch" in sys.modules:
+                    _before[0] = sys.modules["torch"].get_float32_matmul_precision()
                 _holders[wanted] = _holders.get(wanted, 0) + 1
                 _mine.precision = wanted
                 _set(wanted)

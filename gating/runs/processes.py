@@ -165,15 +165,20 @@ def _joined(device: str) -> Iterator[None]:
         yield
     except BaseException as error:
         if _is_lost(error):
-            said = _failure(store, number())
+            said, lost = _failure(store, number()), f"{LOST} ({_first_line(error)})"
             if number() and not said:
-                print(f"gating: process {number()} of {started()}: {LOST}", file=sys.stderr, flush=True)
-            raise RunFailed(said or LOST) from error
+                print(f"gating: process {number()} of {started()}: {lost}", file=sys.stderr, flush=True)
+            raise RunFailed(said or lost) from error
         words = str(error) or type(error).__name__
         store.set(f"{KEY}{number()}", words)
         if number() and not _says(store, words):
             print(f"gating: process {number()} of {started()}: {words}", file=sys.stderr, flush=True)
         raise
+
+
+def _first_line(error: BaseException) -> str:
+    """What torch says: others may be there, and no connection between them."""
+    return str(error).split("\n")[0] or type(error).__name__
 
 
 def _begin(device: str) -> Store:

@@ -28,8 +28,8 @@ try:
     import ray
     from ray.exceptions import RayError, RayTaskError
 except ModuleNotFoundError as missing:
-    needs = "`executor` 'ray' needs the package 'ray', which is not installed; `pip install 'icl-gating[ray]'` does"
-    raise SpecError([needs]) from missing
+    needs = f"`executor` 'ray' needs the package '{missing.name}', which is not installed"
+    raise SpecError([f"{needs}; `pip install 'icl-gating[ray]'` installs it"]) from missing
 
 __all__ = ["RayExecutor"]
 

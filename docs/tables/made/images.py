@@ -7,7 +7,7 @@ import pandas as pd
 
 from docs.tables.cells import cell, one, table_of, value
 from docs.tables.committed import table
-from docs.tables.made.compare import over_seeds
+from docs.tables.of_compare import GROUPS, over_seeds
 from docs.tables.pages import computed
 from gating.results.query import select
 
@@ -15,7 +15,6 @@ PAGE = "docs/images.md"
 TYPEFACES = ("all 24", "20 of training", "4 held out")
 WAYS = (2, 5, 20)
 SIZES = (10_000, 100_000, 1_000_000)
-GROUPS = {"high": "frequent", "low": "rare"}
 COPIED, KNOWN = ("oobd", "relevant"), ("ibd", "irrelevant")
 """Where only the context tells, and where only weights do."""
 OMNIGLOT = {0: ("0.47", "0.7", "1.0"), 1: ("0.48", "0.55", "0.97")}

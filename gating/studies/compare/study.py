@@ -43,6 +43,11 @@ class Comparing(Study[Config]):
         for name in systems.ENSEMBLES:
             yield self.kind.ensemble(config, name)
 
+    def check(self, config: Config, resources: Resources) -> None:
+        """Looks for the compiler where it is asked for."""
+        told = {"transformer_training": config.transformer_training, "stylized_training": config.stylized_training}
+        require_compiler(resources.device, **told)
+
     def parts(self, config: Config) -> Iterator[Part]:
         """Measures of each training-set size."""
         for n in config.n_sequences:
@@ -51,6 +56,10 @@ class Comparing(Study[Config]):
     def tests(self, config: Config) -> int:
         """Test sequences of a model that are answered in base, and as many out of base."""
         return 2 * len(config.tested) * config.evaluation_per_cell
+
+    def test_sets(self, config: Config) -> int:
+        """How many sets of test sequences every model answers, one after the other."""
+        return 1
 
     def memory(self, config: Config) -> float:
         """Bytes: parameters with gradient, moments and copies while they are saved; beside them a training step of the
@@ -66,7 +75,8 @@ class Comparing(Study[Config]):
 
     def estimate(self, config: Config, resources: Resources) -> Estimate:
         """Time from a few steps of some replicas of each ensemble; a test sequence takes a third of one in training."""
-        base, n_classes, tests = len(config.replicas), config.distribution.n_classes, self.tests(config)
+        base, n_classes = len(config.replicas), config.distribution.n_classes
+        tests = self.tests(config) * self.test_sets(config)
         checkpoints = len(config.transformer_training.checkpoint_steps)
         seconds, disk = base * checkpoints * tests * (1.2e-4 + 1e-5 * n_classes), 0.0  # effective gates
         for ensemble, parameters in _parameters(config).items():
@@ -86,8 +96,7 @@ class Compare(Comparing[CompareConfig]):
 
     def check(self, config: CompareConfig, resources: Resources) -> None:
         """Asks theory first, so that data which it refuses is not trained on."""
-        told = {"transformer_training": config.transformer_training, "stylized_training": config.stylized_training}
-        require_compiler(resources.device, **told)
+        super().check(config, resources)
         with refusals():
             theory_rows(config)
             predicted_rows(config)

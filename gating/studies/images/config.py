@@ -70,7 +70,7 @@ class ImagesConfig(CompareConfig):
         if self.rivals > spec.context_length - relevant:
             yield (
                 "`rivals` must be at most `distribution.context_length` - `distribution.n_relevant` = "
-                f"{spec.context_length - relevant}; got {self.rivals}"
+                f"{spec.context_length - relevant}, where null stands for the whole context; got {self.rivals}"
             )
 
     @property

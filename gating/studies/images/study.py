@@ -17,7 +17,6 @@ from gating.studies.images.config import ImagesConfig
 from gating.studies.images.page import images_page, images_text
 from gating.studies.images.systems import ImageSystems, inputs_of
 from gating.studies.vocabulary import refusals
-from gating.training.gradients import require_compiler
 
 __all__ = ["Images"]
 
@@ -42,8 +41,11 @@ class Images(Comparing[ImagesConfig]):
         """Reads the images, and looks for the compiler where it is asked for."""
         with refusals():
             inputs_of(config)
-        told = {"transformer_training": config.transformer_training, "stylized_training": config.stylized_training}
-        require_compiler(resources.device, **told)
+        super().check(config, resources)
+
+    def test_sets(self, config: ImagesConfig) -> int:
+        """Images of training, exemplars that it never shows, and new classes where there are some."""
+        return 2 + bool(config.banks.new)
 
     def memory(self, config: ImagesConfig) -> float:
         """Bytes: those of `compare`, and the images with what components are made of, or what the encoder reads."""

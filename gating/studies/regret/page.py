@@ -17,7 +17,7 @@ from gating.results.intervals import Interval, mean_interval
 from gating.results.query import last_step, ordered, seeds_phrase, select
 from gating.results.table import summarise
 from gating.studies.regret.config import LOSSES
-from gating.studies.vocabulary import GROUPS, group_of
+from gating.studies.vocabulary import GATE, GROUPS, group_of
 
 __all__ = ["regret_page", "regret_text", "regret_verdict"]
 
@@ -150,7 +150,6 @@ def regret_text(table: pd.DataFrame) -> str:
 
 
 REGRET = YAxis(Axis("regret", scale="symlog", linear_below=1.0))
-GATE = YAxis(Axis("gate: 0 context, 1 weights", -0.04, 1.04))
 SINGLE_GROUPS = {key: GROUPS[key] for key in ("high", "low")}
 CONTEXTS = {"as_trained": "", "relevant": "class in context", "irrelevant": "class not in context"}
 

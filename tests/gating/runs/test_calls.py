@@ -148,6 +148,15 @@ def test_the_functions_of_gating_are_those_of_its_studies():
         calls.nothing  # noqa: B018
 
 
+def test_home_is_known_to_what_reads_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    table = gating.bounds(n_sequences=[64], out="~/run")
+    for place in ("~/run", "~/run/results.parquet"):
+        assert gating.read_results(place)["value"].equals(table["value"])
+    assert gating.save_plot(table, "", "~/figure.json").is_file()
+    assert {file.name for file in tmp_path.iterdir()} == {"run", "figure.json"}
+
+
 def test_results_are_of_a_finished_run(tmp_path):
     with pytest.raises(FolderError, match="must be the folder of a run"):
         gating.read_results(tmp_path)

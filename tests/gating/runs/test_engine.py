@@ -252,6 +252,9 @@ def test_nothing_is_measured_anew_where_nothing_was_trained(here, monkeypatch, c
     assert refused([*RUN, "--reevaluate"], capsys) == said
     assert "`reevaluate` must be left out where `out` is none" in refused([*RUN[:-1], "none", "--reevaluate"], capsys)
     assert "`reevaluate` must be left out with `again`" in refused([*RUN, "--again", "--reevaluate"], capsys)
+    for flag in ("again", "reevaluate"):
+        said = f"gating: `{flag}` must be left out where the run has no folder: choose one with `out`\n"
+        assert refused(["bounds", f"--{flag}"], capsys) == said
     assert {file.name for file in here.iterdir()} == {"numbers.txt"}
     assert cli.main(RUN) == 0
     before = contents(here)
@@ -268,6 +271,29 @@ def test_models_that_other_code_trained_are_measured_anew_by_force_alone(here, s
     said = refused([*RUN, "--reevaluate"], capsys)
     assert "`run` holds a run that something else computed (the source of visitor has changed)" in said
     assert cli.main([*RUN, "--reevaluate", "--force"]) == 0
+
+
+def test_models_of_other_groups_are_not_gone_on_with_even_by_force(here, monkeypatch, capsys):
+    """As on a GPU, where all models of one shape train together."""
+    with monkeypatch.context() as patch:
+        stop_at(patch, "measure", 1, KeyboardInterrupt())
+        refused(RUN, capsys, status=130)
+    folder = RunFolder("run")
+    with folder.locked():
+        identity = folder.manifest["identity"]
+        folder.change(identity={**identity, "environment": {**identity["environment"], "device": "cuda"}})
+    assert "(device is cuda there, cpu here)" in refused(RUN, capsys)
+    parts = engine.parts_of
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            engine, "parts_of", lambda study, config, device: parts(study, config, device)[device == "cuda" :]
+        )
+        before = contents(here)
+        said = refused([*RUN, "--force"], capsys)
+        assert contents(here) == before
+    why = "`run` holds models that were trained in other groups, as `device` cuda has them"
+    assert said == f"gating: {why}; go on with that device, or begin anew with --again\n"
+    assert cli.main([*RUN, "--force"]) == 0
 
 
 @pytest.mark.parametrize("call", range(8))

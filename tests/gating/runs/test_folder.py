@@ -52,6 +52,15 @@ def test_a_file_that_is_not_as_it_was_written_is_not_read(run):
         folder.read("c.txt", lambda path: (_ for _ in ()).throw(ValueError("odd\nmore")))
 
 
+def test_what_is_not_listed_is_not_discarded(run):
+    (run / TABLE).write_bytes(b"mine")
+    folder = RunFolder(run)
+    with folder.locked():
+        folder.discard([TABLE, "a.txt"])
+    assert (run / TABLE).read_bytes() == b"mine"
+    assert not (run / "a.txt").exists()
+
+
 def test_a_file_that_was_discarded_leaves_no_checksum_to_the_next_of_its_name(run):
     folder = RunFolder(run)
     with folder.locked():

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -101,6 +102,41 @@ def test_a_change_that_the_disk_refuses_is_not_there_and_a_later_one_is(file, mo
             journal.append({"done": ["lost" * 50]})
     journal.append({"done": ["kept"]})
     assert Journal(file, "seal").notes == [*NOTES, {"done": ["kept"]}]
+
+
+def test_a_change_that_the_disk_takes_in_part_is_not_there_when_there_is_space_again(file, monkeypatch):
+    """Nothing is kept back that closing the file would write."""
+    whole, journal = file.read_bytes(), Journal(file, "seal")
+    room = len(whole) + 40
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    truncate = os.truncate
+
+    def freed(*given):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        truncate(*given)
+
+    monkeypatch.setattr(os, "truncate", freed)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            journal.append({"done": ["lost" * 50]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_bytes() == whole
+    assert Journal(file, "seal").notes == NOTES
+
+
+def test_a_part_whose_journal_is_damaged_is_let_go(begun):
+    with PartFolder(begun.path, "p", {}) as part:
+        part.write_text("parts/p/a.txt", "a")
+        part.write_text("parts/p/b.txt", "b")
+        file = part._file
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([lines[0], lines[1].replace(b"a.txt", b"c.txt"), *lines[2:]]))
+    held = PartFolder(begun.path, "p", {})
+    with pytest.raises(Damaged, match="is not as the run wrote it"):
+        held.__enter__()
+    assert not held._lock.is_locked
 
 
 def test_changes_of_a_manifest():
@@ -215,8 +251,8 @@ def test_ctrl_c_waits_until_a_change_is_on_disk_and_here(folder, monkeypatch, at
     place = {"open": Path, "fsync": os, "append": Journal}[at]
     act = getattr(place, at)
 
-    def interrupted(*arguments):
-        found = act(*arguments)
+    def interrupted(*arguments, **named):
+        found = act(*arguments, **named)
         signal.raise_signal(signal.SIGINT)
         return found
 

@@ -50,6 +50,16 @@ def test_ctrl_c_while_a_precision_is_counted_leaves_none_counted(monkeypatch):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+def test_the_precision_of_before_comes_back():
+    torch.set_float32_matmul_precision("high")
+    try:
+        with matmul_precision("highest"), matmul_precision("medium"):
+            assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_a_thread_waits_until_no_other_computes_in_another_precision():
     held, free, seen = threading.Event(), threading.Event(), []
 

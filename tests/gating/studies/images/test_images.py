@@ -171,7 +171,7 @@ def test_letters_of_packages_and_what_is_missing_is_named(monkeypatch):
     ):
         load_banks(5000, characters="letters")
     monkeypatch.setattr(characters, "find_fonts", lambda *folders: {})
-    with pytest.raises(SpecError, match="fonts are missing: `apt-get install fonts-"):
+    with pytest.raises(SpecError, match=r"fonts are missing \(.*\): `apt-get install fonts-"):
         load_banks(7, characters="kanji", pixels=9)
     monkeypatch.setattr(characters, "entry_points", lambda group: [])
     with pytest.raises(SpecError, match=r"`pip install 'icl-gating\[images\]'`"):
@@ -228,7 +228,8 @@ def test_nothing_is_written_where_images_do_not_do(folder, tmp_path, fields, sai
         ({"transformer": TransformerShape(width=16)}, "`transformer.width` must equal `distribution.dim` = 8; got 16"),
         (
             {"rivals": 1},
-            "`rivals` must be at most `distribution.context_length` - `distribution.n_relevant` = 0; got 1",
+            "`rivals` must be at most `distribution.context_length` - `distribution.n_relevant` = 0, where null stands "
+            "for the whole context; got 1",
         ),
     ],
 )
