@@ -8,11 +8,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.validation import Floats, require_choice, require_nonnegative, require_probability
 
-__all__ = ["GATE_LOSSES", "GateCells"]
+__all__ = ["GATE_LOSSES", "GateCells", "require_joint"]
 
 
 GATE_LOSSES = ("log_loss", "linear_loss")
 _TABLES = ("probability", "p_in_weight", "p_in_context")
+
+
+def require_joint(probability: ArrayLike) -> Floats:
+    """A joint probability of cells and outcomes, (cells, outcomes), as an array.
+
+    Raises:
+        ValueError: it does not sum to 1, or a cell has no mass.
+    """
+    p = require_probability("probability", probability)
+    if p.ndim != 2 or abs(p.sum() - 1) > 1e-9 or (p.sum(axis=1) == 0).any():
+        raise ValueError(
+            "`probability` must be a (cells, outcomes) table that sums to 1, every cell with positive mass;"
+            f" got shape {p.shape} and sum {p.sum():.12g}"
+        )
+    return p
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +61,7 @@ class GateCells:
 
     def __post_init__(self) -> None:
         tables = {name: require_probability(name, getattr(self, name)) for name in _TABLES}
-        p = tables["probability"]
-        if p.ndim != 2 or abs(p.sum() - 1) > 1e-9 or (p.sum(axis=1) == 0).any():
-            raise ValueError(
-                "`probability` must be a (cells, outcomes) table that sums to 1, every cell with positive mass;"
-                f" got shape {p.shape} and sum {p.sum():.12g}"
-            )
+        p = tables["probability"] = require_joint(tables["probability"])
         for name, table in tables.items():
             if table.shape != p.shape:
                 raise ValueError(f"`{name}` must have the shape {p.shape} of `probability`; got {table.shape}")

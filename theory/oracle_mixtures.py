@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.gate_budget import balanced
-from theory.gate_cells import GATE_LOSSES
+from theory.gate_cells import GATE_LOSSES, require_joint
 from theory.simplex import simplex_weights
 from theory.validation import (
     Floats,
@@ -86,12 +86,7 @@ def oracle_weights(
 
     Source: docs/theory.md, statements 3.11, 7.1 and 7.4.
     """
-    p, q = require_probability("probability", probability), require_probability("predictors", predictors)
-    if p.ndim != 2 or abs(p.sum() - 1) > 1e-9 or (p.sum(axis=1) == 0).any():
-        raise ValueError(
-            "`probability` must be a (cells, outcomes) table that sums to 1, every cell with positive mass;"
-            f" got shape {p.shape} and sum {p.sum():.12g}"
-        )
+    p, q = require_joint(probability), require_probability("predictors", predictors)
     if q.ndim != 3 or (q.shape[0], q.shape[2]) != p.shape or q.shape[1] < 2:
         raise ValueError(f"`predictors` must be (cells, m, outcomes) with m >= 2 beside {p.shape}; got {q.shape}")
     require_choice("loss", loss, GATE_LOSSES)

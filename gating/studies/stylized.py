@@ -1,6 +1,7 @@
-"""Stylized models that stand for Transformers, and what trained models of either kind are measured for."""
+"""Stylized models that stand for Transformers, how either kind is trained, and what it is measured for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,15 @@ from gating.gates.stylized import StylizedModel
 from gating.models.layers import generators
 from gating.predictors.in_context import SoftmaxSimilarity
 from gating.predictors.in_weight import InWeightMLP, TabularInWeight
+from gating.runs.executor import Resources
+from gating.runs.store import Place
 from gating.studies.replicas import Replica, sampler_of
+from gating.training.schedule import TrainSettings
+from gating.training.trained import Trained
+from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
-__all__ = ["stylized_model", "stylized_parameters", "trained_rows"]
+__all__ = ["models_at", "stylized_model", "stylized_parameters", "trained_rows", "trainer_of"]
 
 ASKED = ("relevant", "irrelevant")
 """Contexts of the sequences that models are asked."""
@@ -45,6 +51,32 @@ def stylized_parameters(spec: ClassMixture, hidden: int) -> int:
     """
     tokens = spec.context_length + 1
     return hidden * (spec.dim * (1 + tokens) + spec.n_classes + 3) + spec.n_classes + 2
+
+
+def trainer_of(
+    build: Callable[[Sequence[Replica]], nn.Module],
+    settings: TrainSettings,
+    place: Place,
+    resources: Resources,
+    replicas: Sequence[Replica],
+) -> Trainer[Replica]:
+    """What trains some replicas on sequences of which a class may have none."""
+    device = torch.device(resources.device)
+    source = partial(sampler_of, cover_classes=False, device=device)
+    return Trainer(place, replicas, build, source, settings, device=device)
+
+
+def models_at(
+    steps: Iterable[int],
+    build: Callable[[Sequence[Replica]], nn.Module],
+    trained: Trained[Replica],
+    replicas: Sequence[Replica],
+) -> Iterator[tuple[int, nn.Module]]:
+    """Steps, and the trained models at them, which no gradient changes."""
+    for step in steps:
+        model = build(replicas).requires_grad_(False)
+        model.load_state_dict(trained.load(step, replicas))
+        yield step, model
 
 
 def trained_rows(

@@ -18,8 +18,15 @@ from gating.studies.compare.config import CompareConfig
 from gating.studies.vocabulary import CONDITIONS, GROUPS, SYSTEMS, THEORY, condition_name
 from theory.phases import ICL, IWL, UNDECIDED
 
-__all__ = ["WORDS", "condition_table", "crossing_tables", "error_text", "last_step_blocks", "markdown_tables",
-           "phase_table", "summary_table"]  # fmt: skip
+__all__ = [
+    "WORDS",
+    "condition_table",
+    "crossing_tables",
+    "error_text",
+    "last_step_blocks",
+    "phase_table",
+    "summary_table",
+]
 
 WORDS = page_words("gating.studies.compare")
 KINDS = {"measured": "", "exact": "exact", "upper": "upper bound", "lower": "lower bound"}
@@ -171,19 +178,3 @@ def error_text(table: pd.DataFrame) -> str:
     left = [f"{n:,}" for n in sizes(summary) if n not in few_sizes(summary)]
     blocks += [f"Left out here, and on the page: N = {listed(left)}."] if left else []
     return "\n\n".join(blocks)
-
-
-def markdown_tables(table: pd.DataFrame) -> str:
-    """Error, log loss and effective gate at the last step for every N, as Markdown tables.
-
-    Args:
-        table: rows of the schema of `gating.results.table`.
-    """
-    summary = summarise(table[~table["answer"]])
-    last = last_step(summary)
-    blocks = [f"Measured {steps_phrase(last)}. {seeds_phrase(last)}"]
-    for measure in ("error", "log_loss", "effective_gate", "effective_gate_residual"):
-        blocks.append(f"## {measure_of(measure).meaning}")
-        for n in sorted(select(last, {"measure": measure})["n"].dropna().unique()):
-            blocks += [f"### N = {n:,}", condition_table(summary, [measure], int(n)).markdown]
-    return "\n\n".join(blocks) + "\n"

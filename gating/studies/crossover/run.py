@@ -1,9 +1,8 @@
 """The work of a crossover run in parts: counting labels, training, measuring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-import torch
 from torch import nn
 
 from gating.models.layers import generators
@@ -15,10 +14,9 @@ from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.crossover.config import CrossoverConfig
 from gating.studies.crossover.measure import count_rows
-from gating.studies.replicas import Replica, input_shape, sampler_of
-from gating.studies.stylized import stylized_model, trained_rows
+from gating.studies.replicas import Replica, input_shape
+from gating.studies.stylized import models_at, stylized_model, trained_rows, trainer_of
 from gating.training.trained import Trained
-from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 
 __all__ = ["ROWS", "SYSTEMS", "ensemble", "keep_counts", "keep_measures"]
@@ -31,7 +29,13 @@ SYSTEMS = ("transformer", "stylized")
 def ensemble(config: CrossoverConfig, system: str) -> Ensemble[Replica]:
     """All models of a system."""
     shared = {"transformer": as_plain(config.transformer), "training": as_plain(config.transformer_training)}
-    return Ensemble(system, config.replicas, partial(_trainer, config, system), shared, shape=input_shape)
+    return Ensemble(
+        system,
+        config.replicas,
+        partial(trainer_of, partial(build, config, system), config.transformer_training),
+        shared,
+        shape=input_shape,
+    )
 
 
 def keep_counts(config: CrossoverConfig, spec: ClassMixture, place: Place, resources: Resources) -> None:
@@ -48,26 +52,11 @@ def build(config: CrossoverConfig, system: str, replicas: Sequence[Replica]) -> 
     return Transformer(spec.dim, spec.n_classes, spec.context_length, rngs=rngs, **vars(shape))
 
 
-def _trainer(
-    config: CrossoverConfig, system: str, place: Place, resources: Resources, replicas: Sequence[Replica]
-) -> Trainer[Replica]:
-    """What trains some replicas."""
-    device, settings = torch.device(resources.device), config.transformer_training
-    source = partial(sampler_of, cover_classes=False, device=device)
-    return Trainer(place, replicas, partial(build, config, system), source, settings, device=device)
-
-
 def keep_measures(config: CrossoverConfig, system: str, first: int, place: Place, resources: Resources) -> None:
     """Keeps errors and gates of a system's replicas of one `p_high` and one N at every checkpoint."""
     mine, trained = config.replicas[first : first + config.n_seeds], Trained(place, ensemble(config, system))
-
-    def checkpoints() -> Iterator[tuple[int, nn.Module]]:
-        for step in config.transformer_training.checkpoint_steps:
-            model = build(config, system, mine).requires_grad_(False)
-            model.load_state_dict(trained.load(step, mine))
-            yield step, model
-
+    found = models_at(config.transformer_training.checkpoint_steps, partial(build, config, system), trained, mine)
     where = {"study": "crossover", "system": system, "p_high": mine[0].distribution.p_high}
     same = ("beta", "temperature", "evaluation_seed", "evaluation_per_cell")
-    rows = trained_rows(mine, checkpoints(), where, groups=["low"], **{name: getattr(config, name) for name in same})
+    rows = trained_rows(mine, found, where, groups=["low"], **{name: getattr(config, name) for name in same})
     place.save_table(ROWS, make_table(rows))

@@ -1,10 +1,7 @@
 """What is predicted without training, and of stylized models that are trained in the Transformer's place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache, partial
-
-import torch
-from torch import nn
 
 from gating.evaluation.measures import Row
 from gating.results.table import make_table
@@ -14,11 +11,10 @@ from gating.runs.store import Place
 from gating.settings.text import as_plain
 from gating.studies.level import level_crossovers
 from gating.studies.predict.config import PredictConfig
-from gating.studies.replicas import Replica, input_shape, sampler_of
-from gating.studies.stylized import stylized_model, trained_rows
+from gating.studies.replicas import Replica, input_shape
+from gating.studies.stylized import models_at, stylized_model, trained_rows, trainer_of
 from gating.studies.vocabulary import refusals
 from gating.training.trained import Trained
-from gating.training.trainer import Trainer
 from theory.distribution import ClassMixture
 from theory.handover import handover_error
 
@@ -56,30 +52,17 @@ def _theory_rows(config: PredictConfig) -> Iterator[Row]:
 def ensemble(config: PredictConfig) -> Ensemble[Replica]:
     """The stylized models."""
     shared = {"hidden": config.hidden, "training": as_plain(config.training)}
-    return Ensemble("stylized", config.replicas, partial(_trainer, config), shared, shape=input_shape)
-
-
-def _trainer(
-    config: PredictConfig, place: Place, resources: Resources, replicas: Sequence[Replica]
-) -> Trainer[Replica]:
-    device = torch.device(resources.device)
-    build = partial(stylized_model, hidden=config.hidden)
-    source = partial(sampler_of, cover_classes=False, device=device)
-    return Trainer(place, replicas, build, source, config.training, device=device)
+    trainer = partial(trainer_of, partial(stylized_model, hidden=config.hidden), config.training)
+    return Ensemble("stylized", config.replicas, trainer, shared, shape=input_shape)
 
 
 def keep_measures(config: PredictConfig, first: int, place: Place, resources: Resources) -> None:
     """Keeps errors and gates of the models of one N at every checkpoint."""
     mine, trained = config.replicas[first : first + config.n_seeds], Trained(place, ensemble(config))
-
-    def checkpoints() -> Iterator[tuple[int, nn.Module]]:
-        for step in config.training.checkpoint_steps:
-            model = stylized_model(mine, config.hidden).requires_grad_(False)
-            model.load_state_dict(trained.load(step, mine))
-            yield step, model
-
+    build = partial(stylized_model, hidden=config.hidden)
+    found = models_at(config.training.checkpoint_steps, build, trained, mine)
     same = ("beta", "temperature", "evaluation_seed", "evaluation_per_cell")
-    rows = trained_rows(mine, checkpoints(), {"study": "predict", "system": "stylized"}, groups=config.groups, own=True,
+    rows = trained_rows(mine, found, {"study": "predict", "system": "stylized"}, groups=config.groups, own=True,
                         **{name: getattr(config, name) for name in same})  # fmt: skip
     place.save_table(ROWS, make_table(rows))
 

@@ -13,7 +13,7 @@ from gating.results.query import select
 from gating.results.table import summarise
 from gating.studies.compare.config import CompareConfig
 from gating.studies.compare.page import compare_page
-from gating.studies.compare.page_tables import condition_table, error_text, markdown_tables, summary_table
+from gating.studies.compare.page_tables import condition_table, error_text, summary_table
 from gating.studies.vocabulary import SYSTEMS as LOOKS
 from gating.studies.vocabulary import by_size
 from theory.distribution import ClassMixture
@@ -133,7 +133,6 @@ def test_tables_show_mean_and_interval(table: pd.DataFrame) -> None:
         lines = [line for line in full.rows if line[:3] == (system, "measured", "512")]
         [line] = [line for line in lines if line[3:6] == (*condition, group)]
         assert line[full.header.index("error (0-1)")] == text
-        assert f"| {text} |" in markdown_tables(table)
 
 
 def test_short_text_fits_a_terminal_and_keeps_the_order_of_systems(table: pd.DataFrame) -> None:
