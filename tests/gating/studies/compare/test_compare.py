@@ -2,13 +2,9 @@
 
 import json
 import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,36 +252,17 @@ def test_data_that_theory_refuses_are_not_trained_on(tmp_path):
 
 
 @pytest.mark.kill
-def test_killed_at_random_moments_the_run_ends_with_the_same_bits(whole, tmp_path, request):
+def test_killed_at_random_moments_the_run_ends_with_the_same_bits(whole, tmp_path, killed_at_random):
     """kill -9 anywhere, training or measuring; started again until done, files equal those of the whole run."""
-    out, rng = tmp_path / "killed", random.Random(2)
-    start = [sys.executable, "-c", "import test_compare as t; from pathlib import Path; import sys;"
-             "t._run(t.tiny(), Path(sys.argv[1]))", str(out)]  # fmt: skip
-    alive = 0
-    for _ in range(request.config.getoption("--kills")):
-        process = subprocess.Popen(start, cwd=Path(__file__).parent)
-        before = _progress(out)
-        while _progress(out) == before and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.3))
-        alive += process.poll() is None
-        process.kill()
-        process.wait(timeout=60)
-    assert alive, "no run was killed before it ended"
+    out = tmp_path / "killed"
+    begin = "import test_compare as t; from pathlib import Path; import sys; t._run(t.tiny(), Path(sys.argv[1]))"
+    killed_at_random(begin, out, seed=2)
     _run(tiny(), out)
     for ensemble in ENSEMBLES:
         trained = sorted((whole[0] / "parts/train" / ensemble / "0").iterdir())
         for file in trained:
             assert (out / file.relative_to(whole[0])).read_bytes() == file.read_bytes(), file
     assert (out / "results.parquet").read_bytes() == (whole[0] / "results.parquet").read_bytes()
-
-
-def _progress(out: Path) -> list[tuple[str, int]]:
-    found = []
-    for path in sorted(out.rglob("*.*")):
-        with suppress(FileNotFoundError):  # a draft that has moved into its place
-            found.append((str(path), path.stat().st_mtime_ns))
-    return found
 
 
 def test_text_json_and_page_print_the_same_crossings(whole, capsys):

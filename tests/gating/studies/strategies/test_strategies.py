@@ -1,13 +1,9 @@
 """The study of strategies as a whole: a tiny run, its costs, and what happens when it is killed or damaged."""
 
 import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -68,36 +64,17 @@ def test_neither_workers_nor_threads_change_the_result(small, tmp_path):
 
 
 @pytest.mark.kill
-def test_killed_at_random_moments_the_run_ends_with_the_same_bits(small, tmp_path, request):
+def test_killed_at_random_moments_the_run_ends_with_the_same_bits(small, tmp_path, killed_at_random):
     """kill -9 anywhere, training, measuring or fitting; started again until done: the files of the whole run."""
-    out, rng = tmp_path / "killed", random.Random(3)
-    start = [sys.executable, "-c", "import test_strategies as t; from pathlib import Path; import sys;"
-             "t._run(t.fewer(), Path(sys.argv[1]))", str(out)]  # fmt: skip
-    alive = 0
-    for _ in range(request.config.getoption("--kills")):
-        process = subprocess.Popen(start, cwd=Path(__file__).parent)
-        before = _progress(out)
-        while _progress(out) == before and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.3))
-        alive += process.poll() is None
-        process.kill()
-        process.wait(timeout=60)
-    assert alive, "no run was killed before it ended"
+    out = tmp_path / "killed"
+    begin = "import test_strategies as t; from pathlib import Path; import sys; t._run(t.fewer(), Path(sys.argv[1]))"
+    killed_at_random(begin, out, seed=3)
     _run(small[0], out)
     trained = sorted((small[1] / "parts" / TRAINED).glob("*/*"))
     assert len(trained) > len(small[0].replicas)
     for file in trained:
         assert (out / file.relative_to(small[1])).read_bytes() == file.read_bytes(), file
     assert (out / "results.parquet").read_bytes() == (small[1] / "results.parquet").read_bytes()
-
-
-def _progress(out: Path) -> list[tuple[str, int]]:
-    found = []
-    for path in sorted(out.rglob("*.*")):
-        with suppress(FileNotFoundError):  # a draft that has moved into its place
-            found.append((str(path), path.stat().st_mtime_ns))
-    return found
 
 
 @pytest.fixture
