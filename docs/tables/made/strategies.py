@@ -1,4 +1,4 @@
-"""Numbers of docs/results/strategies.md: item labels and urns at the paper's size."""
+"""Numbers of docs/results/strategies.md: item labels, urns and linear regression at the paper's size."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,7 +18,8 @@ from gating.studies.strategies.page_tables import GATES, KINDS, parameter_table,
 
 PAGE = "docs/results/strategies.md"
 GROUPS = ("in_fit", "held_out_tasks", "held_out_steps")
-MEASURES = {"correlation": 3, "total_variation": 3, "rank_correlation": 3, "argmax_agreement": 3, "discrepancy": 4}
+MEASURES = {"correlation": 3, "total_variation": 3, "r_squared": 3, "rank_correlation": 3, "argmax_agreement": 3,
+            "discrepancy": 4}  # fmt: skip
 """What is told of the posterior, and with how many digits."""
 PUBLISHED: Mapping[str, Mapping[tuple[str, str], str]] = {
     "item-labels": {
@@ -32,6 +33,12 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("correlation", "oobd"): "0.988",
         ("total_variation", "ibd"): "0.031",
         ("total_variation", "oobd"): "0.058",
+    },
+    "regression": {
+        ("correlation", "ibd"): "0.990",
+        ("correlation", "oobd"): "0.975",
+        ("r_squared", "ibd"): "0.945",
+        ("r_squared", "oobd"): "0.823",
     },
 }
 """By run, measure and kind of sequences, cells of the fit included."""
@@ -51,10 +58,11 @@ def agreement(name: str) -> str:
         yield KINDS[kind]
         yield from (_agreement(name, "posterior", measure, kind, group, MEASURES[measure]) for group in GROUPS)
 
-    found = set(select(table(name), {"measure": "correlation", "system": "posterior"})["distribution"])
-    kinds = [kind for kind in KINDS if kind in found]
+    rows = select(table(name), {"system": "posterior", "kind": "measured", "answer": True})
+    there = set(zip(rows["measure"], rows["distribution"], strict=True))
+    wanted = ((measure, kind) for measure in MEASURES for kind in KINDS)
     head = ["measure", "published", "test sequences", "in fit", "held-out D", "held-out steps"]
-    return table_of(head, (line(measure, kind) for measure in MEASURES for kind in kinds))
+    return table_of(head, (line(*one) for one in wanted if one in there))
 
 
 def gates(name: str) -> str:
@@ -68,7 +76,8 @@ def gates(name: str) -> str:
                 yield _agreement(name, gate, measure, "ibd", group, digits) if len(rows) else ""
 
     groups = ("in fit", "held-out D", "held-out steps")
-    head = ["gate", *(f"{what}, {group}" for what in ("KL, nats", "correlation") for group in groups)]
+    left = "squared error" if ("r_squared", "ibd") in PUBLISHED[name] else "KL, nats"
+    head = ["gate", *(f"{what}, {group}" for what in (left, "correlation") for group in groups)]
     return table_of(head, map(line, GATES))
 
 
@@ -213,6 +222,18 @@ def sentences() -> Iterator[str]:
     yield "go over at steps {}, {} and {}".format(*(_over(n_tasks, bare) for n_tasks in (16, 32, 64)))
     yield f"a slope of {_exponent('measured', 'seen', bare)}, where the gate"
     yield f"fitted to these models predicts {_exponent('predicted', 'seen', bare)}"
+    place = {"system": "posterior", "measure": "r_squared", "distribution": "ibd", "kind": "measured", "answer": True}
+    fits = [value("regression", 3, group=group, **place) for group in GROUPS]
+    yield "R² is {} in the fit, {} at the held-out D and {} on held-out steps".format(*fits)
+    yield f"(R² {fits[0]} in the fit and {fits[2]} on held-out steps, published"
+    left = over_steps("residual", "transformer", "oobd", "regression").loc[[10_832, 50_000]]
+    grown = {n_tasks: [computed(f"{end:.2f}") for end in left[n_tasks]] for n_tasks in left}
+    yield "at D = 16 from {} at step 10,832 to {} at the end".format(*grown[16])
+    yield "at 64 from {} to {}, and not at 256 ({} and {})".format(*grown[64], *grown[256])
+    near = over_steps("relative_distance", "transformer", "ibd", "regression").loc[[20_713, 50_000]].to_numpy()
+    yield "are {}, {} and {} at step 20,713, and {}, {} and {} when".format(
+        *(computed(f"{d:.2f}") for d in near.ravel())
+    )
     said, measured = (computed(f"{rows[rows.index >= LATE].mean()[4]:.2f}") for rows in (weight, found))
     yield f"it says {said} of a model at {measured}:"
     lost = select(table("item-labels"), {"measure": "log_loss", "system": ("memorizing", "generalizing")})

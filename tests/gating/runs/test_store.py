@@ -119,8 +119,12 @@ def test_damaged_work_is_named_with_what_to_do(place, change):
         else:
             path.write_bytes(bad[change])
         for act in acts:
-            said = "is missing" if change == "missing" else "is not as the run wrote it"
-            with pytest.raises(Damaged, match=rf"^`{path}` {said}.*; remove it, and the command"):
+            said = (
+                "is missing; the command"
+                if change == "missing"
+                else "is not as the run wrote it.*; remove it, and the command"
+            )
+            with pytest.raises(Damaged, match=rf"^`{path}` {said} that ran the study makes it again$"):
                 act()
 
 
