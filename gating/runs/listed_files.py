@@ -22,7 +22,8 @@ __all__ = ["ListedFiles", "digest"]
 
 Loaded = TypeVar("Loaded")
 
-MADE_AGAIN = "remove it, and the command that ran the study makes it again"
+RERUN = "the command that ran the study makes it again"
+MADE_AGAIN = f"remove it, and {RERUN}"
 
 
 def digest(path: Path) -> str:
@@ -126,7 +127,7 @@ class ListedFiles:
         path, listed = self.path / name, self.manifest["files"].get(name)
         try:
             if listed is None or not path.is_file():
-                raise Damaged(f"`{path}` is missing; {remedy.removeprefix('remove it, and ')}")
+                raise Damaged(f"`{path}` is missing; {RERUN if remedy == MADE_AGAIN else remedy}")
             now = path.stat()
             state, known = (now.st_ino, now.st_size, now.st_mtime_ns), self._known.get(name)
             if known is None or known[0] != state:
